@@ -1,1 +1,18 @@
-//! Placeholder.
+//! What every Kubernetes object has in common: identity, metadata, selectors, quantities, field errors, the Status body.
+//!
+//! Invariants as absences: no I/O, no clock, no randomness; nothing here knows a particular kind.
+
+pub mod field;
+pub mod id;
+pub mod names;
+pub mod object;
+pub mod quantity;
+pub mod selector;
+pub mod status;
+pub mod time;
+
+pub use field::{FieldError, Path};
+pub use id::{GroupResource, Gvk, Gvr, Key};
+pub use object::{Object, ObjectExt};
+pub use quantity::Quantity;
+pub use status::{Status, StatusError};

@@ -1,0 +1,177 @@
+//! The per-kind hooks of the generic verbs; every one has a default that does nothing.
+
+use jiff::Timestamp;
+use meta::{FieldError, Object, Path, StatusError, names};
+use serde_json::Value;
+
+use crate::kind::Column;
+
+/// What a write is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// POST, or an update or apply of an object that is not there.
+    Create,
+    /// PUT or PATCH.
+    Update,
+    /// DELETE.
+    Delete,
+    /// Streaming verbs: exec, attach, port-forward, proxy.
+    Connect,
+}
+
+/// Reads the other objects of the cluster, all at one revision. Objects are in their storage version.
+pub trait Lookup: Sync {
+    /// One object; `resource` is `plural` or `plural.group`, `namespace` is empty for cluster-scoped ones.
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Object>;
+    /// All objects of a resource, in one namespace or (empty) everywhere, in key order.
+    fn list(&self, resource: &str, namespace: &str) -> Vec<Object>;
+}
+
+/// The facts a strategy may use.
+pub struct Context<'a> {
+    /// The time of the request.
+    pub now: Timestamp,
+    /// What the write is.
+    pub operation: Operation,
+    /// Subresource written through; `None` for the object itself.
+    pub subresource: Option<&'a str>,
+    /// Who asks, for rules that depend on it (CertificateSigningRequest copies it).
+    pub user: Option<&'a User>,
+    /// Other objects.
+    pub lookup: &'a dyn Lookup,
+    /// Random bits for allocations (node ports, cluster IPs); a fact, so that tests repeat.
+    pub random: u64,
+}
+
+/// An authenticated user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// User name.
+    pub name: String,
+    /// Unique id; may be empty.
+    pub uid: String,
+    /// Groups, `system:authenticated` included.
+    pub groups: Vec<String>,
+    /// Extra attributes.
+    pub extra: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+/// How a delete is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Remove at once.
+    Now,
+    /// Set the deletion timestamp, leave the object for its agent to remove after so many seconds.
+    Graceful {
+        /// Grace period in seconds.
+        seconds: i64,
+    },
+}
+
+/// The per-kind hooks of the generic verbs. Objects are canonical when they come in: decoded by schema, unknown
+/// fields dropped (see [`crate::schema`]).
+pub trait Strategy: Send + Sync {
+    /// Fills in what upstream's defaulting fills in; runs on every read of user input, in the row's version.
+    fn default(&self, _new: &mut Object) {}
+
+    /// Converts from the row's version to the storage version (`apiVersion` is set by the caller).
+    fn into_storage(&self, _object: &mut Object) {}
+    /// Converts from the storage version to the row's version (`apiVersion` is set by the caller).
+    fn out_of_storage(&self, _object: &mut Object) {}
+
+    /// Whether `metadata.generation` is kept: 1 at creation, one more whenever `spec` (or what `generation_fields`
+    /// names) changes.
+    fn has_generation(&self) -> bool {
+        true
+    }
+    /// Server-owned fields at creation (status is dropped by the caller when the row has a `status` subresource).
+    fn prepare_create(&self, _new: &mut Object, _cx: &Context<'_>) {}
+    /// Server-owned fields at update (status is kept from the old object by the caller, likewise).
+    fn prepare_update(&self, _new: &mut Object, _old: &Object, _cx: &Context<'_>) {}
+    /// Server-owned fields at an update of the subresource `cx.subresource` (everything but status is kept from the
+    /// old object by the caller for `status`).
+    fn prepare_subresource(&self, _new: &mut Object, _old: &Object, _cx: &Context<'_>) {}
+
+    /// The rule for `metadata.name` (`is_prefix`: for `generateName`).
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        names::dns1123_subdomain(name)
+    }
+    /// What is wrong with a new object; metadata is checked by the caller.
+    fn validate(&self, _new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        Vec::new()
+    }
+    /// What is wrong with an update; metadata is checked by the caller. `cx.subresource` says through which door.
+    fn validate_update(&self, new: &Object, _old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        self.validate(new, cx)
+    }
+    /// Warnings for the client, as upstream words them.
+    fn warnings(&self, _new: &Object, _old: Option<&Object>) -> Vec<String> {
+        Vec::new()
+    }
+    /// Assigns what must be unique in the cluster (cluster IPs, node ports). Runs last, under the resource's lock.
+    ///
+    /// # Errors
+    /// The range is used up, or what was asked for is taken: upstream's Status.
+    fn allocate(
+        &self,
+        _new: &mut Object,
+        _old: Option<&Object>,
+        _cx: &Context<'_>,
+    ) -> Result<(), StatusError> {
+        Ok(())
+    }
+
+    /// How an object is deleted; `grace_seconds` is what the caller asked for.
+    fn deletion(&self, _object: &Object, _grace_seconds: Option<i64>) -> Deletion {
+        Deletion::Now
+    }
+    /// Whether a PUT to a name that does not exist creates the object.
+    fn allows_create_on_update(&self) -> bool {
+        false
+    }
+    /// Whether an update may leave the resource version out.
+    fn allows_unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// Columns of the Table; upstream's default is Name and Created At.
+    fn columns(&self) -> Vec<Column> {
+        crate::kind::default_columns()
+    }
+    /// The cells of one row, one for each column.
+    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        crate::kind::default_cells(object, now)
+    }
+    /// Fields that `fieldSelector` may name besides `metadata.name` and `metadata.namespace`, with their value
+    /// (empty when unset).
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The value of a selectable field; by default the text, number or boolean at the path.
+    fn selectable_value(&self, object: &Object, field: &str) -> String {
+        crate::kind::value_at(object, field)
+    }
+    /// Where the `scale` subresource reads and writes; `None` when there is none.
+    fn scale(&self) -> Option<Scale> {
+        None
+    }
+    /// Fields that ordinary writes never own through server-side apply, as paths below the object, per subresource
+    /// (`None`: the object itself). Source: each strategy's `GetResetFields`.
+    fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
+        match subresource {
+            None => vec![Path::new("status")],
+            Some(_) => vec![Path::new("spec"), Path::new("metadata.labels")],
+        }
+    }
+}
+
+/// Paths of the `scale` subresource, as field names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Path of the desired count.
+    pub spec_replicas: Vec<String>,
+    /// Path of the observed count.
+    pub status_replicas: Vec<String>,
+    /// Path of the selector; `None` when the kind has none.
+    pub selector: Option<Vec<String>>,
+}
