@@ -1,0 +1,96 @@
+//! What is asked: ranges within one resource, index terms, and their answers.
+
+use std::sync::Arc;
+
+use crate::{Entry, Key, Revision};
+
+/// One index term of an object, such as `("spec.nodeName", "node-1")` or `("label:app", "web")`.
+///
+/// The store compares terms and knows nothing of their meaning.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term {
+    /// What is indexed.
+    pub name: Arc<str>,
+    /// The object's value of it.
+    pub value: Arc<str>,
+}
+
+impl Term {
+    /// A term from its two parts.
+    pub fn new(name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
+}
+
+/// Computes the index terms of an object from its wire form; injected when the store is opened.
+///
+/// Must be a pure function of its arguments: the index is rebuilt with it at every start. The value
+/// it sees at a put has no revision in its hole yet; unreadable bytes have no terms.
+pub type Indexer = dyn Fn(&Key, &[u8]) -> Vec<Term> + Send + Sync;
+
+/// A question for the objects of one resource, in key order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The resource, as in [`Key::resource`]. One nobody has written to is empty, not an error.
+    pub resource: Arc<str>,
+    /// Only this namespace; `None` is all of them.
+    pub namespace: Option<Arc<str>>,
+    /// Only objects with this index term; `None` is all of them.
+    pub term: Option<Term>,
+    /// Only keys after this (namespace, name); `None` starts at the beginning.
+    pub after: Option<(Arc<str>, Arc<str>)>,
+    /// At most this many entries; `None` is all of them.
+    pub limit: Option<usize>,
+    /// The state at this revision instead of the latest. For continue tokens and exact matches.
+    pub at: Option<Revision>,
+}
+
+impl Range {
+    /// Everything of one resource, at the latest revision.
+    pub fn all(resource: impl Into<Arc<str>>) -> Self {
+        Self {
+            resource: resource.into(),
+            namespace: None,
+            term: None,
+            after: None,
+            limit: None,
+            at: None,
+        }
+    }
+}
+
+/// The answer to a [`Range`]: the state at exactly one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The entries, ordered by namespace and name.
+    pub entries: Vec<Entry>,
+    /// The revision at which this page is the truth; `Range::at` of the pages that continue it.
+    pub revision: Revision,
+    /// Whether entries were left off because of the limit.
+    pub more: bool,
+    /// How many entries were left off.
+    pub remaining: u64,
+}
+
+/// How many objects of a resource there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceCount {
+    /// The resource, as in [`Key::resource`].
+    pub resource: Arc<str>,
+    /// Objects of it at present; resources that once had objects stay listed with 0.
+    pub objects: u64,
+    /// Bytes of their present values.
+    pub bytes: u64,
+}
+
+/// Every object of the store at one revision, for backups. Ordered by key.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The revision at which this is the truth.
+    pub revision: Revision,
+    /// Every object.
+    pub entries: Vec<Entry>,
+}
