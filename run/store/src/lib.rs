@@ -9,15 +9,24 @@
 //!
 //! Bytes on disk, the commit protocol and the invariants: `docs/design/store.md`.
 
+mod committed;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod error;
+mod history;
+mod hub;
 mod key;
+mod memory;
 mod query;
+mod state;
 mod store;
 mod watch;
 
 pub use self::{
+    committed::{Clock, Options},
     error::StoreError,
     key::{Durability, Encoded, Entry, Key, Precondition, Revision},
+    memory::MemoryStore,
     query::{Indexer, Page, Range, ResourceCount, Snapshot, Term},
     store::Store,
     watch::{Change, Event, Watch, WatchEnd, WatchItem, WatchScope},
