@@ -1,1 +1,14 @@
-//! Placeholder.
+//! May this request pass, and in which form: authorization and built-in admission, as pure functions.
+//!
+//! Who asks is settled before (authentication is an effect: certificates, tokens, clocks); what follows from it is
+//! decided here, over the request's attributes and one snapshot of the cluster.
+
+pub mod admission;
+pub mod attributes;
+pub mod bootstrap;
+pub mod node;
+pub mod rbac;
+pub mod user;
+
+pub use attributes::{Attributes, Decision};
+pub use rbac::Policy;
