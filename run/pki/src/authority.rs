@@ -1,0 +1,333 @@
+//! The certificate authority: made once, then used to issue leaf certificates.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rcgen::string::Ia5String;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use time::OffsetDateTime;
+
+/// How long the authority is valid, in days. Source: kubeadm, ten years.
+const AUTHORITY_DAYS: i64 = 3650;
+/// How long a leaf is valid, in days. Source: kubeadm, one year.
+const LEAF_DAYS: i64 = 365;
+/// How far back certificates are valid, so that a clock a little behind still accepts them, in seconds.
+const BACKDATE_SECONDS: i64 = 300;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// What can go wrong with keys and certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file does not hold what it should; deleting it makes a new one (and invalidates what the old one signed).
+    #[error("{} is damaged: restore it, or remove the directory to start with new keys", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate could not be made.
+    #[error("cannot issue a certificate for {subject}")]
+    Issue {
+        /// Whom it was for.
+        subject: String,
+        /// Why.
+        #[source]
+        source: rcgen::Error,
+    },
+    /// The TLS library refused a certificate or key of ours.
+    #[error("cannot use the certificate for TLS")]
+    Tls(#[source] rustls::Error),
+    /// A token key could not be made or used.
+    #[error("cannot use the service account key")]
+    TokenKey,
+}
+
+/// Whom a leaf certificate names, and what it is good for.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Common name: the user name of a client.
+    pub common_name: String,
+    /// Organization: the group of a client; empty for none.
+    pub organization: String,
+    /// DNS names of a server.
+    pub names: Vec<String>,
+    /// Addresses of a server.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Identity {
+    /// A client known by user name and one group.
+    pub fn client(user: &str, group: &str) -> Self {
+        Self {
+            common_name: user.into(),
+            organization: group.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A certificate with its key, both PEM.
+#[derive(Clone)]
+pub struct KeyedCertificate {
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// Its private key, PEM (PKCS #8).
+    pub key: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+/// The cluster's certificate authority.
+pub struct Authority {
+    certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Reads `ca.crt` and `ca.key` from a directory; makes them when neither is there.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or the files are damaged.
+    pub fn open(directory: &Path, now: Timestamp) -> Result<Self, PkiError> {
+        let (certificate_path, key_path) = (directory.join("ca.crt"), directory.join("ca.key"));
+        if !certificate_path.exists() && !key_path.exists() {
+            let made = make_authority(now)?;
+            write_private(&key_path, &made.key)?;
+            write_private(&certificate_path, &made.certificate)?;
+        }
+        let certificate = read(&certificate_path)?;
+        let key = KeyPair::from_pem(&read(&key_path)?)
+            .map_err(|_| PkiError::Damaged { path: key_path })?;
+        let issuer =
+            Issuer::from_ca_cert_pem(&certificate, key).map_err(|_| PkiError::Damaged {
+                path: certificate_path,
+            })?;
+        Ok(Self {
+            certificate,
+            issuer,
+        })
+    }
+
+    /// The authority's certificate, PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Issues a certificate for server and client use, good for a year.
+    ///
+    /// # Errors
+    /// A name is not ASCII, or the key cannot be made.
+    pub fn issue(&self, identity: &Identity, now: Timestamp) -> Result<KeyedCertificate, PkiError> {
+        let failed = |source| PkiError::Issue {
+            subject: identity.common_name.clone(),
+            source,
+        };
+        let key = KeyPair::generate().map_err(failed)?;
+        let params = leaf_params(identity, now).map_err(failed)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        Ok(KeyedCertificate {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            not_after: now + jiff::SignedDuration::from_secs(LEAF_DAYS * SECONDS_PER_DAY),
+        })
+    }
+
+    /// Signs a certificate request (PEM) for the usages given, valid so many seconds; answers with the certificate, PEM.
+    ///
+    /// # Errors
+    /// The request cannot be read or signed.
+    pub fn sign(
+        &self,
+        request: &str,
+        usages: &[ExtendedKeyUsagePurpose],
+        seconds: i64,
+        now: Timestamp,
+    ) -> Result<String, PkiError> {
+        let failed = |source| PkiError::Issue {
+            subject: "a certificate request".into(),
+            source,
+        };
+        let mut request = CertificateSigningRequestParams::from_pem(request).map_err(failed)?;
+        request.params.not_before = offset(now, -BACKDATE_SECONDS);
+        request.params.not_after = offset(now, seconds);
+        request.params.extended_key_usages = usages.to_vec();
+        request.params.is_ca = IsCa::ExplicitNoCa;
+        Ok(request.signed_by(&self.issuer).map_err(failed)?.pem())
+    }
+}
+
+fn make_authority(now: Timestamp) -> Result<KeyedCertificate, PkiError> {
+    let failed = |source| PkiError::Issue {
+        subject: "the cluster".into(),
+        source,
+    };
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "kubernetes");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    params.not_before = offset(now, -BACKDATE_SECONDS);
+    params.not_after = offset(now, AUTHORITY_DAYS * SECONDS_PER_DAY);
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    let not_after = now + jiff::SignedDuration::from_secs(AUTHORITY_DAYS * SECONDS_PER_DAY);
+    Ok(KeyedCertificate {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        not_after,
+    })
+}
+
+fn leaf_params(identity: &Identity, now: Timestamp) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, identity.common_name.as_str());
+    if !identity.organization.is_empty() {
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, identity.organization.as_str());
+    }
+    for name in &identity.names {
+        params
+            .subject_alt_names
+            .push(SanType::DnsName(Ia5String::try_from(name.as_str())?));
+    }
+    params.subject_alt_names.extend(
+        identity
+            .addresses
+            .iter()
+            .map(|address| SanType::IpAddress(*address)),
+    );
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyEncipherment,
+    ];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ClientAuth,
+        ExtendedKeyUsagePurpose::ServerAuth,
+    ];
+    params.not_before = offset(now, -BACKDATE_SECONDS);
+    params.not_after = offset(now, LEAF_DAYS * SECONDS_PER_DAY);
+    Ok(params)
+}
+
+fn offset(now: Timestamp, seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(now.as_second() + seconds)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+pub(crate) fn read(path: &Path) -> Result<String, PkiError> {
+    std::fs::read_to_string(path).map_err(|source| PkiError::Read {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub(crate) fn write_private(path: &Path, content: &str) -> Result<(), PkiError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = |source| PkiError::Write {
+        path: path.into(),
+        source,
+    };
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(failed)?;
+    }
+    let partial = path.with_extension("partial");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)
+        .map_err(failed)?;
+    file.write_all(content.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-21T00:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn the_authority_is_made_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Authority::open(directory.path(), now())
+            .unwrap()
+            .certificate()
+            .to_owned();
+        let second = Authority::open(directory.path(), now())
+            .unwrap()
+            .certificate()
+            .to_owned();
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn leaves_carry_user_group_and_addresses() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::open(directory.path(), now()).unwrap();
+        let identity = Identity {
+            addresses: vec!["127.0.0.1".parse().unwrap()],
+            ..Identity::client("ann", "system:masters")
+        };
+        let issued = authority.issue(&identity, now()).unwrap();
+        let (_, pem) = x509_parser::pem::parse_x509_pem(issued.certificate.as_bytes()).unwrap();
+        let certificate = pem.parse_x509().unwrap();
+        assert_eq!(
+            certificate.subject().to_string(),
+            "CN=ann, O=system:masters"
+        );
+        assert!(certificate.subject_alternative_name().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_damaged_key_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        Authority::open(directory.path(), now()).unwrap();
+        std::fs::write(directory.path().join("ca.key"), "rubbish").unwrap();
+        let error = Authority::open(directory.path(), now())
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("ca.key is damaged"), "{error}");
+    }
+}

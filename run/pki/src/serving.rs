@@ -1,0 +1,73 @@
+//! Certificates in use by a listener: replaced while it listens.
+
+use std::sync::{Arc, RwLock};
+
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::authority::{KeyedCertificate, PkiError};
+
+/// Hands the newest certificate to every TLS handshake.
+#[derive(Debug)]
+pub struct ServingCertificate {
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl ServingCertificate {
+    /// Starts with this certificate.
+    ///
+    /// # Errors
+    /// The TLS library refuses it.
+    pub fn new(certificate: &KeyedCertificate) -> Result<Arc<Self>, PkiError> {
+        Ok(Arc::new(Self {
+            current: RwLock::new(certified(certificate)?),
+        }))
+    }
+
+    /// Uses another certificate from the next handshake on.
+    ///
+    /// # Errors
+    /// The TLS library refuses it; the old one stays.
+    pub fn replace(&self, certificate: &KeyedCertificate) -> Result<(), PkiError> {
+        let next = certified(certificate)?;
+        *self
+            .current
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = next;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for ServingCertificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(
+            &self
+                .current
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        ))
+    }
+}
+
+/// Certificate chain and key as the TLS library wants them.
+///
+/// # Errors
+/// The PEM cannot be read.
+pub fn parse(
+    certificate: &KeyedCertificate,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), PkiError> {
+    let unreadable = |_| PkiError::Tls(rustls::Error::General("the PEM cannot be read".into()));
+    let chain = CertificateDer::pem_slice_iter(certificate.certificate.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).map_err(unreadable)?;
+    Ok((chain, key))
+}
+
+fn certified(certificate: &KeyedCertificate) -> Result<Arc<CertifiedKey>, PkiError> {
+    let (chain, key) = parse(certificate)?;
+    let key = any_supported_type(&key).map_err(PkiError::Tls)?;
+    Ok(Arc::new(CertifiedKey::new(chain, key)))
+}
