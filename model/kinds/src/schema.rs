@@ -5,10 +5,21 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
+mod decode;
+mod facts;
+mod scalar;
+mod zero;
+
+pub use decode::{DecodeError, Decoded, decode};
+pub use facts::{builtin, builtin_graph};
+pub use zero::zero;
+
 /// A set of struct types that refer to each other by index.
 #[derive(Debug, Default)]
 pub struct TypeGraph {
-    /// All struct types.
+    /// All struct types; built-in ones are sorted by name.
     pub types: Vec<StructType>,
 }
 
@@ -104,19 +115,25 @@ pub struct Field {
     pub name: String,
     /// Its type.
     pub ty: Type,
+    /// Go's name of the type, such as `[]v1.Container` or `v1.Protocol`, as decoding errors print it.
+    pub go_type: String,
     /// What becomes of a zero value.
     pub presence: Presence,
     /// Whether OpenAPI lists it as required.
     pub required: bool,
     /// Strategic merge: `patchStrategy` and `patchMergeKey`.
     pub patch: PatchStrategy,
+    /// The declared default (`+default=`), which server-side apply uses for absent list keys.
+    pub default: Option<Value>,
 }
 
 /// What Go's JSON encoding does with an unset or zero field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// A pointer (or a map or list) with `omitempty`: left out when unset; a pointer to zero is kept.
+    /// A pointer with `omitempty`: left out when unset; a pointer to zero is kept.
     Pointer,
+    /// A pointer without `omitempty`: written always, `null` when unset.
+    Nullable,
     /// A value with `omitempty`: left out when zero (`0`, `false`, `""`, empty list or map).
     OmitEmpty,
     /// Without `omitempty`: written always (`null` for a nil list or map, `{}` for a struct).

@@ -75,9 +75,9 @@ pub trait Strategy: Send + Sync {
     fn default(&self, _new: &mut Object) {}
 
     /// Converts from the row's version to the storage version (`apiVersion` is set by the caller).
-    fn into_storage(&self, _object: &mut Object) {}
+    fn store_form(&self, _object: &mut Object) {}
     /// Converts from the storage version to the row's version (`apiVersion` is set by the caller).
-    fn out_of_storage(&self, _object: &mut Object) {}
+    fn served_form(&self, _object: &mut Object) {}
 
     /// Whether `metadata.generation` is kept: 1 at creation, one more whenever `spec` (or what `generation_fields`
     /// names) changes.

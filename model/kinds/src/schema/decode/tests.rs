@@ -1,0 +1,107 @@
+//! Round trips and refusals as Go's decoder gives them.
+
+use serde_json::json;
+
+use super::*;
+use crate::schema::builtin;
+
+fn run(name: &str, value: Value) -> Result<Decoded, DecodeError> {
+    decode(value, &builtin(name).unwrap())
+}
+
+const POD: &str = "io.k8s.api.core.v1.Pod";
+const SERVICE: &str = "io.k8s.api.core.v1.Service";
+const DEPLOYMENT: &str = "io.k8s.api.apps.v1.Deployment";
+
+#[test]
+fn zero_values_are_dropped_and_structs_kept() {
+    let decoded = run(
+        POD,
+        json!({"metadata": {"name": "p", "labels": {}, "creationTimestamp": null}, "spec": {
+            "hostNetwork": false, "priority": 0, "securityContext": {}, "nodeSelector": {"a": null},
+            "containers": [{"name": "c", "bogus": 1, "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}}}, null]
+        }, "extra": 1}),
+    )
+    .unwrap();
+    assert_eq!(
+        decoded.object,
+        json!({"metadata": {"name": "p"}, "spec": {
+            "priority": 0, "securityContext": {}, "nodeSelector": {"a": ""},
+            "containers": [{"name": "c", "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}},
+                {"name": "", "resources": {}}]
+        }, "status": {}})
+    );
+    assert_eq!(
+        decoded.unknown,
+        [
+            "unknown field \"extra\"",
+            "unknown field \"spec.containers[0].bogus\""
+        ]
+    );
+}
+
+#[test]
+fn mistyped_values_are_refused_in_gos_words() {
+    let cases = [
+        (
+            DEPLOYMENT,
+            json!({"spec": {"replicas": 1.5}}),
+            "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            SERVICE,
+            json!({"spec": {"ports": [{"port": "80"}]}}),
+            "json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32",
+        ),
+        (
+            POD,
+            json!({"spec": {"containers": {"a": 1}}}),
+            "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container",
+        ),
+        (
+            POD,
+            json!({"metadata": {"labels": {"a": 1}}}),
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+        ),
+        (
+            SERVICE,
+            json!({"spec": {"ports": [{"protocol": 1, "port": true}]}}),
+            "json: cannot unmarshal bool into Go struct field ServicePort.spec.ports.port of type int32",
+        ),
+        (
+            POD,
+            json!([]),
+            "json: cannot unmarshal array into Go value of type v1.Pod",
+        ),
+        (
+            POD,
+            json!({"metadata": {"deletionTimestamp": "soon"}}),
+            "parsing time \"soon\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"soon\" as \"2006\"",
+        ),
+        (
+            POD,
+            json!({"spec": {"overhead": {"cpu": "lots"}}}),
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
+        (
+            "io.k8s.api.core.v1.Secret",
+            json!({"data": {"a": "b@d!"}}),
+            "illegal base64 data at input byte 1",
+        ),
+    ];
+    for (name, value, words) in cases {
+        assert_eq!(run(name, value).unwrap_err().to_string(), words);
+    }
+}
+
+#[test]
+fn times_are_canonical() {
+    assert_eq!(
+        scalar::time("2024-01-02T03:04:05.9+02:00", false).unwrap(),
+        "2024-01-02T01:04:05Z"
+    );
+    assert_eq!(
+        scalar::time("2024-01-02T03:04:05.123456Z", true).unwrap(),
+        "2024-01-02T03:04:05.123456Z"
+    );
+}
