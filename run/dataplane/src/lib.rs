@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The node's network in the kernel: bridge, addresses, forwarding, and what CNI needs to know of it.
+//!
+//! Names and subnets are per data directory, so that clusters on one machine do not meet.
+//! This crate decides nothing about Services or policies, and knows no Kubernetes object.
+
+mod command;
+pub mod conflist;
+mod instance;
+mod node;
+mod subnet;
+
+pub use command::CommandError;
+pub use instance::Instance;
+pub use node::{NetworkError, NodeNetwork, remove, set_up};
+pub use subnet::{ParseSubnetError, Subnet};
