@@ -1,26 +1,53 @@
-//! Project tasks: `cargo xtask TASK`.
+//! Project tasks: `cargo xtask TASK`. Each task is a file; this one only chooses.
 
 mod images;
 mod schema;
+mod setup;
+mod shell;
+mod tidy;
+mod up;
+mod verify;
 
-use std::{env, path::Path};
+use std::path::Path;
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
-/// What `cargo xtask` without a known task prints.
-const USAGE: &str = "tasks:
-  images OUT_DIR             build the images a cluster without a registry needs, as archives
-  schema --kubernetes DIR    make the schema facts of the kind table from Kubernetes' source";
+const USAGE: &str = "usage: cargo xtask TASK
+  up [ARGS]   install what is missing, build, and run a single-node cluster in the foreground (ARGS go to `sampan up`)
+  test        install what is missing and run every check and test; what CI runs
+  check       format, lints, tidy and unit tests only
+  tidy        the project's own rules: layers, sizes, docs, dead files
+  setup       install what is missing and stop
+  images DIR  build the images that a cluster without a registry needs, as archives
+  schema DIR  make the type facts anew from a Kubernetes source tree";
 
-fn main() -> Result<()> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask has a parent")?;
-    match words.as_slice() {
-        ["images", out_dir] => images::build(workspace, Path::new(out_dir)),
-        ["schema", "--kubernetes", directory] => schema::generate(Path::new(directory)),
+fn main() -> ExitCode {
+    match task() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = args
+        .split_first()
+        .map_or(("", [].as_slice()), |(task, rest)| (task.as_str(), rest));
+    match task {
+        "up" => up::run(rest),
+        "test" => verify::everything(),
+        "check" => verify::check(),
+        "tidy" => tidy::run(),
+        "setup" => setup::run(),
+        "images" => images::build(
+            &shell::root(),
+            Path::new(rest.first().map_or("target/images", String::as_str)),
+        ),
+        "schema" => schema::generate(Path::new(rest.first().map_or("", String::as_str))),
         _ => bail!("{USAGE}"),
     }
 }

@@ -1,0 +1,108 @@
+//! Puts on a Debian machine what building, running and testing need. Says nothing when nothing is missing.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+/// Debian packages, each with a file that shows it is there. Reasons stand in docs/dependencies.md.
+const PACKAGES: &[(&str, &str)] = &[
+    ("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+    ("gcc", "/usr/bin/gcc"),
+    ("iproute2", "/sbin/ip"),
+    ("iptables", "/usr/sbin/iptables"),
+    ("nftables", "/usr/sbin/nft"),
+    ("conntrack", "/usr/sbin/conntrack"),
+    ("containerd", "/usr/bin/containerd"),
+    ("runc", "/usr/sbin/runc"),
+    ("containernetworking-plugins", "/usr/lib/cni/bridge"),
+    ("busybox-static", "/bin/busybox"),
+    ("skopeo", "/usr/bin/skopeo"),
+    ("docker-registry", "/usr/bin/docker-registry"),
+];
+/// Oldest kubectl that is driven: its exec speaks WebSocket first.
+const KUBECTL_MINOR_MIN: u32 = 32;
+/// The Debian release whose `kubernetes-client` is new enough, when the machine's own is not.
+const KUBECTL_RELEASE: &str = "trixie";
+
+/// Installs what is missing.
+pub(crate) fn run() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(_, proof)| !Path::new(proof).exists())
+        .map(|(package, _)| *package)
+        .collect();
+    if !missing.is_empty() {
+        install(&missing)?;
+    }
+    kubectl().map(|_| ())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!(
+            "these are missing and this is no Debian machine, install them by hand: {}",
+            packages.join(" ")
+        );
+    }
+    let environment = [("DEBIAN_FRONTEND", "noninteractive")];
+    shell::run_with("apt-get", &["update", "-q"], &environment)?;
+    let args = [
+        &["install", "-y", "-q", "--no-install-recommends"],
+        packages,
+    ]
+    .concat();
+    shell::run_with("apt-get", &args, &environment)
+        .with_context(|| format!("run as root, or install by hand: {}", packages.join(" ")))
+}
+
+/// A kubectl that is new enough: the machine's own, or one unpacked under `target/` from Debian's packages.
+pub(crate) fn kubectl() -> Result<PathBuf> {
+    let ours = shell::root().join("target/tools/kubectl");
+    for candidate in [PathBuf::from("kubectl"), ours.clone()] {
+        if minor(&candidate).is_some_and(|minor| minor >= KUBECTL_MINOR_MIN) {
+            return Ok(candidate);
+        }
+    }
+    fetch_kubectl(&ours)?;
+    match minor(&ours) {
+        Some(minor) if minor >= KUBECTL_MINOR_MIN => Ok(ours),
+        _ => bail!(
+            "kubectl 1.{KUBECTL_MINOR_MIN} or newer is needed: install it and put it on the PATH"
+        ),
+    }
+}
+
+fn minor(kubectl: &Path) -> Option<u32> {
+    let text = shell::output(kubectl.to_str()?, &["version", "--client", "-o", "json"])?;
+    let version: serde_json::Value = serde_json::from_str(&text).ok()?;
+    version
+        .pointer("/clientVersion/minor")?
+        .as_str()?
+        .trim_end_matches('+')
+        .parse()
+        .ok()
+}
+
+/// Downloads Debian's newer `kubernetes-client` with a package list of its own and unpacks its kubectl.
+fn fetch_kubectl(target: &Path) -> Result<()> {
+    let work = target.with_file_name("kubectl-package");
+    std::fs::create_dir_all(work.join("lists/partial"))
+        .context("cannot make a directory for kubectl")?;
+    let sources = work.join("sources.list");
+    std::fs::write(
+        &sources,
+        format!("deb http://deb.debian.org/debian {KUBECTL_RELEASE} main\n"),
+    )
+    .context("cannot write a package source")?;
+    let directory = work.display();
+    let script = format!(
+        "cd {directory} && rm -f *.deb && \
+         O='-q -o Dir::Etc::SourceList={directory}/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists={directory}/lists' && \
+         apt-get $O update && apt-get $O download kubernetes-client && rm -rf unpacked && dpkg-deb -x *.deb unpacked && \
+         cp unpacked/usr/bin/kubectl {}",
+        target.display()
+    );
+    shell::run("sh", &["-c", &script]).context("cannot fetch kubectl from Debian's packages")
+}

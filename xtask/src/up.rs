@@ -1,0 +1,15 @@
+//! The README's first command: from a fresh clone to a running cluster.
+
+use anyhow::Result;
+
+use crate::{setup, shell};
+
+/// Installs, builds and runs; `args` go to `sampan up`.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    setup::run()?;
+    shell::run("cargo", &["build", "--release", "--package", "sampan"])?;
+    let binary = shell::root().join("target/release/sampan");
+    let mut all = vec!["up"];
+    all.extend(args.iter().map(String::as_str));
+    shell::run(&binary.to_string_lossy(), &all)
+}
