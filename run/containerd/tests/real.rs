@@ -1,0 +1,215 @@
+//! Real containers, with the machine's containerd: needs root, and fails with a sentence without it.
+//!
+//! One test function, since it makes and removes things of the whole machine; images come from
+//! `cargo xtask images`, which it calls.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use cri::{
+    Runtime,
+    v1::{
+        ContainerConfig, ContainerMetadata, ContainerState, ImageSpec, LinuxContainerConfig,
+        LinuxContainerSecurityContext, LinuxPodSandboxConfig, NamespaceMode, NamespaceOption,
+        PodSandboxConfig, PodSandboxMetadata,
+    },
+};
+use dataplane::Instance;
+use sampan_containerd::{self as containerd, Layout, images, teardown};
+
+const BUSYBOX: &str = "docker.io/library/busybox:1.36";
+
+#[tokio::test]
+async fn a_pod_runs_survives_a_second_start_and_leaves_nothing() -> anyhow::Result<()> {
+    let data_dir = tempfile::tempdir()?;
+    let layout = Layout::new(Instance::of(data_dir.path())?);
+    // A task of its own, so that a failed assertion does not keep the machine from being cleaned.
+    let outcome = tokio::spawn({
+        let layout = layout.clone();
+        async move { pod(&layout).await }
+    })
+    .await;
+    teardown(&layout).await?;
+    outcome??;
+    nothing_is_left(&layout)
+}
+
+async fn pod(layout: &Layout) -> anyhow::Result<()> {
+    let ready = containerd::ensure(layout)
+        .await
+        .context("is this root, with setup/packages.txt installed?")?;
+    let runtime = ready.runtime;
+    for archive in ["pause.tar", "busybox.tar"] {
+        images::import(layout, &runtime, &archives()?.join(archive)).await?;
+    }
+    let text = layout.persistent().join("text");
+    fs::write(&text, "no archive")?;
+    let error = images::import(layout, &runtime, &text).await.unwrap_err();
+    assert!(error.to_string().contains("cannot be imported"), "{error}");
+
+    let config = sandbox(layout);
+    let sandbox = runtime.run_pod_sandbox(config.clone(), "").await?;
+    let status = runtime
+        .pod_sandbox_status(&sandbox, false)
+        .await?
+        .status
+        .context("status")?;
+    let ip = status.network.context("network")?.ip.parse()?;
+    assert!(
+        ready.network.subnet.contains(ip),
+        "{ip} in {}",
+        ready.network.subnet
+    );
+
+    let id = container(&runtime, &sandbox, config).await?;
+    let output = runtime
+        .exec_sync(&id, words("cat /proc/1/comm"), Duration::from_secs(5))
+        .await?;
+    assert_eq!(
+        (output.stdout.as_slice(), output.exit_code),
+        (b"sh\n".as_slice(), 0)
+    );
+    let output = runtime
+        .exec_sync(&id, words("ls /nowhere"), Duration::from_secs(5))
+        .await?;
+    assert_eq!(output.exit_code, 1);
+
+    // A second start, as after kill -9 of ours: the same containerd, the same container.
+    let again = containerd::ensure(layout).await?;
+    assert_eq!(again.network, ready.network);
+    let status = again
+        .runtime
+        .container_status(&id, false)
+        .await?
+        .status
+        .context("status")?;
+    assert_eq!(status.state(), ContainerState::ContainerRunning);
+
+    again
+        .runtime
+        .stop_container(&id, Duration::from_secs(5))
+        .await?;
+    let status = again
+        .runtime
+        .container_status(&id, false)
+        .await?
+        .status
+        .context("status")?;
+    assert_eq!(
+        (status.state(), status.exit_code),
+        (ContainerState::ContainerExited, 7)
+    );
+    let log = fs::read_to_string(log_dir(layout).join("main/0.log"))?;
+    assert!(log.contains(" stdout F ready\n"), "{log}");
+    Ok(())
+}
+
+async fn container(
+    runtime: &Runtime,
+    sandbox: &str,
+    config: PodSandboxConfig,
+) -> anyhow::Result<String> {
+    let script = "trap 'exit 7' TERM; echo ready; while true; do sleep 1; done";
+    let container = ContainerConfig {
+        metadata: Some(ContainerMetadata {
+            name: "main".to_owned(),
+            attempt: 0,
+        }),
+        image: Some(ImageSpec {
+            image: BUSYBOX.to_owned(),
+            ..ImageSpec::default()
+        }),
+        command: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
+        log_path: "main/0.log".to_owned(),
+        linux: Some(LinuxContainerConfig {
+            security_context: Some(LinuxContainerSecurityContext {
+                namespace_options: Some(NamespaceOption {
+                    // The wire's default is a process namespace shared by the whole pod.
+                    pid: NamespaceMode::Container.into(),
+                    ..NamespaceOption::default()
+                }),
+                ..LinuxContainerSecurityContext::default()
+            }),
+            ..LinuxContainerConfig::default()
+        }),
+        ..ContainerConfig::default()
+    };
+    let id = runtime.create_container(sandbox, container, config).await?;
+    runtime.start_container(&id).await?;
+    Ok(id)
+}
+
+fn sandbox(layout: &Layout) -> PodSandboxConfig {
+    PodSandboxConfig {
+        metadata: Some(PodSandboxMetadata {
+            name: "web".to_owned(),
+            uid: "0f3c".to_owned(),
+            namespace: "default".to_owned(),
+            attempt: 0,
+        }),
+        hostname: "web".to_owned(),
+        log_directory: log_dir(layout).display().to_string(),
+        labels: HashMap::from([("app".to_owned(), "web".to_owned())]),
+        linux: Some(LinuxPodSandboxConfig {
+            cgroup_parent: format!("{}/pod0f3c", layout.instance().cgroup_root()),
+            ..LinuxPodSandboxConfig::default()
+        }),
+        ..PodSandboxConfig::default()
+    }
+}
+
+fn log_dir(layout: &Layout) -> PathBuf {
+    let dir = layout.instance().data_dir().join("logs");
+    fs::create_dir_all(dir.join("main")).unwrap();
+    dir
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// The directory of the archives, which are built first.
+fn archives() -> anyhow::Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let dir = workspace.join("target/image-archives");
+    let status = Command::new(env!("CARGO"))
+        .current_dir(&workspace)
+        .args(["xtask", "images"])
+        .arg(&dir)
+        .status()?;
+    ensure!(status.success(), "cargo xtask images failed");
+    Ok(dir)
+}
+
+fn nothing_is_left(layout: &Layout) -> anyhow::Result<()> {
+    let instance = layout.instance();
+    assert!(!instance.run_dir().exists());
+    let links = Command::new("ip").args(["-br", "link"]).output()?.stdout;
+    assert!(!String::from_utf8(links)?.contains(&instance.bridge()));
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    assert!(
+        !mounts.contains(&instance.data_dir().display().to_string()),
+        "{mounts}"
+    );
+    for entry in fs::read_dir("/proc")? {
+        let line = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        assert!(
+            !line.contains(&instance.run_dir().display().to_string()),
+            "{line}"
+        );
+    }
+    for hierarchy in fs::read_dir("/sys/fs/cgroup")? {
+        let group = hierarchy?
+            .path()
+            .join(instance.cgroup_root().trim_start_matches('/'));
+        assert!(!group.exists(), "{}", group.display());
+    }
+    Ok(())
+}
