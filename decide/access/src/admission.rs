@@ -99,3 +99,6 @@ pub fn validate(request: &Request<'_>, cluster: &dyn Lookup) -> Result<(), Statu
         .iter()
         .try_for_each(|plugin| plugin.validate(request, cluster))
 }
+
+#[cfg(test)]
+mod tests;

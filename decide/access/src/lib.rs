@@ -5,10 +5,14 @@
 
 pub mod admission;
 pub mod attributes;
+pub mod authn;
 pub mod bootstrap;
 pub mod node;
 pub mod rbac;
 pub mod user;
+
+#[cfg(test)]
+mod testing;
 
 pub use attributes::{Attributes, Decision};
 pub use rbac::Policy;

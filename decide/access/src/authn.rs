@@ -1,0 +1,5 @@
+//! Who asks: what follows from a verified credential. Verifying signatures is done where the keys are.
+
+pub mod bootstrap_token;
+pub mod impersonation;
+pub mod service_account_token;
