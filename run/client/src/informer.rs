@@ -1,0 +1,390 @@
+//! Caches that follow the API server: one informer per kind, shared by everything in the process.
+//!
+//! Flow: a watch with initial events (or, where the server has none, a paged list), then events, resumed from the
+//! last version when the server ends the watch. A version that is gone starts from the beginning; what changed in
+//! between is told to the handlers as ordinary changes. Every other failure waits, longer each time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use meta::{Object, ObjectExt, Resource};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::cache::{Cache, Change};
+use crate::error::ClientError;
+use crate::rest::{Detail, Rest, WatchEvent};
+
+/// Seconds after which the server ends a quiet watch; each kind adds its own share so that they do not all end at once.
+const WATCH_SECONDS: u64 = 1800;
+/// Objects per page of a list.
+const PAGE_OBJECTS: &str = "500";
+/// First wait after a failure.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Longest wait after a failure.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+type Handler = Box<dyn Fn(&Change) + Send + Sync>;
+
+/// How far an informer has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether the cache was complete once.
+    pub is_synced: bool,
+    /// The newest version seen, as a number; 0 when the server's versions are no numbers.
+    pub version: u64,
+}
+
+/// A cache of one kind, and those who want to know of changes. Clones share everything.
+#[derive(Clone)]
+pub struct Informer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    resource: Resource,
+    detail: Detail,
+    field_selector: String,
+    cache: RwLock<Cache>,
+    handlers: RwLock<Vec<Handler>>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Informer {
+    /// An informer that follows nothing yet; `field_selector` may be empty.
+    pub fn new(resource: Resource, detail: Detail, field_selector: &str) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                resource,
+                detail,
+                field_selector: field_selector.to_owned(),
+                cache: RwLock::default(),
+                handlers: RwLock::default(),
+                progress: watch::Sender::new(Progress::default()),
+            }),
+        }
+    }
+    /// What it follows.
+    pub fn resource(&self) -> &Resource {
+        &self.shared.resource
+    }
+    /// The cache; hold it briefly and never across an await.
+    pub fn cache(&self) -> RwLockReadGuard<'_, Cache> {
+        self.shared
+            .cache
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Calls `handler` after each change, and now for every object that is there already. It must not block.
+    pub fn subscribe(&self, handler: impl Fn(&Change) + Send + Sync + 'static) {
+        // The handlers' lock is held throughout, so that no change falls between the two.
+        let mut handlers = self
+            .shared
+            .handlers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = self.cache().list("");
+        for object in known {
+            handler(&Change {
+                old: None,
+                new: Some(object),
+            });
+        }
+        handlers.push(Box::new(handler));
+    }
+    /// How far it has come, to wait on.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.shared.progress.subscribe()
+    }
+    /// Waits until the cache was complete once; false when the informer ended before.
+    pub async fn synced(&self) -> bool {
+        self.progress()
+            .wait_for(|progress| progress.is_synced)
+            .await
+            .is_ok()
+    }
+    /// Waits until the cache includes a version; false when that takes longer than `at_most`.
+    pub async fn caught_up(&self, version: u64, at_most: Duration) -> bool {
+        let mut progress = self.progress();
+        let reached = progress.wait_for(|progress| progress.version >= version);
+        matches!(tokio::time::timeout(at_most, reached).await, Ok(Ok(_)))
+    }
+
+    /// Follows the server until `shutdown`.
+    pub async fn run(&self, rest: &Rest, shutdown: &CancellationToken) {
+        let mut wait = BACKOFF_MIN;
+        let mut version = String::new();
+        loop {
+            let outcome = tokio::select! {
+                () = shutdown.cancelled() => return,
+                outcome = self.follow(rest, &mut version) => outcome,
+            };
+            match outcome {
+                Ok(()) => {
+                    wait = BACKOFF_MIN;
+                    continue;
+                }
+                Err(error) if error.is_gone() => {
+                    debug!(resource = %self.shared.resource.plural, "version is gone, listing again");
+                    version.clear();
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    let resource = &*self.shared.resource.plural;
+                    if wait > BACKOFF_MIN {
+                        warn!(error, resource, "watch failed, trying again");
+                    } else {
+                        debug!(error, resource, "watch failed, trying again");
+                    }
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Lists if need be, and watches until the server ends it.
+    async fn follow(&self, rest: &Rest, version: &mut String) -> Result<(), ClientError> {
+        if version.is_empty() {
+            match self.watch(rest, version, true).await {
+                Err(error) if matches!(error.code(), 400 | 422) => {
+                    debug!("the server has no initial events, listing");
+                    *version = self.list(rest).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.watch(rest, version, false).await
+    }
+
+    async fn list(&self, rest: &Rest) -> Result<String, ClientError> {
+        let (mut objects, mut token) = (Vec::new(), String::new());
+        loop {
+            let query = [
+                ("limit", PAGE_OBJECTS),
+                ("continue", &token),
+                ("fieldSelector", &self.shared.field_selector),
+            ];
+            let page = rest
+                .list(&self.shared.resource, "", self.shared.detail, &query)
+                .await?;
+            objects.extend(page.items.into_iter().map(|object| self.trim(object)));
+            token = page.continue_token;
+            if token.is_empty() {
+                self.replace(objects, &page.resource_version);
+                return Ok(page.resource_version);
+            }
+        }
+    }
+
+    async fn watch(
+        &self,
+        rest: &Rest,
+        version: &mut String,
+        from_nothing: bool,
+    ) -> Result<(), ClientError> {
+        let seconds = watch_seconds(&self.shared.resource).to_string();
+        let mut query = vec![
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", &seconds),
+            ("fieldSelector", &self.shared.field_selector),
+        ];
+        if from_nothing {
+            query.push(("sendInitialEvents", "true"));
+            query.push(("resourceVersionMatch", "NotOlderThan"));
+        }
+        let from = version.clone();
+        query.push(("resourceVersion", &from));
+        let mut watching = rest
+            .watch(&self.shared.resource, "", self.shared.detail, &query)
+            .await?;
+        let mut initial: Option<BTreeMap<meta::Key, Arc<Object>>> =
+            from_nothing.then(BTreeMap::new);
+        while let Some(event) = watching.next().await? {
+            match event {
+                WatchEvent::Error(status) => return Err(ClientError::Refused(status)),
+                WatchEvent::Bookmark(bookmark) => {
+                    bookmark.resource_version().clone_into(version);
+                    if bookmark.annotation(INITIAL_EVENTS_END) == Some("true")
+                        && let Some(objects) = initial.take()
+                    {
+                        self.replace(objects.into_values().collect(), version);
+                    } else if initial.is_none() {
+                        self.advance(version);
+                    }
+                }
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    let object = self.trim(object);
+                    if let Some(initial) = &mut initial {
+                        initial.insert(object.key(), object);
+                    } else {
+                        object.resource_version().clone_into(version);
+                        self.apply(object);
+                    }
+                }
+                WatchEvent::Deleted(object) => {
+                    if let Some(initial) = &mut initial {
+                        initial.remove(&object.key());
+                    } else {
+                        object.resource_version().clone_into(version);
+                        self.delete(&object);
+                    }
+                }
+            }
+        }
+        if initial.is_some() {
+            // Ended before the initial events did: what came cannot be resumed.
+            version.clear();
+            let path = self.shared.resource.plural.to_string();
+            let source = std::io::ErrorKind::UnexpectedEof.into();
+            return Err(ClientError::WatchBroken { path, source });
+        }
+        Ok(())
+    }
+
+    /// Drops what no reader of a cache needs, and names the kind where a list left it out.
+    fn trim(&self, mut object: Object) -> Arc<Object> {
+        let resource = &self.shared.resource;
+        object.remove(&["metadata", "managedFields"]);
+        if self.shared.detail == Detail::Metadata
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.retain(|field, _| field == "metadata");
+        }
+        object.set(&["apiVersion"], resource.api_version().into());
+        object.set(&["kind"], (*resource.kind).into());
+        Arc::new(object)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Cache> {
+        self.shared
+            .cache
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+    fn apply(&self, object: Arc<Object>) {
+        let version = object.resource_version().to_owned();
+        let change = self.write().apply(object);
+        self.tell(change.as_slice());
+        self.advance(&version);
+    }
+    fn delete(&self, object: &Object) {
+        let change = self.write().delete(&object.key());
+        self.tell(change.as_slice());
+        self.advance(object.resource_version());
+    }
+    fn replace(&self, objects: Vec<Arc<Object>>, version: &str) {
+        let changes = self.write().replace(objects);
+        self.tell(&changes);
+        self.advance(version);
+    }
+    fn tell(&self, changes: &[Change]) {
+        let handlers = self
+            .shared
+            .handlers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            for handler in handlers.iter() {
+                handler(change);
+            }
+        }
+    }
+    fn advance(&self, version: &str) {
+        let version = version.parse().unwrap_or_default();
+        self.shared.progress.send_if_modified(|progress| {
+            let next = Progress {
+                is_synced: true,
+                version: progress.version.max(version),
+            };
+            let changed = *progress != next;
+            *progress = next;
+            changed
+        });
+    }
+}
+
+fn watch_seconds(resource: &Resource) -> u64 {
+    let share: u64 = resource.plural.bytes().map(u64::from).sum();
+    WATCH_SECONDS + share % (WATCH_SECONDS / 2)
+}
+
+/// The informers of a process, one per kind, started on first use.
+#[derive(Clone)]
+pub struct Informers {
+    shared: Arc<InformersShared>,
+}
+
+struct InformersShared {
+    rest: Rest,
+    shutdown: CancellationToken,
+    started: Mutex<BTreeMap<Resource, Informer>>,
+}
+
+impl Informers {
+    /// No informers yet; those to come end with `shutdown`.
+    pub fn new(rest: Rest, shutdown: CancellationToken) -> Self {
+        let started = Mutex::default();
+        Self {
+            shared: Arc::new(InformersShared {
+                rest,
+                shutdown,
+                started,
+            }),
+        }
+    }
+    /// The client the informers use.
+    pub fn rest(&self) -> &Rest {
+        &self.shared.rest
+    }
+    /// The informer of a kind with whole objects; one that had metadata alone is replaced by nothing: ask for whole
+    /// objects first where both are wanted.
+    pub fn whole(&self, resource: &Resource) -> Informer {
+        self.start(resource, Detail::Whole)
+    }
+    /// The informer of a kind, with metadata alone unless somebody asked for whole objects before.
+    pub fn metadata(&self, resource: &Resource) -> Informer {
+        self.start(resource, Detail::Metadata)
+    }
+    /// The informer of a kind if it was started.
+    pub fn started(&self, resource: &Resource) -> Option<Informer> {
+        let started = self
+            .shared
+            .started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        started.get(resource).cloned()
+    }
+    /// Every kind that is followed.
+    pub fn resources(&self) -> Vec<Resource> {
+        let started = self
+            .shared
+            .started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        started.keys().cloned().collect()
+    }
+
+    fn start(&self, resource: &Resource, detail: Detail) -> Informer {
+        let mut started = self
+            .shared
+            .started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(informer) = started.get(resource) {
+            return informer.clone();
+        }
+        let informer = Informer::new(resource.clone(), detail, "");
+        started.insert(resource.clone(), informer.clone());
+        let (running, shared) = (informer.clone(), Arc::clone(&self.shared));
+        tokio::spawn(async move { running.run(&shared.rest, &shared.shutdown).await });
+        informer
+    }
+}

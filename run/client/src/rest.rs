@@ -1,0 +1,493 @@
+//! The verbs of the API over plain objects.
+
+use futures::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use http::{Method, Request};
+use kube::Client;
+use meta::{Key, Object, ObjectExt, Resource};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::error::ClientError;
+
+/// Largest event of a watch: an object of 3 MiB, twice over for its frame and managed fields.
+const WATCH_EVENT_BYTES_MAX: usize = 6 << 20;
+/// Asks for metadata alone, and takes the whole object from a server that cannot do so.
+const METADATA_ONLY: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// A client that reads and writes objects of any kind.
+#[derive(Clone)]
+pub struct Rest {
+    client: Client,
+}
+
+/// How much of each object to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All of it.
+    Whole,
+    /// Its metadata.
+    Metadata,
+}
+
+/// What to ask of a delete.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    /// The uid it must have; empty asks nothing.
+    pub uid: String,
+    /// The version it must have.
+    pub resource_version: Option<String>,
+    /// Seconds of grace.
+    pub grace_seconds: Option<i64>,
+    /// `Background`, `Foreground` or `Orphan`.
+    pub propagation: Option<&'static str>,
+}
+
+impl DeleteOptions {
+    fn body(&self) -> Value {
+        let mut body = json!({ "apiVersion": "v1", "kind": "DeleteOptions" });
+        if !self.uid.is_empty() {
+            body.set(&["preconditions", "uid"], self.uid.clone().into());
+        }
+        if let Some(version) = &self.resource_version {
+            body.set(
+                &["preconditions", "resourceVersion"],
+                version.clone().into(),
+            );
+        }
+        if let Some(seconds) = self.grace_seconds {
+            body.set(&["gracePeriodSeconds"], seconds.into());
+        }
+        if let Some(propagation) = self.propagation {
+            body.set(&["propagationPolicy"], propagation.into());
+        }
+        body
+    }
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// The objects.
+    pub items: Vec<Object>,
+    /// The revision the list is consistent at.
+    pub resource_version: String,
+    /// Token for the next page; empty after the last.
+    pub continue_token: String,
+}
+
+/// The path of a collection, an object or a subresource.
+pub fn path(resource: &Resource, namespace: &str, name: &str, subresource: Option<&str>) -> String {
+    let mut path = if resource.group.is_empty() {
+        format!("/api/{}", resource.version)
+    } else {
+        format!("/apis/{}/{}", resource.group, resource.version)
+    };
+    if !namespace.is_empty() {
+        path.push_str("/namespaces/");
+        path.push_str(namespace);
+    }
+    for part in [Some(&*resource.plural), Some(name), subresource]
+        .into_iter()
+        .flatten()
+    {
+        if !part.is_empty() {
+            path.push('/');
+            path.push_str(part);
+        }
+    }
+    path
+}
+
+/// Query parameters, escaped.
+pub(crate) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+    let mut out = path.to_owned();
+    let mut separator = '?';
+    for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
+        out.push(separator);
+        out.push_str(name);
+        out.push('=');
+        escape_into(&mut out, value);
+        separator = '&';
+    }
+    out
+}
+
+fn escape_into(out: &mut String, value: &str) {
+    use std::fmt::Write;
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else if write!(out, "%{byte:02X}").is_err() {
+            // Writing to a String cannot fail.
+            return;
+        }
+    }
+}
+
+impl Rest {
+    /// Uses a client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+    /// The client underneath.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn request(
+        method: Method,
+        path: &str,
+        content_type: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<Request<Vec<u8>>, ClientError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", accept);
+        if !body.is_empty() {
+            request = request.header("content-type", content_type);
+        }
+        let path = || path.to_owned();
+        request.body(body).map_err(|source| ClientError::Request {
+            path: path(),
+            source,
+        })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<Object, ClientError> {
+        let body = body
+            .map(|body| body.to_string().into_bytes())
+            .unwrap_or_default();
+        let request = Self::request(method, path, content_type, "application/json", body)?;
+        self.client
+            .request::<Value>(request)
+            .await
+            .map_err(ClientError::from_kube)
+    }
+
+    /// Reads whatever a path serves as JSON.
+    pub async fn get_path(&self, path: &str) -> Result<Value, ClientError> {
+        self.send(Method::GET, path, "", None).await
+    }
+    /// Reads an object.
+    pub async fn get(&self, resource: &Resource, key: &Key) -> Result<Object, ClientError> {
+        self.get_path(&path(resource, &key.namespace, &key.name, None))
+            .await
+    }
+    /// Creates an object in the namespace its metadata names.
+    pub async fn create(
+        &self,
+        resource: &Resource,
+        object: &Object,
+    ) -> Result<Object, ClientError> {
+        let path = path(resource, object.namespace(), "", None);
+        self.send(Method::POST, &path, "application/json", Some(object))
+            .await
+    }
+    /// Posts to a subresource, such as a pod's `binding` or `eviction`.
+    pub async fn post(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        subresource: &str,
+        body: &Object,
+    ) -> Result<Object, ClientError> {
+        let path = path(resource, &key.namespace, &key.name, Some(subresource));
+        self.send(Method::POST, &path, "application/json", Some(body))
+            .await
+    }
+    /// Replaces an object or a subresource of it.
+    pub async fn replace(
+        &self,
+        resource: &Resource,
+        subresource: Option<&str>,
+        object: &Object,
+    ) -> Result<Object, ClientError> {
+        let path = path(resource, object.namespace(), object.name(), subresource);
+        self.send(Method::PUT, &path, "application/json", Some(object))
+            .await
+    }
+    /// Sends a JSON merge patch.
+    pub async fn patch(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        subresource: Option<&str>,
+        patch: &Value,
+    ) -> Result<Object, ClientError> {
+        let path = path(resource, &key.namespace, &key.name, subresource);
+        self.send(
+            Method::PATCH,
+            &path,
+            "application/merge-patch+json",
+            Some(patch),
+        )
+        .await
+    }
+    /// Deletes an object; the answer is the object on its way out, or a Status when it is gone.
+    pub async fn delete(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        options: &DeleteOptions,
+    ) -> Result<Value, ClientError> {
+        let path = path(resource, &key.namespace, &key.name, None);
+        self.send(
+            Method::DELETE,
+            &path,
+            "application/json",
+            Some(&options.body()),
+        )
+        .await
+    }
+    /// Deletes everything of a resource in a namespace.
+    pub async fn delete_collection(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        options: &DeleteOptions,
+    ) -> Result<Value, ClientError> {
+        let path = path(resource, namespace, "", None);
+        self.send(
+            Method::DELETE,
+            &path,
+            "application/json",
+            Some(&options.body()),
+        )
+        .await
+    }
+
+    /// Reads one page of a collection.
+    pub async fn list(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        detail: Detail,
+        query: &[(&str, &str)],
+    ) -> Result<Page, ClientError> {
+        let path = with_query(&path(resource, namespace, "", None), query);
+        let accept = accept_for(detail);
+        let request = Self::request(Method::GET, &path, "", accept, Vec::new())?;
+        let mut list = self
+            .client
+            .request::<Value>(request)
+            .await
+            .map_err(ClientError::from_kube)?;
+        let text = |list: &Value, field| {
+            list.str_at(&["metadata", field])
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (resource_version, continue_token) =
+            (text(&list, "resourceVersion"), text(&list, "continue"));
+        let items = match list.remove(&["items"]) {
+            Some(Value::Array(items)) => items,
+            _ => Vec::new(),
+        };
+        Ok(Page {
+            items,
+            resource_version,
+            continue_token,
+        })
+    }
+
+    /// Starts a watch of a collection.
+    pub async fn watch(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        detail: Detail,
+        query: &[(&str, &str)],
+    ) -> Result<Watching<impl AsyncBufRead + use<>>, ClientError> {
+        let path = with_query(&path(resource, namespace, "", None), query);
+        let request = Self::request(Method::GET, &path, "", accept_for(detail), Vec::new())?;
+        let stream = self
+            .client
+            .request_stream(request)
+            .await
+            .map_err(ClientError::from_kube)?;
+        Ok(Watching {
+            stream: Box::pin(stream),
+            line: Vec::new(),
+            path,
+        })
+    }
+}
+
+fn accept_for(detail: Detail) -> &'static str {
+    match detail {
+        Detail::Whole => "application/json",
+        Detail::Metadata => METADATA_ONLY,
+    }
+}
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum WatchEvent {
+    /// The object is new, or new to the selector.
+    Added(Object),
+    /// The object changed.
+    Modified(Object),
+    /// The object is gone, or no longer selected.
+    Deleted(Object),
+    /// Nothing changed up to this version.
+    Bookmark(Object),
+    /// The watch cannot go on.
+    Error(Box<kube::core::Status>),
+}
+
+/// A watch under way.
+pub struct Watching<S> {
+    stream: std::pin::Pin<Box<S>>,
+    line: Vec<u8>,
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+impl<S: AsyncBufRead> Watching<S> {
+    /// The next event; `None` when the server ended the watch. Not to be called again after it was dropped midway:
+    /// what was read of a line by then is kept, so it may.
+    pub async fn next(&mut self) -> Result<Option<WatchEvent>, ClientError> {
+        loop {
+            if !self.read_line().await? {
+                return Ok(None);
+            }
+            let event = self.decode();
+            self.line.clear();
+            if let Some(event) = event? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    async fn read_line(&mut self) -> Result<bool, ClientError> {
+        while self.line.last() != Some(&b'\n') {
+            let room = WATCH_EVENT_BYTES_MAX.saturating_sub(self.line.len());
+            if room == 0 {
+                let path = self.path.clone();
+                return Err(ClientError::WatchEventTooLarge {
+                    path,
+                    bytes_max: WATCH_EVENT_BYTES_MAX,
+                });
+            }
+            let mut bounded = self
+                .stream
+                .as_mut()
+                .take(u64::try_from(room).unwrap_or(u64::MAX));
+            let read = bounded
+                .read_until(b'\n', &mut self.line)
+                .await
+                .map_err(|source| ClientError::WatchBroken {
+                    path: self.path.clone(),
+                    source,
+                })?;
+            if read == 0 {
+                return Ok(!self.line.is_empty());
+            }
+        }
+        Ok(true)
+    }
+
+    fn decode(&self) -> Result<Option<WatchEvent>, ClientError> {
+        if self.line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        let broken = |source| ClientError::Answer {
+            path: self.path.clone(),
+            source,
+        };
+        let frame: Frame<'_> = serde_json::from_slice(&self.line).map_err(broken)?;
+        let text = frame.object.get();
+        let object = || serde_json::from_str::<Object>(text).map_err(broken);
+        Ok(match frame.event_type {
+            "ADDED" => Some(WatchEvent::Added(object()?)),
+            "MODIFIED" => Some(WatchEvent::Modified(object()?)),
+            "DELETED" => Some(WatchEvent::Deleted(object()?)),
+            "BOOKMARK" => Some(WatchEvent::Bookmark(object()?)),
+            "ERROR" => Some(WatchEvent::Error(
+                serde_json::from_str(text).map_err(broken)?,
+            )),
+            // An event type of a later server is none of ours.
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PODS: Resource = Resource::namespaced("", "v1", "Pod", "pods");
+    const SETS: Resource = Resource::namespaced("apps", "v1", "ReplicaSet", "replicasets");
+
+    #[test]
+    fn paths_follow_scope_and_group() {
+        assert_eq!(path(&PODS, "", "", None), "/api/v1/pods");
+        assert_eq!(
+            path(&PODS, "a", "b", Some("status")),
+            "/api/v1/namespaces/a/pods/b/status"
+        );
+        assert_eq!(
+            path(&SETS, "a", "", None),
+            "/apis/apps/v1/namespaces/a/replicasets"
+        );
+    }
+
+    #[test]
+    fn queries_are_escaped_and_empty_values_left_out() {
+        let query = [
+            ("fieldSelector", "spec.nodeName=a b"),
+            ("limit", ""),
+            ("watch", "true"),
+        ];
+        assert_eq!(
+            with_query("/p", &query),
+            "/p?fieldSelector=spec.nodeName%3Da%20b&watch=true"
+        );
+    }
+
+    fn watching(text: &'static str) -> Watching<futures::io::Cursor<&'static [u8]>> {
+        Watching {
+            stream: Box::pin(futures::io::Cursor::new(text.as_bytes())),
+            line: Vec::new(),
+            path: "/p".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_are_read_one_by_one() {
+        let mut watch = watching(
+            "{\"type\":\"ADDED\",\"object\":{\"a\":1}}\n\n{\"type\":\"NEW\",\"object\":{}}\n{\"type\":\"DELETED\",\"object\":{}}\n",
+        );
+        assert!(matches!(watch.next().await, Ok(Some(WatchEvent::Added(_)))));
+        assert!(matches!(
+            watch.next().await,
+            Ok(Some(WatchEvent::Deleted(_)))
+        ));
+        assert!(matches!(watch.next().await, Ok(None)));
+    }
+
+    #[tokio::test]
+    async fn half_a_frame_is_an_error() {
+        assert!(matches!(
+            watching("{\"type\":").next().await,
+            Err(ClientError::Answer { .. })
+        ));
+    }
+}
