@@ -1,1 +1,92 @@
-//! Placeholder.
+//! What the control loops want: for each controller, what it sees in a snapshot and what should be done about it.
+//!
+//! Invariants as absences: no async, no clock, no I/O, no randomness; nothing is remembered between two decisions.
+
+pub mod action;
+pub mod claim;
+pub mod condition;
+pub mod controller;
+pub mod hash;
+pub mod pod;
+pub mod scaled;
+pub mod snapshot;
+
+pub mod deployment;
+pub mod replica_set;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use action::{Action, Event, Propagation, Reference, Report};
+pub use controller::{Controller, Decision, Failure};
+pub use snapshot::Snapshot;
+
+/// The resources that the controllers know by name.
+pub mod resources {
+    use meta::Resource;
+
+    /// Pods.
+    pub const PODS: Resource = Resource::namespaced("", "v1", "Pod", "pods");
+    /// Nodes.
+    pub const NODES: Resource = Resource::cluster("", "v1", "Node", "nodes");
+    /// Namespaces.
+    pub const NAMESPACES: Resource = Resource::cluster("", "v1", "Namespace", "namespaces");
+    /// Services.
+    pub const SERVICES: Resource = Resource::namespaced("", "v1", "Service", "services");
+    /// Endpoints, the older form of slices.
+    pub const ENDPOINTS: Resource = Resource::namespaced("", "v1", "Endpoints", "endpoints");
+    /// Service accounts.
+    pub const SERVICE_ACCOUNTS: Resource =
+        Resource::namespaced("", "v1", "ServiceAccount", "serviceaccounts");
+    /// Config maps.
+    pub const CONFIG_MAPS: Resource = Resource::namespaced("", "v1", "ConfigMap", "configmaps");
+    /// Events.
+    pub const EVENTS: Resource = Resource::namespaced("", "v1", "Event", "events");
+    /// Replication controllers.
+    pub const REPLICATION_CONTROLLERS: Resource =
+        Resource::namespaced("", "v1", "ReplicationController", "replicationcontrollers");
+    /// Resource quotas.
+    pub const RESOURCE_QUOTAS: Resource =
+        Resource::namespaced("", "v1", "ResourceQuota", "resourcequotas");
+    /// Persistent volume claims.
+    pub const PERSISTENT_VOLUME_CLAIMS: Resource =
+        Resource::namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    /// Deployments.
+    pub const DEPLOYMENTS: Resource =
+        Resource::namespaced("apps", "v1", "Deployment", "deployments");
+    /// Replica sets.
+    pub const REPLICA_SETS: Resource =
+        Resource::namespaced("apps", "v1", "ReplicaSet", "replicasets");
+    /// Stateful sets.
+    pub const STATEFUL_SETS: Resource =
+        Resource::namespaced("apps", "v1", "StatefulSet", "statefulsets");
+    /// Daemon sets.
+    pub const DAEMON_SETS: Resource = Resource::namespaced("apps", "v1", "DaemonSet", "daemonsets");
+    /// Controller revisions.
+    pub const CONTROLLER_REVISIONS: Resource =
+        Resource::namespaced("apps", "v1", "ControllerRevision", "controllerrevisions");
+    /// Jobs.
+    pub const JOBS: Resource = Resource::namespaced("batch", "v1", "Job", "jobs");
+    /// Cron jobs.
+    pub const CRON_JOBS: Resource = Resource::namespaced("batch", "v1", "CronJob", "cronjobs");
+    /// Leases.
+    pub const LEASES: Resource =
+        Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases");
+    /// Endpoint slices.
+    pub const ENDPOINT_SLICES: Resource =
+        Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+    /// Pod disruption budgets.
+    pub const POD_DISRUPTION_BUDGETS: Resource = Resource::namespaced(
+        "policy",
+        "v1",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+    );
+    /// Cluster roles.
+    pub const CLUSTER_ROLES: Resource = Resource::cluster(
+        "rbac.authorization.k8s.io",
+        "v1",
+        "ClusterRole",
+        "clusterroles",
+    );
+}

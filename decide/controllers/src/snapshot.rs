@@ -1,0 +1,17 @@
+//! What a controller may read: the objects that the process has seen.
+
+use std::sync::Arc;
+
+use meta::{Key, Object, Resource};
+
+/// A read-only view of the caches. A kind that nobody watches reads as empty.
+pub trait Snapshot {
+    /// One object.
+    fn get(&self, resource: &Resource, key: &Key) -> Option<Arc<Object>>;
+    /// The objects of a namespace, or all when it is empty; sorted by key.
+    fn list(&self, resource: &Resource, namespace: &str) -> Vec<Arc<Object>>;
+    /// The objects whose controller has this uid, in any namespace; an empty uid asks for those without controller.
+    fn controlled_by(&self, resource: &Resource, uid: &str) -> Vec<Arc<Object>>;
+    /// The objects whose `spec.nodeName` is this; an empty name asks for those without node.
+    fn on_node(&self, resource: &Resource, node: &str) -> Vec<Arc<Object>>;
+}

@@ -1,0 +1,189 @@
+//! A snapshot of given objects, and builders, for tests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use meta::{Key, Object, ObjectExt, Resource};
+use serde_json::{Value, json};
+
+use crate::action::Action;
+use crate::controller::{Controller, Decision};
+use crate::snapshot::Snapshot;
+
+/// The objects of a small world.
+#[derive(Default)]
+pub(crate) struct World(BTreeMap<(Resource, Key), Arc<Object>>);
+
+impl World {
+    pub(crate) fn new(objects: impl IntoIterator<Item = (Resource, Object)>) -> Self {
+        let mut world = Self::default();
+        for (resource, object) in objects {
+            world.put(&resource, object);
+        }
+        world
+    }
+    pub(crate) fn put(&mut self, resource: &Resource, object: Object) {
+        self.0
+            .insert((resource.clone(), object.key()), Arc::new(object));
+    }
+    pub(crate) fn remove(&mut self, resource: &Resource, key: &Key) {
+        self.0.remove(&(resource.clone(), key.clone()));
+    }
+    /// Decides and performs until nothing is left to do; returns what was decided in each round.
+    pub(crate) fn settle<C: Controller>(&mut self, key: &Key, now: Timestamp) -> Vec<Decision> {
+        let mut rounds = Vec::new();
+        for _ in 0..50 {
+            let Some(seen) = C::observe(self, key) else {
+                break;
+            };
+            let decision = C::decide(&seen, now);
+            if !self.perform(&decision) {
+                break;
+            }
+            rounds.push(decision);
+        }
+        rounds
+    }
+    /// Performs a decision; says whether anything changed.
+    pub(crate) fn perform(&mut self, decision: &Decision) -> bool {
+        let mut changed = false;
+        for action in &decision.actions {
+            changed |= self.act(action);
+        }
+        if let Some(status) = &decision.status {
+            let at = (status.resource.clone(), status.seen.key());
+            if let Some(object) = self.0.get_mut(&at)
+                && object.get("status") != Some(&status.status)
+            {
+                Arc::make_mut(object).set(&["status"], status.status.clone());
+                changed = true;
+            }
+        }
+        changed
+    }
+    fn act(&mut self, action: &Action) -> bool {
+        match action {
+            Action::Create {
+                resource, object, ..
+            } => {
+                let mut object = object.clone();
+                if object.name().is_empty() {
+                    let prefix = object
+                        .str_at(&["metadata", "generateName"])
+                        .unwrap_or_default();
+                    let name = format!("{prefix}{}", self.0.len());
+                    object.set(&["metadata", "name"], name.into());
+                }
+                let uid = format!("uid-{}", object.name());
+                object.set(&["metadata", "uid"], uid.into());
+                object.set(&["metadata", "generation"], 1.into());
+                object.set(
+                    &["metadata", "creationTimestamp"],
+                    time(0).to_string().into(),
+                );
+                self.put(resource, object);
+            }
+            Action::Patch {
+                resource,
+                key,
+                patch,
+                ..
+            } => {
+                let object = self.0.get_mut(&(resource.clone(), key.clone())).unwrap();
+                merge(Arc::make_mut(object), patch);
+            }
+            Action::Delete { resource, key, .. } => {
+                self.0.remove(&(resource.clone(), key.clone())).unwrap();
+            }
+            Action::Event(_) => return false,
+        }
+        true
+    }
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    for (field, value) in fields {
+        if value.is_null() {
+            target.remove(&[field]);
+        } else if value.is_object() {
+            let mut child = target.get(field).cloned().unwrap_or_else(|| json!({}));
+            merge(&mut child, value);
+            target.set(&[field], child);
+        } else {
+            target.set(&[field], value.clone());
+        }
+    }
+}
+
+impl Snapshot for World {
+    fn get(&self, resource: &Resource, key: &Key) -> Option<Arc<Object>> {
+        self.0.get(&(resource.clone(), key.clone())).cloned()
+    }
+    fn list(&self, resource: &Resource, namespace: &str) -> Vec<Arc<Object>> {
+        let all = self.0.iter().filter(|((known, _), _)| known == resource);
+        all.filter(|((_, key), _)| namespace.is_empty() || key.namespace == namespace)
+            .map(|(_, object)| Arc::clone(object))
+            .collect()
+    }
+    fn controlled_by(&self, resource: &Resource, uid: &str) -> Vec<Arc<Object>> {
+        let mut all = self.list(resource, "");
+        all.retain(|object| {
+            object
+                .controller()
+                .and_then(|owner| owner.str_at(&["uid"]))
+                .unwrap_or_default()
+                == uid
+        });
+        all
+    }
+    fn on_node(&self, resource: &Resource, node: &str) -> Vec<Arc<Object>> {
+        let mut all = self.list(resource, "");
+        all.retain(|object| crate::pod::node_name(object) == node);
+        all
+    }
+}
+
+/// So many seconds after a fixed start.
+pub(crate) fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+/// The messages of a decision's events.
+pub(crate) fn events(decision: &Decision) -> Vec<String> {
+    let event = |action: &Action| match action {
+        Action::Event(event) => Some(format!("{}: {}", event.reason, event.message)),
+        _ => None,
+    };
+    decision.actions.iter().filter_map(event).collect()
+}
+
+/// A pod of the replica set `owner` on a node, ready since a time.
+pub(crate) fn pod(name: &str, owner: &str, node: &str, ready: Option<i64>) -> Object {
+    let mut pod = json!({
+        "metadata": {
+            "name": name, "namespace": "default", "uid": format!("uid-{name}"), "labels": { "app": "web" },
+            "creationTimestamp": time(0).to_string(),
+        },
+        "spec": { "nodeName": node },
+        "status": { "phase": if node.is_empty() { "Pending" } else { "Running" } },
+    });
+    if !owner.is_empty() {
+        let owner = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": format!("uid-{owner}"),
+            "controller": true,
+        });
+        pod.set(&["metadata", "ownerReferences"], json!([owner]));
+    }
+    if let Some(ready) = ready {
+        let condition = json!({
+            "type": "Ready", "status": "True", "lastTransitionTime": time(ready).to_string(),
+        });
+        pod.set(&["status", "conditions"], json!([condition]));
+    }
+    pod
+}
