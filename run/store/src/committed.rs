@@ -16,7 +16,7 @@ use crate::{
     WatchScope,
     history::History,
     hub::{Hub, Unwatchable},
-    state::{Applied, Found, Resource, State},
+    state::{Applied, Found, Resource, State, Write},
 };
 
 /// Most older states kept for continue tokens, over all resources.
@@ -62,10 +62,10 @@ struct Kept {
 }
 
 impl Committed {
-    pub(crate) fn new(state: State, options: Options) -> Self {
+    pub(crate) fn new(state: State, hub: Hub, options: Options) -> Self {
         Self {
             revision: watch::Sender::new(state.revision),
-            hub: Hub::since(state.revision),
+            hub,
             kept: Mutex::default(),
             state: RwLock::new(state),
             options,
@@ -112,6 +112,14 @@ impl Committed {
         reached.map(|_| ()).map_err(|_| StoreError::Closed)
     }
 
+    /// Refuses a write that cannot succeed any more.
+    pub(crate) fn check(&self, write: &Write) -> Result<(), StoreError> {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .check(write)
+    }
+
     pub(crate) fn get(&self, key: &Key) -> Option<Entry> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.get(key).map(|version| version.entry.clone())
@@ -124,6 +132,12 @@ impl Committed {
             return Err(StoreError::Future {
                 asked: revision,
                 latest: state.revision,
+            });
+        }
+        if let Some(oldest) = self.hub.lost(revision) {
+            return Err(StoreError::Compacted {
+                asked: revision,
+                oldest,
             });
         }
         let resource = match state.resource(&range.resource) {

@@ -42,7 +42,7 @@ pub enum StoreError {
         /// The latest committed revision.
         latest: Revision,
     },
-    /// A part of the key is empty or holds a NUL byte.
+    /// A part of the key is empty, longer than 1024 bytes, or holds a NUL byte.
     #[error("invalid key {key:?}")]
     InvalidKey {
         /// The key that was asked for.

@@ -25,6 +25,8 @@ pub(crate) struct Hub {
     delivered: Arc<AtomicU64>,
     /// What happened up to this revision is not in any history.
     floor: Mutex<Revision>,
+    /// Revisions strictly between these may have been given out and lost with the machine.
+    lost: (Revision, Revision),
 }
 
 /// The history and watchers of one resource.
@@ -61,7 +63,19 @@ impl Hub {
             topics: RwLock::default(),
             delivered: Arc::new(AtomicU64::new(floor.0)),
             floor: Mutex::new(floor),
+            lost: (floor, floor),
         }
+    }
+
+    /// Starts at `first` after a recovery that found nothing newer than `last`.
+    pub(crate) fn start(&mut self, last: Revision, first: Revision) {
+        self.lost = (last, first);
+        self.delivered.store(first.0, Ordering::Release);
+    }
+
+    /// The oldest revision to go on from for one who saw a revision that may have been lost.
+    pub(crate) fn lost(&self, revision: Revision) -> Option<Revision> {
+        (self.lost.0 < revision && revision < self.lost.1).then_some(self.lost.1)
     }
 
     /// Remembers changes. Comes before they are published: what is published is in the history.
@@ -93,6 +107,9 @@ impl Hub {
         let published = published();
         if from > published {
             return Err(Unwatchable::Future { latest: published });
+        }
+        if let Some(oldest) = self.lost(from) {
+            return Err(Unwatchable::Compacted { oldest });
         }
         let history = lock(&topic.history);
         if from < history.floor() {

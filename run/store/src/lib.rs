@@ -12,6 +12,7 @@
 mod committed;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod embedded;
 mod error;
 mod history;
 mod hub;
@@ -24,6 +25,7 @@ mod watch;
 
 pub use self::{
     committed::{Clock, Options},
+    embedded::{Embedded, OpenError, Repair},
     error::StoreError,
     key::{Durability, Encoded, Entry, Key, Precondition, Revision},
     memory::MemoryStore,

@@ -11,6 +11,7 @@ use crate::{
     Durability, Encoded, Entry, Key, Options, Page, Precondition, Range, ResourceCount, Revision,
     Snapshot, Store, StoreError, Watch, WatchScope,
     committed::Committed,
+    hub::Hub,
     state::{Intent, State, Write},
 };
 
@@ -41,7 +42,11 @@ impl MemoryStore {
     /// An empty store.
     pub fn with(options: Options) -> Self {
         Self {
-            committed: Committed::new(State::empty(Revision::FIRST), options),
+            committed: Committed::new(
+                State::empty(Revision::FIRST),
+                Hub::since(Revision::FIRST),
+                options,
+            ),
             writing: Mutex::new(()),
         }
     }

@@ -16,6 +16,9 @@ use crate::{
 /// More than the API server's largest request body, so that its limit is the one clients meet.
 pub(crate) const VALUE_BYTES_MAX: usize = 8 << 20;
 
+/// Longest part of a key, in bytes. Names of Kubernetes have at most 253.
+const KEY_PART_BYTES_MAX: usize = 1024;
+
 /// Separates namespace and name in a slot; sorts before every other character.
 const SEPARATOR: char = '\0';
 
@@ -102,7 +105,7 @@ impl Key {
     fn check(&self) -> Result<(), StoreError> {
         let clean = [&self.resource, &self.namespace, &self.name]
             .iter()
-            .all(|part| !part.contains(SEPARATOR));
+            .all(|part| part.len() <= KEY_PART_BYTES_MAX && !part.contains(SEPARATOR));
         if clean && !self.resource.is_empty() && !self.name.is_empty() {
             Ok(())
         } else {
@@ -162,7 +165,7 @@ impl State {
                 )
             }
             Intent::Delete { expected } => {
-                let was = check_delete(&key, expected, was)?;
+                let was = Arc::clone(check_delete(&key, expected, was.as_ref())?);
                 let entry = Entry {
                     key: was.entry.key.clone(),
                     revision,
@@ -175,12 +178,35 @@ impl State {
         Ok(applied)
     }
 
-    /// Puts a version back that was committed before, as found on disk.
-    pub(crate) fn restore(&mut self, entry: Entry, terms: Vec<Term>) {
+    /// Applies a put that was committed before, as found on disk.
+    pub(crate) fn replay_put(&mut self, entry: Entry, terms: Vec<Term>) -> Applied {
         let was = self.get(&entry.key).cloned();
         self.revision = self.revision.max(entry.revision);
         self.resource_mut(&Arc::clone(&entry.key.resource))
-            .put(entry, terms, was);
+            .put(entry, terms, was)
+    }
+
+    /// Applies a deletion that was committed before; `None` if there is nothing to delete.
+    pub(crate) fn replay_delete(&mut self, mut entry: Entry) -> Option<Applied> {
+        let was = self.get(&entry.key).cloned()?;
+        entry.key = was.entry.key.clone();
+        self.revision = self.revision.max(entry.revision);
+        Some(
+            self.resource_mut(&Arc::clone(&entry.key.resource))
+                .delete(entry, was),
+        )
+    }
+
+    /// Says why a write cannot succeed any more, whatever is being committed meanwhile.
+    pub(crate) fn check(&self, write: &Write) -> Result<(), StoreError> {
+        write.check()?;
+        let was = self.get(&write.key);
+        match write.intent {
+            Intent::Put { precondition, .. } => {
+                check_put(&write.key, precondition, was.map(|was| &**was))
+            }
+            Intent::Delete { expected } => check_delete(&write.key, expected, was).map(|_| ()),
+        }
     }
 
     fn resource_mut(&mut self, name: &Arc<str>) -> &mut Resource {
@@ -223,11 +249,11 @@ fn check_put(key: &Key, wanted: Precondition, was: Option<&Version>) -> Result<(
     }
 }
 
-fn check_delete(
+fn check_delete<'a>(
     key: &Key,
     expected: Revision,
-    was: Option<Arc<Version>>,
-) -> Result<Arc<Version>, StoreError> {
+    was: Option<&'a Arc<Version>>,
+) -> Result<&'a Arc<Version>, StoreError> {
     match was {
         None => Err(StoreError::Missing { key: key.clone() }),
         Some(was) if was.entry.revision == expected => Ok(was),
