@@ -1,0 +1,206 @@
+//! What a kubelet does with exec, attach and port-forward: it takes them to the runtime's URL.
+//!
+//! A SPDY request is passed on byte for byte. WebSocket requests are translated, since runtimes up to
+//! containerd 2 speak neither `v5.channel.k8s.io` nor tunnelled port-forwarding.
+
+use std::{future::Future, io, pin::Pin};
+
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
+use http::{Request, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{self, Message},
+};
+
+use crate::{
+    chunks::CHUNK_BYTES_MAX,
+    dial::{DialError, dial},
+    remote_command::{self, Channels, serve_websocket},
+    spdy::{self, Role, SpdyError},
+    upgrade::{
+        Offer, UpgradeError, negotiate, offer, spdy_answer, upgraded, upgraded_websocket,
+        websocket_answer,
+    },
+};
+
+/// The forms of a command over WebSocket, best first.
+///
+/// Source: Kubernetes, `apimachinery/pkg/util/remotecommand`.
+const COMMAND_PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+
+/// The form in which commands are passed on.
+const RUNTIME_COMMAND_PROTOCOL: &str = "v4.channel.k8s.io";
+
+/// The form in which port-forwarding is passed on.
+const RUNTIME_PORT_FORWARD_PROTOCOL: &str = "portforward.k8s.io";
+
+/// Port-forwarding over SPDY inside the messages of a WebSocket.
+///
+/// Source: Kubernetes, `apimachinery/pkg/util/portforward`.
+const TUNNELLED_PORT_FORWARD_PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
+
+/// The answer to a request, and what to do once it is on its way.
+pub struct Bridged {
+    /// The answer: 101 with the headers that the client expects.
+    pub answer: Response<()>,
+    /// Passes bytes until both sides are done; give it a task of its own.
+    pub run: Pin<Box<dyn Future<Output = Result<(), BridgeError>> + Send>>,
+}
+
+/// Why a request was not taken to the runtime, or did not end as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The request is not one we can upgrade.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+    /// The runtime is not reached.
+    #[error("cannot reach the container's streams")]
+    Dial(#[from] DialError),
+    /// The client hung up too early.
+    #[error("the client hung up before the streams were there")]
+    Client(#[from] hyper::Error),
+    /// The runtime does not open its streams.
+    #[error("the runtime does not open the container's streams")]
+    Spdy(#[from] SpdyError),
+    /// A socket failed.
+    #[error("the streams broke off")]
+    Io(#[from] io::Error),
+    /// The client's socket failed.
+    #[error("the client's streams broke off")]
+    WebSocket(#[from] Box<tungstenite::Error>),
+}
+
+impl BridgeError {
+    /// The HTTP status to answer with when there is no [`Bridged`].
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Upgrade(error) => error.status(),
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl std::fmt::Debug for Bridged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bridged")
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes an exec or attach request to the URL that the runtime gave for it.
+///
+/// `channels` must be those that the runtime was told of.
+///
+/// # Errors
+/// When the request asks for no upgrade, or the runtime does not agree.
+pub async fn command<B>(
+    request: Request<B>,
+    channels: Channels,
+    url: &str,
+) -> Result<Bridged, BridgeError> {
+    match offer(request)? {
+        Offer::Spdy { protocols, upgrade } => pass_spdy(&protocols, upgrade, url).await,
+        Offer::WebSocket {
+            protocols,
+            accept,
+            upgrade,
+        } => {
+            let protocol = negotiate(&protocols, &COMMAND_PROTOCOLS)?;
+            let (io, _) = dial(url, [RUNTIME_COMMAND_PROTOCOL]).await?;
+            let (connection, _incoming) = spdy::start(io, Role::Client)?;
+            let calling = remote_command::call(&connection, channels).await?;
+            let run = async move {
+                let socket = upgraded_websocket(upgrade).await?;
+                let serving = serve_websocket(socket, channels);
+                Ok(remote_command::join(serving, calling).await?)
+            };
+            Ok(Bridged {
+                answer: websocket_answer(&accept, protocol),
+                run: Box::pin(run),
+            })
+        }
+    }
+}
+
+/// Takes a port-forward request to the URL that the runtime gave for it.
+///
+/// # Errors
+/// When the request asks for no upgrade, or the runtime does not agree.
+pub async fn port_forward<B>(request: Request<B>, url: &str) -> Result<Bridged, BridgeError> {
+    match offer(request)? {
+        Offer::Spdy { protocols, upgrade } => pass_spdy(&protocols, upgrade, url).await,
+        Offer::WebSocket {
+            protocols,
+            accept,
+            upgrade,
+        } => {
+            let protocol = negotiate(&protocols, &[TUNNELLED_PORT_FORWARD_PROTOCOL])?;
+            let (io, _) = dial(url, [RUNTIME_PORT_FORWARD_PROTOCOL]).await?;
+            let run = async move { tunnel(upgraded_websocket(upgrade).await?, io).await };
+            Ok(Bridged {
+                answer: websocket_answer(&accept, protocol),
+                run: Box::pin(run),
+            })
+        }
+    }
+}
+
+/// Both sides speak the same, so bytes are passed on as they are.
+async fn pass_spdy(
+    protocols: &[String],
+    upgrade: hyper::upgrade::OnUpgrade,
+    url: &str,
+) -> Result<Bridged, BridgeError> {
+    let (mut runtime, protocol) = dial(url, protocols.iter().map(String::as_str)).await?;
+    let answer = spdy_answer(protocol.as_ref());
+    let run = async move {
+        let mut client = upgraded(upgrade).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut runtime).await?;
+        Ok(())
+    };
+    Ok(Bridged {
+        answer,
+        run: Box::pin(run),
+    })
+}
+
+/// Passes the bytes inside binary messages on, until either side has hung up.
+async fn tunnel<S>(
+    socket: WebSocketStream<S>,
+    runtime: impl AsyncRead + AsyncWrite,
+) -> Result<(), BridgeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut sink, mut messages) = socket.split();
+    let (mut from_runtime, mut to_runtime) = tokio::io::split(runtime);
+    let up = async {
+        while let Some(message) = messages.next().await {
+            match message.map_err(Box::new)? {
+                Message::Binary(bytes) => to_runtime.write_all(&bytes).await?,
+                Message::Close(_) => break,
+                Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+        Ok::<_, BridgeError>(())
+    };
+    let down = async {
+        let mut buffer = vec![0; CHUNK_BYTES_MAX];
+        loop {
+            let length = from_runtime.read(&mut buffer).await?;
+            let bytes = buffer.get(..length).unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok(sink.close().await.map_err(Box::new)?);
+            }
+            let message = Message::Binary(Bytes::copy_from_slice(bytes));
+            sink.send(message).await.map_err(Box::new)?;
+        }
+    };
+    tokio::select! {
+        outcome = up => outcome,
+        outcome = down => outcome,
+    }
+}
