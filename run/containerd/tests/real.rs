@@ -15,13 +15,19 @@ use anyhow::{Context as _, ensure};
 use cri::{
     Runtime,
     v1::{
-        ContainerConfig, ContainerMetadata, ContainerState, ImageSpec, LinuxContainerConfig,
-        LinuxContainerSecurityContext, LinuxPodSandboxConfig, NamespaceMode, NamespaceOption,
-        PodSandboxConfig, PodSandboxMetadata,
+        ContainerConfig, ContainerMetadata, ContainerState, ExecRequest, ImageSpec,
+        LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, NamespaceMode,
+        NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
     },
 };
 use dataplane::Instance;
 use sampan_containerd::{self as containerd, Layout, images, teardown};
+use streaming::{
+    dial::{DialError, dial},
+    remote_command::{Channel, Channels, call},
+    spdy,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const BUSYBOX: &str = "docker.io/library/busybox:1.36";
 
@@ -32,7 +38,7 @@ async fn a_pod_runs_survives_a_second_start_and_leaves_nothing() -> anyhow::Resu
     // A task of its own, so that a failed assertion does not keep the machine from being cleaned.
     let outcome = tokio::spawn({
         let layout = layout.clone();
-        async move { pod(&layout).await }
+        async move { Box::pin(pod(&layout)).await }
     })
     .await;
     teardown(&layout).await?;
@@ -50,10 +56,13 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
     }
     let text = layout.persistent().join("text");
     fs::write(&text, "no archive")?;
-    let error = images::import(layout, &runtime, &text).await.unwrap_err();
+    let error = images::import(layout, &runtime, &text)
+        .await
+        .expect_err("text is no archive");
     assert!(error.to_string().contains("cannot be imported"), "{error}");
 
     let config = sandbox(layout);
+    fs::create_dir_all(log_dir(layout).join("main"))?;
     let sandbox = runtime.run_pod_sandbox(config.clone(), "").await?;
     let status = runtime
         .pod_sandbox_status(&sandbox, false)
@@ -79,6 +88,9 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
         .exec_sync(&id, words("ls /nowhere"), Duration::from_secs(5))
         .await?;
     assert_eq!(output.exit_code, 1);
+
+    exec_over_spdy(&runtime, &id).await?;
+    port_forward(&runtime, &sandbox).await?;
 
     // A second start, as after kill -9 of ours: the same containerd, the same container.
     let again = containerd::ensure(layout).await?;
@@ -110,12 +122,87 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A command with a terminal of a given size, which reads it and fails.
+async fn exec_over_spdy(runtime: &Runtime, id: &str) -> anyhow::Result<()> {
+    let request = ExecRequest {
+        container_id: id.to_owned(),
+        cmd: words("sh -c")
+            .into_iter()
+            .chain(["read x; stty size; exit 5".to_owned()])
+            .collect(),
+        tty: true,
+        stdin: true,
+        stdout: true,
+        stderr: false,
+    };
+    let url = runtime.exec(request).await?;
+    let channels = Channels::default()
+        .with(Channel::Stdin, true)
+        .with(Channel::Stdout, true)
+        .with(Channel::Resize, true);
+    let (io, protocol) = dial(&url, ["v4.channel.k8s.io"]).await?;
+    assert_eq!(protocol.context("protocol")?, "v4.channel.k8s.io");
+    let (connection, _incoming) = spdy::start(io, spdy::Role::Client)?;
+    let calling = call(&connection, channels).await?;
+    let mut resize = calling.resize.context("resize")?;
+    resize.write_all(b"{\"Width\":81,\"Height\":25}\n").await?;
+    // The size goes another way than the input, so it is asked for only when it is there.
+    let mut size = String::new();
+    while !size.contains("25 81") {
+        let probe = words("sh -c")
+            .into_iter()
+            .chain(["for t in /dev/pts/[0-9]*; do stty size -F $t; done".to_owned()]);
+        let output = runtime
+            .exec_sync(id, probe.collect(), Duration::from_secs(5))
+            .await?;
+        size = String::from_utf8(output.stdout)?;
+    }
+    // Held open: with a terminal, the end of the input detaches the output.
+    let mut stdin = calling.stdin.context("stdin")?;
+    stdin.write_all(b"go\n").await?;
+    let (mut stdout, mut error) = (calling.stdout.context("stdout")?, calling.error);
+    let (mut text, mut status) = (String::new(), String::new());
+    stdout.read_to_string(&mut text).await?;
+    error.read_to_string(&mut status).await?;
+    assert!(text.contains("25 81"), "{text}");
+    assert!(
+        status.contains("NonZeroExitCode") && status.contains("\"5\""),
+        "{status}"
+    );
+    let again = dial(&url, ["v4.channel.k8s.io"]).await.map(|_| ());
+    assert!(
+        matches!(again, Err(DialError::Refused { .. })),
+        "URLs are for one use: {again:?}"
+    );
+    Ok(())
+}
+
+/// A connection to the port of the server in the pod.
+async fn port_forward(runtime: &Runtime, sandbox: &str) -> anyhow::Result<()> {
+    let url = runtime.port_forward(sandbox, vec![8080]).await?;
+    let (io, _) = dial(&url, ["portforward.k8s.io"]).await?;
+    let (connection, _incoming) = spdy::start(io, spdy::Role::Client)?;
+    let headers =
+        |kind| spdy::Headers::new([("streamtype", kind), ("port", "8080"), ("requestid", "0")]);
+    let mut error = connection.open(headers("error")).await?;
+    let mut data = connection.open(headers("data")).await?;
+    data.write_all(b"GET /hello HTTP/1.0\r\n\r\n").await?;
+    let (mut text, mut message) = (String::new(), String::new());
+    tokio::try_join!(
+        data.read_to_string(&mut text),
+        error.read_to_string(&mut message),
+    )?;
+    assert_eq!(message, "");
+    ensure!(text.ends_with("hello from the pod\n"), "{text}");
+    Ok(())
+}
+
 async fn container(
     runtime: &Runtime,
     sandbox: &str,
     config: PodSandboxConfig,
 ) -> anyhow::Result<String> {
-    let script = "trap 'exit 7' TERM; echo ready; while true; do sleep 1; done";
+    let script = "trap 'exit 7' TERM; echo hello from the pod > /tmp/hello; httpd -p 8080 -h /tmp; echo ready; while true; do sleep 1; done";
     let container = ContainerConfig {
         metadata: Some(ContainerMetadata {
             name: "main".to_owned(),
@@ -165,9 +252,7 @@ fn sandbox(layout: &Layout) -> PodSandboxConfig {
 }
 
 fn log_dir(layout: &Layout) -> PathBuf {
-    let dir = layout.instance().data_dir().join("logs");
-    fs::create_dir_all(dir.join("main")).unwrap();
-    dir
+    layout.instance().data_dir().join("logs")
 }
 
 fn words(line: &str) -> Vec<String> {

@@ -25,7 +25,9 @@ impl Runtime {
             runtime_handler: runtime_handler.to_owned(),
         };
         let timeout = self.timeout * 2;
-        let answer = call("RunPodSandbox", timeout, client.run_pod_sandbox(request)).await?;
+        // Boxed: the request is large, and callers hold this future.
+        let answer = Box::pin(client.run_pod_sandbox(request));
+        let answer = call("RunPodSandbox", timeout, answer).await?;
         Ok(answer.pod_sandbox_id)
     }
 
