@@ -95,6 +95,12 @@ impl Kind {
     pub fn is_namespaced(&self) -> bool {
         self.scope == Scope::Namespaced
     }
+    /// Fills in defaults: the kind's own, then those of every struct below it. Runs on everything that is read from
+    /// a user, after decoding.
+    pub fn apply_defaults(&self, object: &mut Object) {
+        self.strategy.default(object);
+        crate::defaults::apply(object, &self.schema);
+    }
     /// The subresource of that name.
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources

@@ -5,11 +5,45 @@
 //!
 //! Invariants as absences: no I/O, no clock, no randomness; no code here runs for one request only.
 
+pub mod builtin;
 pub mod kind;
 pub mod registry;
 pub mod schema;
 pub mod strategy;
+pub mod write;
 
+mod defaults;
+mod edit;
+mod metadata;
+mod plain;
+mod row;
+
+mod admissionregistration;
+mod apiextensions;
+mod apiregistration;
+mod apps;
+mod authentication;
+mod authorization;
+mod autoscaling;
+mod batch;
+mod certificates;
+mod coordination;
+mod core;
+mod discovery;
+mod events;
+mod flowcontrol;
+mod networking;
+mod node;
+mod policy;
+mod rbac;
+mod resource;
+mod scheduling;
+mod storage;
+
+pub use builtin::builtin;
 pub use kind::{Column, Kind, Scope, Subresource};
 pub use registry::Registry;
-pub use strategy::{Context, Lookup, Operation, Strategy};
+pub use strategy::{Context, Lookup, Operation, Ranges, Strategy, User};
+
+#[cfg(test)]
+mod recordings;

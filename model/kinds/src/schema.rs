@@ -106,6 +106,25 @@ pub struct StructType {
     pub fields: Vec<Field>,
     /// Whether server-side apply treats it as one value (`x-kubernetes-map-type: atomic`).
     pub atomic: bool,
+    /// Fills in what an object of this type gets by default, beyond what its fields declare.
+    pub default_rule: Option<DefaultRule>,
+}
+
+/// A rule that fills in one struct.
+#[derive(Clone, Copy)]
+pub struct DefaultRule(pub(crate) crate::defaults::Rule);
+
+impl std::fmt::Debug for DefaultRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DefaultRule")
+    }
+}
+
+impl PartialEq for DefaultRule {
+    /// Rules belong to types by name; comparing the types' names is enough.
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
 }
 
 /// A field of a struct.

@@ -41,6 +41,27 @@ pub struct Context<'a> {
     pub lookup: &'a dyn Lookup,
     /// Random bits for allocations (node ports, cluster IPs); a fact, so that tests repeat.
     pub random: u64,
+    /// From where cluster IPs and node ports are taken.
+    pub ranges: &'a Ranges,
+}
+
+/// The ranges that Services are given addresses and ports from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranges {
+    /// Blocks of cluster IPs with their prefix length, the primary family first; at most one for each family.
+    pub service_cidrs: Vec<(std::net::IpAddr, u8)>,
+    /// First and last node port.
+    pub node_ports: (u16, u16),
+}
+
+impl Default for Ranges {
+    /// `10.96.0.0/12` (as kubeadm has it) and 30000-32767.
+    fn default() -> Self {
+        Self {
+            service_cidrs: vec![(std::net::IpAddr::from([10, 96, 0, 0]), 12)],
+            node_ports: (30_000, 32_767),
+        }
+    }
 }
 
 /// An authenticated user.
@@ -71,7 +92,8 @@ pub enum Deletion {
 /// The per-kind hooks of the generic verbs. Objects are canonical when they come in: decoded by schema, unknown
 /// fields dropped (see [`crate::schema`]).
 pub trait Strategy: Send + Sync {
-    /// Fills in what upstream's defaulting fills in; runs on every read of user input, in the row's version.
+    /// Fills in what upstream's defaulting fills in for the kind itself, in the row's version. Call
+    /// [`crate::Kind::apply_defaults`] instead, which also does the structs below it.
     fn default(&self, _new: &mut Object) {}
 
     /// Converts from the row's version to the storage version (`apiVersion` is set by the caller).
@@ -83,6 +105,10 @@ pub trait Strategy: Send + Sync {
     /// names) changes.
     fn has_generation(&self) -> bool {
         true
+    }
+    /// Whether a status given at creation stays, although the row has a `status` subresource.
+    fn keeps_status_on_create(&self) -> bool {
+        false
     }
     /// Server-owned fields at creation (status is dropped by the caller when the row has a `status` subresource).
     fn prepare_create(&self, _new: &mut Object, _cx: &Context<'_>) {}
@@ -161,6 +187,18 @@ pub trait Strategy: Send + Sync {
         match subresource {
             None => vec![Path::new("status")],
             Some(_) => vec![Path::new("spec"), Path::new("metadata.labels")],
+        }
+    }
+}
+
+impl Scale {
+    /// `spec.replicas`, `status.replicas`, `spec.selector`.
+    pub fn standard() -> Self {
+        let path = |parent: &str, field: &str| vec![parent.to_owned(), field.to_owned()];
+        Self {
+            spec_replicas: path("spec", "replicas"),
+            status_replicas: path("status", "replicas"),
+            selector: Some(path("spec", "selector")),
         }
     }
 }

@@ -31,14 +31,13 @@ pub fn regex_error(words: &str, regex: &str, examples: &[&str]) -> String {
         .collect();
     format!(
         "{words} (e.g. {}, regex used for validation is '{regex}')",
-        examples.join(" or ")
+        examples.join(",  or ")
     )
 }
 
 /// Upstream's `MaxLenError`.
 pub fn max_len_error(max: usize) -> String {
-    let unit = if max == 1 { "byte" } else { "bytes" };
-    format!("must be no more than {max} {unit}")
+    format!("must be no more than {max} characters")
 }
 
 /// Names of most objects.

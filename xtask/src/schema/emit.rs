@@ -221,11 +221,16 @@ impl<'a> Emitter<'a> {
             line.push_str(" go=");
             line.push_str(&meaning.go);
         }
-        if let Some(default) = value_of(&field.markers, "default")
-            && !default.starts_with("ref(")
-        {
+        if let Some(default) = value_of(&field.markers, "default") {
+            let name = default
+                .strip_prefix("ref(")
+                .and_then(|rest| rest.strip_suffix(')'));
+            let value = match name {
+                Some(name) => package.constants.get(name).map(String::as_str),
+                None => Some(default),
+            };
             line.push_str(" default=");
-            line.push_str(default.trim());
+            line.push_str(value.with_context(|| format!("unknown constant {default}"))?);
         }
         line.push('\n');
         Ok(line)

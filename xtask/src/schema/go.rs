@@ -12,6 +12,8 @@ pub(crate) struct Package {
     pub(crate) structs: BTreeMap<String, Struct>,
     /// Other named types: the text of what they are.
     pub(crate) named: BTreeMap<String, String>,
+    /// Text constants, for defaults that refer to them.
+    pub(crate) constants: BTreeMap<String, String>,
     /// Import alias to import path.
     pub(crate) imports: BTreeMap<String, String>,
 }
@@ -48,6 +50,7 @@ impl Package {
             prefix: prefix.into(),
             structs: BTreeMap::new(),
             named: BTreeMap::new(),
+            constants: BTreeMap::new(),
             imports: BTreeMap::new(),
         }
     }
@@ -72,6 +75,9 @@ impl Package {
                 }
                 current = Some((name, item));
                 continue;
+            }
+            if let Some((name, value)) = constant(line) {
+                self.constants.insert(name, value);
             }
             if let Some((alias, path)) = import(line) {
                 self.imports.insert(alias, path);
@@ -110,6 +116,18 @@ fn marker(comment: &str) -> Option<(String, String)> {
     let text = comment.strip_prefix('+')?;
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     Some((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// `Name Type = "value"`.
+fn constant(line: &str) -> Option<(String, String)> {
+    let (left, value) = line.split_once(" = ")?;
+    let name = left
+        .trim_start_matches("const ")
+        .split_whitespace()
+        .next()?;
+    value
+        .starts_with('"')
+        .then(|| (name.to_owned(), value.to_owned()))
 }
 
 fn import(line: &str) -> Option<(String, String)> {

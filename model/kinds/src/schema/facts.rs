@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use super::{
-    Field, ListSemantics, ListType, PatchStrategy, Presence, Schema, StructType, Type, TypeGraph,
+    DefaultRule, Field, ListSemantics, ListType, PatchStrategy, Presence, Schema, StructType, Type,
+    TypeGraph,
 };
 
 /// The types, in the notation that `cargo xtask schema` writes.
@@ -55,6 +56,7 @@ fn parse(text: &str) -> TypeGraph {
             go_name: short(name),
             fields: Vec::new(),
             atomic,
+            default_rule: crate::defaults::rule(name).map(DefaultRule),
         });
     }
     TypeGraph { types }

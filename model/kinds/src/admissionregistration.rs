@@ -1,0 +1,95 @@
+//! Webhooks and policies of admission: the kinds of `admissionregistration.k8s.io`.
+
+use serde_json::{Value, json};
+
+use crate::defaults::Rule;
+use crate::edit::Edit as _;
+use crate::kind::Kind;
+use crate::plain::Counted;
+use crate::row::Group;
+
+const V1: Group = Group {
+    name: "admissionregistration.k8s.io",
+    version: "v1",
+    types: "io.k8s.api.admissionregistration.v1",
+};
+
+pub(crate) fn rows() -> Vec<Kind> {
+    vec![
+        V1.cluster(
+            "MutatingAdmissionPolicy",
+            "mutatingadmissionpolicies",
+            Counted,
+        )
+        .category("api-extensions")
+        .build(),
+        V1.cluster(
+            "MutatingAdmissionPolicyBinding",
+            "mutatingadmissionpolicybindings",
+            Counted,
+        )
+        .category("api-extensions")
+        .build(),
+        V1.cluster(
+            "MutatingWebhookConfiguration",
+            "mutatingwebhookconfigurations",
+            Counted,
+        )
+        .category("api-extensions")
+        .build(),
+        V1.cluster(
+            "ValidatingAdmissionPolicy",
+            "validatingadmissionpolicies",
+            Counted,
+        )
+        .category("api-extensions")
+        .status()
+        .build(),
+        V1.cluster(
+            "ValidatingAdmissionPolicyBinding",
+            "validatingadmissionpolicybindings",
+            Counted,
+        )
+        .category("api-extensions")
+        .build(),
+        V1.cluster(
+            "ValidatingWebhookConfiguration",
+            "validatingwebhookconfigurations",
+            Counted,
+        )
+        .category("api-extensions")
+        .build(),
+    ]
+}
+
+/// The rule of a struct of this group, by its Go name.
+pub(crate) fn default_rule(name: &str) -> Option<Rule> {
+    Some(match name {
+        "ValidatingWebhook" => webhook,
+        "MutatingWebhook" => |hook| {
+            webhook(hook);
+            hook.default_to("reinvocationPolicy", "Never");
+        },
+        "RuleWithOperations" | "Rule" | "NamedRuleWithOperations" => {
+            |rule| rule.default_to("scope", "*")
+        }
+        "ServiceReference" => |service| service.default_to("port", 443),
+        "ValidatingAdmissionPolicySpec" | "MutatingAdmissionPolicySpec" => {
+            |spec| spec.default_to("failurePolicy", "Fail")
+        }
+        "MatchResources" => match_resources,
+        _ => return None,
+    })
+}
+
+fn webhook(hook: &mut Value) {
+    hook.default_to("failurePolicy", "Fail");
+    match_resources(hook);
+    hook.default_to("timeoutSeconds", 10);
+}
+
+fn match_resources(rule: &mut Value) {
+    rule.default_to("matchPolicy", "Equivalent");
+    rule.default_to("namespaceSelector", json!({}));
+    rule.default_to("objectSelector", json!({}));
+}

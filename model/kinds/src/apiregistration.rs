@@ -1,0 +1,20 @@
+//! APIService: the kinds of `apiregistration.k8s.io`.
+
+use crate::kind::Kind;
+use crate::plain::Plain;
+use crate::row::Group;
+
+const V1: Group = Group {
+    name: "apiregistration.k8s.io",
+    version: "v1",
+    types: "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1",
+};
+
+pub(crate) fn rows() -> Vec<Kind> {
+    vec![
+        V1.cluster("APIService", "apiservices", Plain)
+            .category("api-extensions")
+            .status()
+            .build(),
+    ]
+}

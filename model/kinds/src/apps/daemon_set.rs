@@ -1,0 +1,47 @@
+//! DaemonSet.
+
+use meta::{Object, ObjectExt as _};
+use serde_json::{Value, json};
+
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Strategy};
+
+/// Rules of `apps/v1 DaemonSet`.
+pub(crate) struct DaemonSet;
+
+impl Strategy for DaemonSet {
+    fn default(&self, new: &mut Object) {
+        let spec = new.child_mut("spec");
+        let strategy = spec.child_mut("updateStrategy");
+        strategy.default_to("type", "RollingUpdate");
+        if strategy.get("type").and_then(Value::as_str) == Some("RollingUpdate") {
+            strategy.default_to("rollingUpdate", json!({}));
+            let rolling = strategy.child_mut("rollingUpdate");
+            for (limit, value) in [("maxUnavailable", 1), ("maxSurge", 0)] {
+                if rolling.get(limit).is_none() {
+                    rolling.put(limit, value);
+                }
+            }
+        }
+        spec.default_to("revisionHistoryLimit", 10);
+    }
+    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+        new.child_mut("spec").drop_field("templateGeneration");
+        template_generation(new, 1);
+    }
+    fn prepare_update(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
+        let known = old.str_at(&["metadata", "annotations", TEMPLATE_GENERATION]);
+        let known: i64 = known.and_then(|text| text.parse().ok()).unwrap_or_default();
+        let changed = new.at(&["spec", "template"]) != old.at(&["spec", "template"]);
+        template_generation(new, known + i64::from(changed));
+    }
+}
+
+/// Where the retired field `spec.templateGeneration` lives on.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn template_generation(new: &mut Object, generation: i64) {
+    new.child_mut("metadata")
+        .child_mut("annotations")
+        .put(TEMPLATE_GENERATION, generation.to_string());
+}

@@ -1,0 +1,27 @@
+//! ReplicaSet.
+
+use meta::{Object, ObjectExt as _};
+
+use crate::edit::Edit as _;
+use crate::strategy::{Scale, Strategy};
+
+/// Rules of `apps/v1 ReplicaSet`.
+pub(crate) struct ReplicaSet;
+
+impl Strategy for ReplicaSet {
+    fn default(&self, new: &mut Object) {
+        new.child_mut("spec").default_to("replicas", 1);
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &["status.replicas"]
+    }
+    fn selectable_value(&self, object: &Object, _field: &str) -> String {
+        object
+            .int_at(&["status", "replicas"])
+            .unwrap_or_default()
+            .to_string()
+    }
+    fn scale(&self) -> Option<Scale> {
+        Some(Scale::standard())
+    }
+}

@@ -1,0 +1,88 @@
+//! Job.
+
+use meta::{Object, ObjectExt as _};
+use serde_json::Value;
+
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Strategy};
+
+/// Labels with the name of the job, old and new.
+const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
+/// Labels with the uid of the job, old and new.
+const UID_LABELS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
+
+/// Rules of `batch/v1 Job`.
+pub(crate) struct Job;
+
+impl Strategy for Job {
+    fn default(&self, new: &mut Object) {
+        labels_from_template(new);
+        let spec = new.child_mut("spec");
+        if spec.lacks("completions") && spec.lacks("parallelism") {
+            spec.put("completions", 1);
+        }
+        spec.default_to("parallelism", 1);
+        let limit = if spec.lacks("backoffLimitPerIndex") {
+            6
+        } else {
+            i64::from(i32::MAX)
+        };
+        spec.default_to("backoffLimit", limit);
+        spec.default_to("completionMode", "NonIndexed");
+        spec.default_to("suspend", false);
+        let replacement = if spec.lacks("podFailurePolicy") {
+            "TerminatingOrFailed"
+        } else {
+            "Failed"
+        };
+        spec.default_to("podReplacementPolicy", replacement);
+        spec.default_to("manualSelector", false);
+    }
+    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+        if new.bool_at(&["spec", "manualSelector"]) != Some(true) {
+            generate_selector(new);
+        }
+        // Upstream defaults once more when it reads the object back from the store.
+        labels_from_template(new);
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &["status.successful"]
+    }
+    fn selectable_value(&self, object: &Object, _field: &str) -> String {
+        object
+            .int_at(&["status", "succeeded"])
+            .unwrap_or_default()
+            .to_string()
+    }
+}
+
+fn labels_from_template(job: &mut Object) {
+    let template = job.at(&["spec", "template", "metadata", "labels"]).cloned();
+    let own = job.at(&["metadata", "labels"]).and_then(Value::as_object);
+    if let Some(labels) = template
+        && own.is_none_or(serde_json::Map::is_empty)
+    {
+        job.child_mut("metadata").put("labels", labels);
+    }
+}
+
+fn generate_selector(job: &mut Object) {
+    let (name, uid) = (job.name().to_owned(), job.uid().to_owned());
+    let spec = job.child_mut("spec");
+    let labels = spec
+        .child_mut("template")
+        .child_mut("metadata")
+        .child_mut("labels");
+    for (keys, value) in [(NAME_LABELS, &name), (UID_LABELS, &uid)] {
+        for key in keys {
+            if labels.get(key).is_none() {
+                labels.put(key, value.as_str());
+            }
+        }
+    }
+    let selector = spec.child_mut("selector").child_mut("matchLabels");
+    let [_, key] = UID_LABELS;
+    if selector.get(key).is_none() {
+        selector.put(key, uid);
+    }
+}

@@ -1,0 +1,44 @@
+//! CertificateSigningRequest.
+
+use meta::Object;
+use serde_json::json;
+
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Strategy};
+
+/// Rules of `certificates.k8s.io/v1 CertificateSigningRequest`.
+pub(crate) struct CertificateSigningRequest;
+
+impl Strategy for CertificateSigningRequest {
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
+        let spec = new.child_mut("spec");
+        for field in ["username", "uid", "groups", "extra"] {
+            spec.drop_field(field);
+        }
+        let Some(user) = cx.user else {
+            return;
+        };
+        for (field, text) in [("username", &user.name), ("uid", &user.uid)] {
+            if !text.is_empty() {
+                spec.put(field, text.as_str());
+            }
+        }
+        if !user.groups.is_empty() {
+            spec.put("groups", user.groups.clone());
+        }
+        if !user.extra.is_empty() {
+            spec.put("extra", json!(user.extra));
+        }
+    }
+    fn prepare_update(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
+        if let Some(spec) = old.get("spec") {
+            new.put("spec", spec.clone());
+        }
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &["spec.signerName"]
+    }
+}

@@ -1,0 +1,12 @@
+//! ConfigMap.
+
+use crate::strategy::Strategy;
+
+/// Rules of `v1 ConfigMap`.
+pub(crate) struct ConfigMap;
+
+impl Strategy for ConfigMap {
+    fn has_generation(&self) -> bool {
+        false
+    }
+}

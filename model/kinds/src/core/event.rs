@@ -1,0 +1,12 @@
+//! Event.
+
+use crate::strategy::Strategy;
+
+/// Rules of `v1 Event`.
+pub(crate) struct Event;
+
+impl Strategy for Event {
+    fn has_generation(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,53 @@
+//! Namespace.
+
+use meta::{Object, ObjectExt as _, names};
+use serde_json::{Value, json};
+
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Strategy};
+
+/// The label that carries the namespace's own name.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// The finalizer that namespace deletion waits for.
+const FINALIZER: &str = "kubernetes";
+
+/// Rules of `v1 Namespace`.
+pub(crate) struct Namespace;
+
+impl Strategy for Namespace {
+    fn default(&self, new: &mut Object) {
+        let name = new.name().to_owned();
+        if !name.is_empty() {
+            new.child_mut("metadata")
+                .child_mut("labels")
+                .put(NAME_LABEL, name);
+        }
+    }
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        names::dns1123_label(name)
+    }
+    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+        new.put("status", json!({"phase": "Active"}));
+        let finalizers = new.child_mut("spec").child_mut("finalizers");
+        if let Value::Array(items) = finalizers {
+            if !items.iter().any(|item| item == FINALIZER) {
+                items.push(FINALIZER.into());
+            }
+        } else {
+            *finalizers = json!([FINALIZER]);
+        }
+        // The name may have been generated after defaulting.
+        self.default(new);
+    }
+    fn prepare_update(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
+        match old.at(&["spec", "finalizers"]) {
+            Some(finalizers) => new.child_mut("spec").put("finalizers", finalizers.clone()),
+            None => {
+                new.child_mut("spec").drop_field("finalizers");
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Node.
+
+use meta::Object;
+use serde_json::Value;
+
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Strategy};
+
+/// Rules of `v1 Node`.
+pub(crate) struct Node;
+
+impl Strategy for Node {
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn keeps_status_on_create(&self) -> bool {
+        true
+    }
+    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+        new.child_mut("spec").drop_field("configSource");
+        new.child_mut("status").drop_field("config");
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &["spec.unschedulable"]
+    }
+    fn selectable_value(&self, object: &Object, field: &str) -> String {
+        match crate::kind::value_at(object, field).as_str() {
+            "" => "false".into(),
+            value => value.to_owned(),
+        }
+    }
+}
+
+/// What may be allocated is, unless said otherwise, all there is.
+pub(super) fn default_status(status: &mut Value) {
+    if status.get("allocatable").is_none()
+        && let Some(capacity) = status.get("capacity").cloned()
+    {
+        status.put("allocatable", capacity);
+    }
+}

@@ -1,0 +1,46 @@
+//! PersistentVolume.
+
+use meta::Object;
+use serde_json::json;
+
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Strategy};
+
+/// Rules of `v1 PersistentVolume`.
+pub(crate) struct PersistentVolume;
+
+impl Strategy for PersistentVolume {
+    fn default(&self, new: &mut Object) {
+        new.child_mut("status").default_to("phase", "Pending");
+        let spec = new.child_mut("spec");
+        spec.default_to("persistentVolumeReclaimPolicy", "Retain");
+        spec.default_to("volumeMode", "Filesystem");
+    }
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
+        let now = meta::time::to_rfc3339(cx.now);
+        new.put(
+            "status",
+            json!({"phase": "Pending", "lastPhaseTransitionTime": now}),
+        );
+    }
+    fn prepare_subresource(&self, new: &mut Object, old: &Object, cx: &Context<'_>) {
+        const TIME: &str = "lastPhaseTransitionTime";
+        let (was, is) = (old.get("status"), new.get("status"));
+        let field = |status: Option<&Object>, name: &str| {
+            status.and_then(|status| status.get(name)).cloned()
+        };
+        let same_phase = field(was, "phase") == field(is, "phase");
+        let (old_time, new_time) = (field(was, TIME), field(is, TIME));
+        if same_phase && new_time.is_none() {
+            if let Some(time) = old_time {
+                new.child_mut("status").put(TIME, time);
+            }
+        } else if !same_phase && (new_time.is_none() || new_time == old_time) {
+            new.child_mut("status")
+                .put(TIME, meta::time::to_rfc3339(cx.now));
+        }
+    }
+}

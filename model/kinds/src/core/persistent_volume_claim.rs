@@ -1,0 +1,43 @@
+//! PersistentVolumeClaim.
+
+use meta::Object;
+use serde_json::Value;
+
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Strategy};
+
+/// Rules of `v1 PersistentVolumeClaim`.
+pub(crate) struct PersistentVolumeClaim;
+
+impl Strategy for PersistentVolumeClaim {
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+        default_claim(new);
+        normalize_data_sources(new.child_mut("spec"));
+    }
+    fn prepare_update(&self, new: &mut Object, _old: &Object, _cx: &Context<'_>) {
+        normalize_data_sources(new.child_mut("spec"));
+    }
+}
+
+/// Claims start out pending, also those in a StatefulSet's templates.
+pub(crate) fn default_claim(claim: &mut Value) {
+    claim.child_mut("status").default_to("phase", "Pending");
+}
+
+/// `dataSource` and `dataSourceRef` say the same unless a namespace makes the difference.
+fn normalize_data_sources(spec: &mut Value) {
+    let source = spec.get("dataSource").cloned();
+    let reference = spec.get("dataSourceRef").cloned();
+    match (source, reference) {
+        (Some(source), None) => spec.put("dataSourceRef", source),
+        (None, Some(reference)) if reference.lacks("namespace") => {
+            let mut source = reference;
+            source.drop_field("namespace");
+            spec.put("dataSource", source);
+        }
+        _ => {}
+    }
+}

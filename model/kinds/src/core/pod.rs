@@ -1,0 +1,156 @@
+//! Pod.
+
+use meta::{Object, ObjectExt as _};
+use serde_json::{Value, json};
+
+use super::pod_spec;
+use crate::edit::Edit as _;
+use crate::strategy::{Context, Deletion, Strategy};
+
+/// Rules of `v1 Pod`.
+pub(crate) struct Pod;
+
+impl Strategy for Pod {
+    fn default(&self, new: &mut Object) {
+        pod_spec::default_pod(new);
+    }
+    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+        let class = new.get("spec").map_or("BestEffort", pod_spec::qos_class);
+        let mut status = json!({"phase": "Pending", "qosClass": class});
+        if !new.list_at(&["spec", "schedulingGates"]).is_empty() {
+            status.put(
+                "conditions",
+                json!([{
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "SchedulingGated",
+                    "message": "Scheduling is blocked due to non-empty scheduling gates",
+                    "lastProbeTime": null,
+                    "lastTransitionTime": null,
+                }]),
+            );
+        }
+        new.put("status", status);
+    }
+    fn prepare_subresource(&self, new: &mut Object, old: &Object, cx: &Context<'_>) {
+        match cx.subresource {
+            Some("status") => keep_at_status_update(new, old),
+            Some("ephemeralcontainers") => {
+                let wanted = new.at(&["spec", "ephemeralContainers"]).cloned();
+                keep_spec_and_status(new, old);
+                if let Some(wanted) = wanted {
+                    new.child_mut("spec").put("ephemeralContainers", wanted);
+                }
+            }
+            Some("resize") => resize(new, old),
+            _ => {}
+        }
+    }
+    fn deletion(&self, object: &Object, grace_seconds: Option<i64>) -> Deletion {
+        let asked =
+            grace_seconds.or_else(|| object.int_at(&["spec", "terminationGracePeriodSeconds"]));
+        let phase = object.str_at(&["status", "phase"]);
+        let is_over = matches!(phase, Some("Failed" | "Succeeded"));
+        let is_bound = object
+            .str_at(&["spec", "nodeName"])
+            .is_some_and(|node| !node.is_empty());
+        match asked.unwrap_or_default() {
+            _ if is_over || !is_bound => Deletion::Now,
+            0 => Deletion::Now,
+            seconds if seconds < 0 => Deletion::Graceful { seconds: 1 },
+            seconds => Deletion::Graceful { seconds },
+        }
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        ]
+    }
+    fn selectable_value(&self, object: &Object, field: &str) -> String {
+        match field {
+            "spec.hostNetwork" => object
+                .bool_at(&["spec", "hostNetwork"])
+                .unwrap_or_default()
+                .to_string(),
+            "status.podIP" | "status.podIPs" => {
+                let first = object.list_at(&["status", "podIPs"]).first();
+                first
+                    .and_then(|ip| ip.str_at(&["ip"]))
+                    .unwrap_or_default()
+                    .to_owned()
+            }
+            _ => crate::kind::value_at(object, field),
+        }
+    }
+}
+
+fn keep_spec_and_status(new: &mut Object, old: &Object) {
+    for field in ["spec", "status"] {
+        if let Some(value) = old.get(field) {
+            new.put(field, value.clone());
+        }
+    }
+}
+
+fn keep_at_status_update(new: &mut Object, old: &Object) {
+    if let Some(class) = old.at(&["status", "qosClass"]).cloned() {
+        new.child_mut("status").default_to("qosClass", class);
+    }
+    let generation = old
+        .int_at(&["status", "observedGeneration"])
+        .unwrap_or_default();
+    if generation != 0 {
+        new.child_mut("status")
+            .default_number("observedGeneration", generation);
+    }
+    let known = old.list_at(&["status", "conditions"]);
+    for condition in new.child_mut("status").items_mut("conditions") {
+        let same = known
+            .iter()
+            .find(|old| old.get("type") == condition.get("type"));
+        let generation = same
+            .and_then(|old| old.int_at(&["observedGeneration"]))
+            .unwrap_or_default();
+        if generation != 0 {
+            condition.default_number("observedGeneration", generation);
+        }
+    }
+}
+
+/// A resize changes the resources of known containers and nothing else.
+fn resize(new: &mut Object, old: &Object) {
+    let count = |pod: &Object, list: &str| pod.list_at(&["spec", list]).len();
+    if ["containers", "initContainers"]
+        .iter()
+        .any(|list| count(new, list) != count(old, list))
+    {
+        return;
+    }
+    let wanted = new.get("spec").cloned().unwrap_or_default();
+    keep_spec_and_status(new, old);
+    let spec = new.child_mut("spec");
+    take(spec, &wanted, "resources");
+    for list in ["containers", "initContainers"] {
+        for (container, wanted) in spec.items_mut(list).zip(wanted.list_at(&[list])) {
+            take(container, wanted, "resources");
+            take(container, wanted, "resizePolicy");
+        }
+    }
+}
+
+fn take(into: &mut Value, from: &Value, field: &str) {
+    match from.get(field).cloned() {
+        Some(value) => into.put(field, value),
+        None => {
+            into.drop_field(field);
+        }
+    }
+}

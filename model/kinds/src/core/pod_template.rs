@@ -1,0 +1,8 @@
+//! PodTemplate.
+
+use crate::strategy::Strategy;
+
+/// Rules of `v1 PodTemplate`.
+pub(crate) struct PodTemplate;
+
+impl Strategy for PodTemplate {}

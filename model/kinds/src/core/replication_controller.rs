@@ -1,0 +1,42 @@
+//! ReplicationController.
+
+use meta::{Object, ObjectExt as _};
+use serde_json::Value;
+
+use crate::edit::Edit as _;
+use crate::strategy::{Scale, Strategy};
+
+/// Rules of `v1 ReplicationController`.
+pub(crate) struct ReplicationController;
+
+impl Strategy for ReplicationController {
+    fn default(&self, new: &mut Object) {
+        let labels = new.at(&["spec", "template", "metadata", "labels"]).cloned();
+        let Some(labels) = labels else {
+            return;
+        };
+        let is_empty = |value: Option<&Value>| {
+            value
+                .and_then(Value::as_object)
+                .is_none_or(serde_json::Map::is_empty)
+        };
+        if is_empty(new.at(&["spec", "selector"])) {
+            new.child_mut("spec").put("selector", labels.clone());
+        }
+        if is_empty(new.at(&["metadata", "labels"])) {
+            new.child_mut("metadata").put("labels", labels);
+        }
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &["status.replicas"]
+    }
+    fn selectable_value(&self, object: &Object, _field: &str) -> String {
+        object
+            .int_at(&["status", "replicas"])
+            .unwrap_or_default()
+            .to_string()
+    }
+    fn scale(&self) -> Option<Scale> {
+        Some(Scale::standard())
+    }
+}

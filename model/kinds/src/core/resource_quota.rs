@@ -1,0 +1,12 @@
+//! ResourceQuota.
+
+use crate::strategy::Strategy;
+
+/// Rules of `v1 ResourceQuota`.
+pub(crate) struct ResourceQuota;
+
+impl Strategy for ResourceQuota {
+    fn has_generation(&self) -> bool {
+        false
+    }
+}

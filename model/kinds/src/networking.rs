@@ -1,0 +1,49 @@
+//! Networking: the kinds of `networking.k8s.io`.
+
+mod ingress_class;
+mod network_policy;
+
+use serde_json::Value;
+
+use crate::edit::Edit as _;
+use crate::kind::Kind;
+use crate::plain::{Counted, Plain};
+use crate::row::Group;
+
+const V1: Group = Group {
+    name: "networking.k8s.io",
+    version: "v1",
+    types: "io.k8s.api.networking.v1",
+};
+
+pub(crate) fn rows() -> Vec<Kind> {
+    vec![
+        V1.namespaced("Ingress", "ingresses", Counted)
+            .short(&["ing"])
+            .status()
+            .build(),
+        V1.cluster(
+            "IngressClass",
+            "ingressclasses",
+            ingress_class::IngressClass,
+        )
+        .build(),
+        V1.cluster("IPAddress", "ipaddresses", Plain)
+            .short(&["ip"])
+            .build(),
+        V1.namespaced(
+            "NetworkPolicy",
+            "networkpolicies",
+            network_policy::NetworkPolicy,
+        )
+        .short(&["netpol"])
+        .build(),
+        V1.cluster("ServiceCIDR", "servicecidrs", Plain)
+            .status()
+            .build(),
+    ]
+}
+
+pub(crate) fn default_policy_port(port: &mut Value) {
+    port.default_to("protocol", "TCP");
+}

@@ -1,0 +1,20 @@
+//! IngressClass.
+
+use meta::Object;
+
+use crate::edit::Edit as _;
+use crate::strategy::Strategy;
+
+/// Rules of `networking.k8s.io/v1 IngressClass`.
+pub(crate) struct IngressClass;
+
+impl Strategy for IngressClass {
+    fn default(&self, new: &mut Object) {
+        let parameters = new
+            .get_mut("spec")
+            .and_then(|spec| spec.get_mut("parameters"));
+        if let Some(parameters) = parameters.filter(|parameters| parameters.is_object()) {
+            parameters.default_to("scope", "Cluster");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! NetworkPolicy.
+
+use meta::{Object, ObjectExt as _};
+use serde_json::json;
+
+use crate::edit::Edit as _;
+use crate::strategy::Strategy;
+
+/// Rules of `networking.k8s.io/v1 NetworkPolicy`.
+pub(crate) struct NetworkPolicy;
+
+impl Strategy for NetworkPolicy {
+    fn default(&self, new: &mut Object) {
+        if !new.list_at(&["spec", "policyTypes"]).is_empty() {
+            return;
+        }
+        let has_egress = !new.list_at(&["spec", "egress"]).is_empty();
+        let types = if has_egress {
+            json!(["Ingress", "Egress"])
+        } else {
+            json!(["Ingress"])
+        };
+        new.child_mut("spec").put("policyTypes", types);
+    }
+}

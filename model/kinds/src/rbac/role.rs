@@ -1,0 +1,28 @@
+//! Role and ClusterRole.
+
+use meta::names;
+
+use crate::strategy::Strategy;
+
+/// Rules of `rbac.authorization.k8s.io/v1 Role`.
+pub(crate) struct Role;
+/// Rules of `rbac.authorization.k8s.io/v1 ClusterRole`.
+pub(crate) struct ClusterRole;
+
+impl Strategy for Role {
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        names::path_segment(name)
+    }
+}
+
+impl Strategy for ClusterRole {
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        names::path_segment(name)
+    }
+}

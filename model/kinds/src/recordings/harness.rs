@@ -1,0 +1,342 @@
+//! A miniature of the write path: decode, default, prepare, validate, allocate.
+
+use crate::{Context, Kind, Lookup, Operation, Ranges, Registry, User, schema, write};
+use meta::{FieldError, Gvk, Gvr, Object, ObjectExt as _, StatusError};
+use serde_json::{Value, json};
+
+/// The uid that recordings show for every object.
+const UID: &str = "UID";
+
+/// Whether an answer is what the stock server gave.
+pub(super) enum Outcome {
+    /// It is.
+    Equal,
+    /// It is not, and how.
+    Differs(String),
+}
+
+impl Outcome {
+    pub(super) fn is_equal(&self) -> bool {
+        matches!(self, Self::Equal)
+    }
+    fn of(ours: &Value, theirs: &Value) -> Self {
+        match difference("", ours, theirs) {
+            None => Self::Equal,
+            Some(why) => Self::Differs(why),
+        }
+    }
+}
+
+/// One line of `objects.jsonl`.
+pub(super) struct Recording {
+    pub(super) id: String,
+    input: Value,
+    code: u64,
+    answer: Value,
+}
+
+impl Recording {
+    pub(super) fn read(line: &str) -> serde_json::Result<Self> {
+        let value: Value = serde_json::from_str(line)?;
+        Ok(Self {
+            id: value["id"].as_str().unwrap_or_default().to_owned(),
+            input: value["input"].clone(),
+            code: value["code"].as_u64().unwrap_or_default(),
+            answer: value,
+        })
+    }
+    /// CustomResourceDefinitions and what admission refuses are others' business.
+    pub(super) fn is_in_scope(&self) -> bool {
+        self.input["kind"] != "CustomResourceDefinition" && self.code != 403
+    }
+}
+
+struct Empty;
+
+impl Lookup for Empty {
+    fn get(&self, _resource: &str, _namespace: &str, _name: &str) -> Option<Object> {
+        None
+    }
+    fn list(&self, _resource: &str, _namespace: &str) -> Vec<Object> {
+        Vec::new()
+    }
+}
+
+/// What a create gives: the object, or a refusal.
+fn create(kind: &Kind, input: Value, namespace: &str, strict: bool) -> Result<Object, StatusError> {
+    let version = &kind.version;
+    let refuse = |why: &str| {
+        let words = format!(
+            "{} in version \"{version}\" cannot be handled as a {}: {why}",
+            kind.kind, kind.kind
+        );
+        StatusError::bad_request(words)
+    };
+    let decoded =
+        schema::decode(input, &kind.schema).map_err(|error| refuse(&error.to_string()))?;
+    if strict && !decoded.unknown.is_empty() {
+        return Err(refuse(&format!(
+            "strict decoding error: {}",
+            decoded.unknown.join(", ")
+        )));
+    }
+    let mut object = decoded.object;
+    kind.apply_defaults(&mut object);
+    let metadata = object.metadata_mut();
+    for field in ["creationTimestamp", "resourceVersion", "managedFields"] {
+        metadata.remove(field);
+    }
+    metadata.insert("uid".into(), UID.into());
+    if kind.is_namespaced() {
+        metadata.insert("namespace".into(), namespace.into());
+    } else {
+        metadata.remove("namespace");
+    }
+    if object.name().is_empty()
+        && let Some(prefix) = object
+            .str_at(&["metadata", "generateName"])
+            .map(str::to_owned)
+    {
+        object
+            .metadata_mut()
+            .insert("name".into(), format!("{prefix}47s2s").into());
+    }
+    let ranges = Ranges::default();
+    let user = User {
+        name: "admin".into(),
+        groups: vec!["system:masters".into(), "system:authenticated".into()],
+        ..User::default()
+    };
+    let cx = Context {
+        now: jiff::Timestamp::UNIX_EPOCH,
+        operation: Operation::Create,
+        subresource: None,
+        user: Some(&user),
+        lookup: &Empty,
+        random: 7,
+        ranges: &ranges,
+    };
+    write::prepare_create(kind, &mut object, &cx);
+    let errors: Vec<FieldError> = write::validate_create(kind, &object, &cx);
+    if !errors.is_empty() {
+        return Err(StatusError::invalid(
+            &kind.group,
+            &kind.kind,
+            object.name(),
+            &errors,
+        ));
+    }
+    kind.strategy.allocate(&mut object, None, &cx)?;
+    Ok(object)
+}
+
+/// Creates the recorded input and compares.
+pub(super) fn compare_object(registry: &Registry, recording: &Recording) -> Outcome {
+    let Some(gvk) = recording.input.gvk() else {
+        return Outcome::Differs("no kind".into());
+    };
+    let Some(kind) = registry.kind(&gvk) else {
+        return Outcome::Differs(format!("{gvk:?} is not served"));
+    };
+    match create(kind, recording.input.clone(), "corpus", true) {
+        Ok(_) if recording.code >= 400 => {
+            Outcome::Differs(format!("taken, but: {}", recording.answer["message"]))
+        }
+        Ok(object) => Outcome::of(&stripped(&object), &stripped(&recording.answer["object"])),
+        Err(error) if recording.code < 400 => Outcome::Differs(format!("refused: {error}")),
+        Err(error) => {
+            let ours = json!({"message": error.to_string(), "code": error.code()});
+            let theirs = json!({"message": recording.answer["message"], "code": recording.code});
+            Outcome::of(&ours, &theirs)
+        }
+    }
+}
+
+/// Compares a refusal by code and causes, then by its text; `None` when the request is not a create.
+pub(super) fn compare_refusal(registry: &Registry, line: &Value) -> Option<(Outcome, Outcome)> {
+    let request = &line["request"];
+    let expect = &line["expect"];
+    if request["method"] != "POST" || line.get("setup").is_some_and(|setup| !setup.is_null()) {
+        return None;
+    }
+    let code = expect["code"].as_u64()?;
+    if !matches!(code, 201 | 400 | 422) {
+        return None;
+    }
+    let path = request["path"].as_str()?;
+    let mut body = request.get("body")?.clone();
+    let gvr = resource_of(path)?;
+    let kind = registry.resource(&gvr)?;
+    if kind.kind == "CustomResourceDefinition" || expect["details"]["kind"] == "CreateOptions" {
+        return None;
+    }
+    let is_other = body
+        .gvk()
+        .is_some_and(|gvk| gvk != Gvk::new(&kind.group, &kind.version, &kind.kind));
+    if is_other || line["id"] == "meta.nons.mismatch" {
+        return None;
+    }
+    if body.is_object() {
+        body["apiVersion"] = kind.api_version().into();
+        body["kind"] = kind.kind.as_ref().into();
+    }
+    let strict = request["query"]["fieldValidation"] == "Strict";
+    Some(match create(kind, body, "ns1", strict) {
+        Ok(_) if code == 201 => (Outcome::Equal, Outcome::Equal),
+        Ok(_) => {
+            let why = || Outcome::Differs(format!("taken, but: {}", expect["message"]));
+            (why(), why())
+        }
+        Err(error) => {
+            let causes: Vec<Value> = error
+                .0
+                .details
+                .iter()
+                .flat_map(|details| &details.causes)
+                .map(|cause| json!([cause.field, cause.reason]))
+                .collect();
+            let expected = expect["causes"].as_array().cloned().unwrap_or_default();
+            let ours = json!([error.code(), causes]);
+            (
+                Outcome::of(&ours, &json!([code, expected])),
+                Outcome::of(&error.to_string().into(), &expect["message"]),
+            )
+        }
+    })
+}
+
+fn resource_of(path: &str) -> Option<Gvr> {
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let (group, version, rest) = match parts.as_slice() {
+        ["api", version, rest @ ..] => ("", *version, rest),
+        ["apis", group, version, rest @ ..] => (*group, *version, rest),
+        _ => return None,
+    };
+    let resource = match rest {
+        ["namespaces", _, resource] | [resource] => *resource,
+        _ => return None,
+    };
+    Some(Gvr::new(group, version, resource))
+}
+
+/// Without what other crates add, and with what is allocated hidden.
+fn stripped(object: &Value) -> Value {
+    let mut object = object.clone();
+    for field in ["managedFields", "uid", "namespace", "creationTimestamp"] {
+        object.remove(&["metadata", field]);
+    }
+    match object.kind().to_owned().as_str() {
+        "Pod" => strip_pod(&mut object),
+        "Service" => strip_service(&mut object),
+        "PersistentVolume" => {
+            object.remove(&["status", "lastPhaseTransitionTime"]);
+            object.remove(&["metadata", "finalizers"]);
+        }
+        "Node" => strip_node(&mut object),
+        "PersistentVolumeClaim" => {
+            object.remove(&["metadata", "finalizers"]);
+        }
+        "CertificateSigningRequest" => {
+            object.remove(&["spec", "extra"]);
+        }
+        _ => {}
+    }
+    object
+}
+
+/// What ServiceAccount, Priority and DefaultTolerationSeconds admission add.
+fn strip_pod(pod: &mut Value) {
+    for field in [
+        "priority",
+        "preemptionPolicy",
+        "serviceAccount",
+        "serviceAccountName",
+        "tolerations",
+    ] {
+        pod.remove(&["spec", field]);
+    }
+    let is_token = |value: &Value| {
+        value["name"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("kube-api-access-"))
+    };
+    let drop_from = |path: &str, holder: &mut Value| {
+        if let Some(Value::Array(items)) = holder.get_mut(path) {
+            items.retain(|item| !is_token(item));
+            if items.is_empty() {
+                holder.as_object_mut().unwrap().remove(path);
+            }
+        }
+    };
+    let Some(spec) = pod.get_mut("spec") else {
+        return;
+    };
+    drop_from("volumes", spec);
+    for list in ["containers", "initContainers"] {
+        if let Some(Value::Array(containers)) = spec.get_mut(list) {
+            for container in containers {
+                drop_from("volumeMounts", container);
+            }
+        }
+    }
+}
+
+/// What TaintNodesByCondition admission adds.
+fn strip_node(node: &mut Value) {
+    let is_added = |taint: &Value| taint["key"] == "node.kubernetes.io/not-ready";
+    if let Some(Value::Array(taints)) = node.get_mut("spec").and_then(|spec| spec.get_mut("taints"))
+    {
+        taints.retain(|taint| !is_added(taint));
+    }
+    if node.list_at(&["spec", "taints"]).is_empty() {
+        node.remove(&["spec", "taints"]);
+    }
+}
+
+fn strip_service(service: &mut Value) {
+    let is_headless = service.str_at(&["spec", "clusterIP"]) == Some("None");
+    if !is_headless && service.at(&["spec", "clusterIP"]).is_some() {
+        service.set(&["spec", "clusterIP"], "*".into());
+        service.set(&["spec", "clusterIPs"], "*".into());
+    }
+    if service.at(&["spec", "healthCheckNodePort"]).is_some() {
+        service.set(&["spec", "healthCheckNodePort"], "*".into());
+    }
+    if let Some(Value::Array(ports)) = service
+        .get_mut("spec")
+        .and_then(|spec| spec.get_mut("ports"))
+    {
+        for port in ports {
+            if port.get("nodePort").is_some() {
+                port["nodePort"] = "*".into();
+            }
+        }
+    }
+}
+
+fn difference(path: &str, ours: &Value, theirs: &Value) -> Option<String> {
+    match (ours, theirs) {
+        (Value::Object(a), Value::Object(b)) => {
+            for (key, value) in a {
+                let path = format!("{path}.{key}");
+                match b.get(key) {
+                    None => return Some(format!("{path}: ours alone: {value}")),
+                    Some(other) => {
+                        if let Some(why) = difference(&path, value, other) {
+                            return Some(why);
+                        }
+                    }
+                }
+            }
+            let missing = b.iter().find(|(key, _)| !a.contains_key(*key));
+            missing.map(|(key, value)| format!("{path}.{key}: theirs alone: {value}"))
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .find_map(|(index, (a, b))| difference(&format!("{path}[{index}]"), a, b)),
+        _ if ours == theirs => None,
+        _ => Some(format!("{path}: ours {ours} theirs {theirs}")),
+    }
+}

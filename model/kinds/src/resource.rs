@@ -1,0 +1,34 @@
+//! Dynamic resource allocation: the kinds of `resource.k8s.io`.
+
+use serde_json::Value;
+
+use crate::edit::Edit as _;
+use crate::kind::Kind;
+use crate::plain::{Counted, Plain};
+use crate::row::Group;
+
+const V1: Group = Group {
+    name: "resource.k8s.io",
+    version: "v1",
+    types: "io.k8s.api.resource.v1",
+};
+
+pub(crate) fn rows() -> Vec<Kind> {
+    vec![
+        V1.cluster("DeviceClass", "deviceclasses", Counted).build(),
+        V1.namespaced("ResourceClaim", "resourceclaims", Plain)
+            .status()
+            .build(),
+        V1.namespaced("ResourceClaimTemplate", "resourceclaimtemplates", Plain)
+            .build(),
+        V1.cluster("ResourceSlice", "resourceslices", Counted)
+            .build(),
+    ]
+}
+
+pub(crate) fn default_request(request: &mut Value) {
+    request.default_to("allocationMode", "ExactCount");
+    if request.get("allocationMode").and_then(Value::as_str) == Some("ExactCount") {
+        request.default_number("count", 1);
+    }
+}

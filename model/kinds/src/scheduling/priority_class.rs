@@ -1,0 +1,15 @@
+//! PriorityClass.
+
+use meta::Object;
+
+use crate::edit::Edit as _;
+use crate::strategy::Strategy;
+
+/// Rules of `scheduling.k8s.io/v1 PriorityClass`.
+pub(crate) struct PriorityClass;
+
+impl Strategy for PriorityClass {
+    fn default(&self, new: &mut Object) {
+        new.default_to("preemptionPolicy", "PreemptLowerPriority");
+    }
+}
