@@ -203,4 +203,6 @@ impl Store for Embedded {
 }
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;

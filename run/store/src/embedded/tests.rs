@@ -290,6 +290,54 @@ async fn damage_to_durable_commits_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn power_loss_takes_only_relaxed_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_small(dir.path(), SMALL).unwrap();
+    let mut states = vec![Vec::new()];
+    let mut synced = 0;
+    for n in 0..24 {
+        let durability = if n % 8 < 3 {
+            Durability::Synced
+        } else {
+            Durability::Relaxed
+        };
+        let key = Key::new("pods", "a", format!("web-{n}"));
+        store
+            .put(key, Precondition::Absent, value("1"), durability)
+            .await
+            .unwrap();
+        states.push(objects(&store).await);
+        if durability == Durability::Synced {
+            synced = states.len() - 1;
+        }
+    }
+    let image = crash(dir.path());
+    let log = files(image.path(), "log-").remove(0);
+    let bytes = fs::read(&log).unwrap();
+    let spans = frames(&bytes, 1);
+    let safe = spans[synced - 1].end;
+    for lost in 0..1 << 8 {
+        // The medium writes back what was not synced in pieces, in any order, or not at all.
+        let mut bytes = bytes.clone();
+        for (piece, chunk) in bytes[safe..spans[23].end].chunks_mut(64).enumerate() {
+            if lost >> (piece % 8) & 1 == 1 {
+                chunk.fill(0);
+            }
+        }
+        let image = crash(image.path());
+        fs::write(files(image.path(), "log-").remove(0), &bytes).unwrap();
+        let store = open_small(image.path(), SMALL).unwrap();
+        let found = objects(&store).await;
+        assert!(
+            states[synced..].contains(&found),
+            "lost {lost:b}: {} objects",
+            found.len()
+        );
+        assert!(store.revision().0 > 24);
+    }
+}
+
+#[tokio::test]
 async fn random_damage_never_panics_nor_invents() {
     let (image, states) = ten_commits().await;
     let log = files(image.path(), "log-").remove(0);
@@ -477,4 +525,33 @@ async fn second_instance_is_refused_while_the_first_runs() {
     );
     drop(store);
     open_small(dir.path(), SMALL).unwrap();
+}
+
+#[tokio::test]
+async fn relaxed_writes_sync_only_to_reserve_revisions() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = Faults::default();
+    let store =
+        Embedded::open_with(dir.path(), contract::options(), SMALL, faults.clone()).unwrap();
+    let renew = async |name: &str| {
+        let key = Key::new("leases", "a", name);
+        store
+            .put(key, Precondition::Absent, value("1"), Durability::Relaxed)
+            .await
+    };
+    faults.plan(Some((Operation::Sync, ErrorKind::Other)));
+    let unreserved = renew("node-1").await;
+    assert!(
+        matches!(unreserved, Err(StoreError::Commit { .. })),
+        "{unreserved:?}"
+    );
+    faults.plan(None);
+    renew("node-1").await.unwrap();
+    faults.plan(Some((Operation::Sync, ErrorKind::Other)));
+    renew("node-2").await.unwrap();
+    let image = crash(dir.path());
+    assert_eq!(
+        objects(&open_small(image.path(), SMALL).unwrap()).await,
+        objects(&store).await
+    );
 }
