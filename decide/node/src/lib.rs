@@ -1,1 +1,30 @@
-//! Placeholder.
+//! What the node agent should do: the next step of a pod, its status, and the data containers are made from.
+//!
+//! - [`seen`]: everything a decision about a pod may depend on;
+//! - [`pod`]: `step` (what to do next) and `status` (what to report);
+//! - [`image`], [`back_off`], [`probe`]: the rules these two share;
+//! - [`sandbox`], [`container`], [`env`], [`volume`]: what is handed to the runtime and put on disk;
+//! - [`node_status`]: what the node says about itself.
+//!
+//! Invariants as absences: no clock, no I/O, no randomness, nothing async; nothing is remembered
+//! between two calls, so an agent that restarts decides as one that never stopped.
+
+pub mod back_off;
+pub mod container;
+pub mod downward;
+pub mod env;
+pub mod events;
+pub mod expand;
+pub mod image;
+pub mod names;
+pub mod node_status;
+pub mod pod;
+pub mod probe;
+pub mod qos;
+pub mod resources;
+pub mod sandbox;
+pub mod security;
+pub mod seen;
+pub mod volume;
+
+pub use seen::Seen;

@@ -1,0 +1,121 @@
+//! The status of a pod.
+//!
+//! Source: `pkg/kubelet/kubelet_pods.go`, `generateAPIPodStatus`.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, PodIP, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::phase::{self, Phase};
+use super::stop::{self, Ending};
+use super::{conditions, container_status, spec};
+use crate::qos;
+use crate::seen::{Seen, State, Subject};
+
+/// Computes the status to report, starting from the one the API server has.
+///
+/// Conditions, addresses and whatever else others wrote there stay.
+pub fn status(seen: &Seen, now: Timestamp) -> PodStatus {
+    let pod_spec = spec::of(&seen.pod);
+    let old = seen.pod.status.clone().unwrap_or_default();
+    let ending = stop::ending(seen, &pod_spec, now);
+    let mut status = PodStatus {
+        observed_generation: seen.pod.metadata.generation,
+        qos_class: Some(qos::class(&seen.pod).as_str().to_owned()),
+        start_time: Some(old.start_time.clone().unwrap_or(Time(now))),
+        init_container_statuses: container_status::init(seen, &pod_spec, now),
+        container_statuses: Some(container_status::apps(seen, &pod_spec, now)),
+        ephemeral_container_statuses: container_status::ephemeral(seen, &pod_spec, now),
+        nominated_node_name: old.nominated_node_name.clone(),
+        resource_claim_statuses: old.resource_claim_statuses.clone(),
+        resize: old.resize.clone(),
+        ..PodStatus::default()
+    };
+    let is_over = ending.is_some() && is_still(seen);
+    if is_over {
+        container_status::settle(&mut status);
+    }
+    set_addresses(seen, &old, &mut status);
+    let phase = decided_phase(seen, &pod_spec, &status, ending.as_ref(), is_over);
+    set_phase(&mut status, &old, phase, ending.as_ref());
+    status.conditions = Some(conditions::all(seen, &pod_spec, &old, &status, phase, now));
+    status
+}
+
+/// Whether nothing runs and nothing is being started or stopped.
+fn is_still(seen: &Seen) -> bool {
+    let is_container = |subject: &Subject| matches!(subject, Subject::Container(_));
+    seen.living().next().is_none() && !seen.in_flight.keys().any(is_container)
+}
+
+fn all_statuses(status: &PodStatus) -> Vec<ContainerStatus> {
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    lists.into_iter().flatten().flatten().cloned().collect()
+}
+
+fn decided_phase(
+    seen: &Seen,
+    pod_spec: &PodSpec,
+    status: &PodStatus,
+    ending: Option<&Ending>,
+    is_over: bool,
+) -> Phase {
+    if let Some(stated) = phase::stated_final(&seen.pod) {
+        return stated;
+    }
+    if ending == Some(&Ending::DeadlineExceeded) {
+        return Phase::Failed;
+    }
+    let is_initialized = pod_spec.containers.iter().any(|app| {
+        let instance = seen.newest(&app.name);
+        instance.is_some_and(|one| matches!(one.state, State::Running | State::Created))
+    });
+    let phase = phase::phase(pod_spec, &all_statuses(status), is_over, is_initialized);
+    // A pod that is over and reached no final phase by itself has failed.
+    if is_over && !phase.is_final() {
+        return Phase::Failed;
+    }
+    phase
+}
+
+fn set_phase(status: &mut PodStatus, old: &PodStatus, phase: Phase, ending: Option<&Ending>) {
+    status.phase = Some(phase.as_str().to_owned());
+    if ending == Some(&Ending::DeadlineExceeded) {
+        status.reason = Some("DeadlineExceeded".to_owned());
+        let message = "Pod was active on the node longer than the specified deadline";
+        status.message = Some(message.to_owned());
+    } else if old.phase == status.phase {
+        // Reason and message belong to the phase.
+        status.reason.clone_from(&old.reason);
+        status.message.clone_from(&old.message);
+    }
+}
+
+fn set_addresses(seen: &Seen, old: &PodStatus, status: &mut PodStatus) {
+    let hosts = &seen.node.host_ips;
+    status.host_ip = hosts.first().cloned().or_else(|| old.host_ip.clone());
+    let as_host = |ip: &String| HostIP { ip: ip.clone() };
+    status.host_ips = if hosts.is_empty() {
+        old.host_ips.clone()
+    } else {
+        Some(hosts.iter().map(as_host).collect())
+    };
+    let pod_ips = if seen.is_host_network() {
+        hosts.clone()
+    } else {
+        seen.sandbox()
+            .map(|sandbox| sandbox.ips.clone())
+            .unwrap_or_default()
+    };
+    if pod_ips.is_empty() {
+        status.pod_ip.clone_from(&old.pod_ip);
+        status.pod_ips.clone_from(&old.pod_ips);
+    } else {
+        status.pod_ip = pod_ips.first().cloned();
+        let as_pod = |ip| PodIP { ip };
+        status.pod_ips = Some(pod_ips.into_iter().map(as_pod).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests;
