@@ -299,14 +299,10 @@ impl Informer {
     }
     fn advance(&self, version: &str) {
         let version = version.parse().unwrap_or_default();
-        self.shared.progress.send_if_modified(|progress| {
-            let next = Progress {
-                is_synced: true,
-                version: progress.version.max(version),
-            };
-            let changed = *progress != next;
-            *progress = next;
-            changed
+        // Everyone is told, even when the version is the same: some wait for an object to be gone.
+        self.shared.progress.send_modify(|progress| {
+            progress.is_synced = true;
+            progress.version = progress.version.max(version);
         });
     }
 }
