@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What several crates' tests share.
+
+pub mod fake_api;
