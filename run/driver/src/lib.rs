@@ -1,1 +1,88 @@
-//! Placeholder.
+//! The one reconcile loop: watch, observe, decide, act; it also drives the scheduler.
+//!
+//! Invariants as absences: no decision about any kind is made here; nothing polls: with no change and no deadline
+//! there is no work.
+
+mod act;
+mod reconcile;
+mod scheduling;
+mod world;
+
+use std::sync::Arc;
+
+use client::{Elector, Informers, Recorder, Rest};
+use controllers::deployment::Deployment;
+use controllers::replica_set::{ReplicaSet, ReplicationController};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::reconcile::Shared;
+
+/// Which parts run, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of this process, for leases.
+    pub identity: String,
+    /// Whether to wait for leadership before working; needed only where several processes share an API server.
+    pub elects_leader: bool,
+    /// Whether to run the controllers.
+    pub runs_controllers: bool,
+    /// Whether to run the scheduler.
+    pub runs_scheduler: bool,
+}
+
+impl Options {
+    /// Everything, at once: right for a cluster whose control plane is one process.
+    pub fn single(identity: &str) -> Self {
+        Self {
+            identity: identity.to_owned(),
+            elects_leader: false,
+            runs_controllers: true,
+            runs_scheduler: true,
+        }
+    }
+}
+
+/// Runs controllers and scheduler until `shutdown`.
+pub async fn run(client: kube::Client, options: Options, shutdown: CancellationToken) {
+    let informers = Informers::new(Rest::new(client), shutdown.clone());
+    run_with(informers, options, shutdown).await;
+}
+
+/// As [`run`], with informers that the process shares.
+pub async fn run_with(informers: Informers, options: Options, shutdown: CancellationToken) {
+    let working = shutdown.child_token();
+    let mut tasks = JoinSet::new();
+    if options.elects_leader {
+        let elector = Elector::new(
+            informers.rest().clone(),
+            "sampan-controllers",
+            &options.identity,
+        );
+        if !elector.acquire(&shutdown).await {
+            return;
+        }
+        let (lost, shutdown) = (working.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            elector.keep(&shutdown).await;
+            lost.cancel();
+        });
+    }
+    let recorder = Recorder::new(informers.rest().clone(), "sampan", "", working.clone());
+    let shared = Arc::new(Shared {
+        informers,
+        recorder,
+        shutdown: working,
+    });
+    if options.runs_scheduler {
+        tasks.spawn(scheduling::run(Arc::clone(&shared)));
+    }
+    if options.runs_controllers {
+        tasks.spawn(reconcile::run::<Deployment>(Arc::clone(&shared)));
+        tasks.spawn(reconcile::run::<ReplicaSet>(Arc::clone(&shared)));
+        tasks.spawn(reconcile::run::<ReplicationController>(Arc::clone(&shared)));
+    }
+    while tasks.join_next().await.is_some() {}
+    info!("controllers and scheduler stopped");
+}

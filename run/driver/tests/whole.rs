@@ -1,0 +1,223 @@
+//! Controllers and scheduler together, against an API server in miniature.
+
+use meta::{Object, ObjectExt};
+use serde_json::json;
+use testkit::fake_api::FakeApi;
+use tokio_util::sync::CancellationToken;
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
+const SETS: &str = "/apis/apps/v1/replicasets";
+const PODS: &str = "/api/v1/pods";
+const NODES: &str = "/api/v1/nodes";
+const EVENTS: &str = "/api/v1/events";
+
+fn deployment(replicas: i64, image: &str) -> Object {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": {
+            "replicas": replicas, "progressDeadlineSeconds": 600, "revisionHistoryLimit": 10,
+            "selector": { "matchLabels": { "app": "web" } },
+            "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } },
+            "template": {
+                "metadata": { "labels": { "app": "web" } },
+                "spec": { "containers": [{ "name": "web", "image": image, "resources": { "requests": { "cpu": "100m" } } }] },
+            },
+        },
+    })
+}
+
+fn node(name: &str, pods: &str) -> Object {
+    json!({
+        "metadata": { "name": name },
+        "status": {
+            "allocatable": { "cpu": "4", "memory": "8Gi", "pods": pods },
+            "conditions": [{ "type": "Ready", "status": "True" }],
+        },
+    })
+}
+
+/// Plays the kubelets: placed pods become ready, leaving ones go.
+async fn kubelets(api: FakeApi) {
+    loop {
+        api.until("a pod to look after", |api| {
+            api.list(PODS).iter().any(needs_care)
+        })
+        .await;
+        for mut pod in api.list(PODS).into_iter().filter(needs_care) {
+            if pod.deletion_timestamp().is_some() {
+                api.remove(PODS, pod.namespace(), pod.name());
+                continue;
+            }
+            pod.set(&["status"], json!({ "phase": "Running", "conditions": [
+                { "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" },
+            ]}));
+            api.put(PODS, pod);
+        }
+    }
+}
+
+fn needs_care(pod: &Object) -> bool {
+    let is_placed = pod.str_at(&["spec", "nodeName"]).is_some();
+    is_placed
+        && (pod.deletion_timestamp().is_some()
+            || pod.str_at(&["status", "phase"]) != Some("Running"))
+}
+
+struct Running(CancellationToken, Vec<tokio::task::JoinHandle<()>>);
+
+impl Running {
+    fn start(api: &FakeApi) -> Self {
+        let shutdown = CancellationToken::new();
+        let options = sampan_driver::Options::single("test");
+        let driver = tokio::spawn(sampan_driver::run(api.client(), options, shutdown.clone()));
+        Self(shutdown, vec![driver])
+    }
+    fn with_kubelets(mut self, api: &FakeApi) -> Self {
+        self.1.push(tokio::spawn(kubelets(api.clone())));
+        self
+    }
+    async fn stop(mut self) {
+        self.0.cancel();
+        let driver = self.1.remove(0);
+        assert!(driver.await.is_ok());
+        self.1.into_iter().for_each(|task| task.abort());
+    }
+}
+
+fn status_of(api: &FakeApi, field: &str) -> i64 {
+    let deployment = api.get(DEPLOYMENTS, "default", "web");
+    deployment
+        .and_then(|deployment| deployment.int_at(&["status", field]))
+        .unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_deployment_becomes_pods_on_nodes_and_rolls_over() {
+    let api = FakeApi::default();
+    api.put(NODES, node("node-1", "110"));
+    let running = Running::start(&api).with_kubelets(&api);
+    api.put(DEPLOYMENTS, deployment(3, "one"));
+    api.until("three available", |api| {
+        status_of(api, "availableReplicas") == 3
+    })
+    .await;
+    assert_eq!(api.list(PODS).len(), 3, "no pod was made twice");
+    let mut changed = api.get(DEPLOYMENTS, "default", "web").unwrap();
+    changed.set(
+        &["spec", "template"],
+        deployment(3, "two")["spec"]["template"].clone(),
+    );
+    changed.set(&["metadata", "generation"], 2.into());
+    api.put(DEPLOYMENTS, changed);
+    api.until("three updated", |api| {
+        status_of(api, "updatedReplicas") == 3
+            && status_of(api, "replicas") == 3
+            && status_of(api, "availableReplicas") == 3
+            && status_of(api, "observedGeneration") == 2
+    })
+    .await;
+    let sizes: Vec<i64> = api
+        .list(SETS)
+        .iter()
+        .filter_map(|set| set.int_at(&["spec", "replicas"]))
+        .collect();
+    assert_eq!(sizes.iter().sum::<i64>(), 3);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_pod_is_replaced() {
+    let api = FakeApi::default();
+    api.put(NODES, node("node-1", "110"));
+    let running = Running::start(&api).with_kubelets(&api);
+    api.put(DEPLOYMENTS, deployment(2, "one"));
+    api.until("two available", |api| {
+        status_of(api, "availableReplicas") == 2
+    })
+    .await;
+    let name = api.list(PODS)[0].name().to_owned();
+    api.remove(PODS, "default", &name);
+    api.until("another one", |api| {
+        let pods = api.list(PODS);
+        pods.len() == 2
+            && pods.iter().all(|pod| pod.name() != name)
+            && status_of(api, "availableReplicas") == 2
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn pods_without_room_say_so_and_go_on_when_a_node_comes() {
+    let api = FakeApi::default();
+    api.put(NODES, node("node-1", "1"));
+    let running = Running::start(&api).with_kubelets(&api);
+    api.put(DEPLOYMENTS, deployment(2, "one"));
+    let message = "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+    api.until("the condition", |api| {
+        api.list(PODS).iter().any(|pod| {
+            let condition = &pod["status"]["conditions"][0];
+            condition["reason"] == "Unschedulable" && condition["message"] == message
+        })
+    })
+    .await;
+    api.until("the event", |api| {
+        let events = api.list(EVENTS);
+        events
+            .iter()
+            .any(|event| event["reason"] == "FailedScheduling" && event["message"] == message)
+    })
+    .await;
+    api.put(NODES, node("node-2", "110"));
+    api.until("two available", |api| {
+        status_of(api, "availableReplicas") == 2
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_pod_is_said_and_tried_again() {
+    let api = FakeApi::default();
+    api.put(NODES, node("node-1", "110"));
+    api.refuse(
+        "POST /api/v1/namespaces/default/pods",
+        403,
+        "Forbidden",
+        "exceeded quota",
+    );
+    let running = Running::start(&api).with_kubelets(&api);
+    api.put(DEPLOYMENTS, deployment(4, "one"));
+    api.until("the condition", |api| {
+        let deployment = api.get(DEPLOYMENTS, "default", "web").unwrap_or_default();
+        let conditions = deployment.list_at(&["status", "conditions"]);
+        conditions
+            .iter()
+            .any(|c| c["type"] == "ReplicaFailure" && c["message"] == "exceeded quota")
+    })
+    .await;
+    let creates = api
+        .log()
+        .iter()
+        .filter(|line| line.ends_with("default/pods"))
+        .count();
+    assert!(
+        creates < 12,
+        "{creates} creates: the slow start held them back"
+    );
+    api.accept();
+    api.until("four available", |api| {
+        status_of(api, "availableReplicas") == 4
+    })
+    .await;
+    api.until("the condition to go", |api| {
+        let deployment = api.get(DEPLOYMENTS, "default", "web").unwrap_or_default();
+        deployment
+            .list_at(&["status", "conditions"])
+            .iter()
+            .all(|c| c["type"] != "ReplicaFailure")
+    })
+    .await;
+    running.stop().await;
+}
