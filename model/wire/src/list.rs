@@ -1,0 +1,53 @@
+//! Lists, put together from the bytes of their items.
+
+use serde_json::{Map, Value};
+
+/// What stands in a list besides its items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// `apiVersion` of the list.
+    pub api_version: String,
+    /// `kind` of the list.
+    pub kind: String,
+    /// The revision the list is the truth at.
+    pub revision: u64,
+    /// Token for the next page; empty on the last one.
+    pub next: String,
+    /// How many items are left off; `None` when that is not known.
+    pub remaining: Option<u64>,
+}
+
+impl Head {
+    /// `metadata` of the list.
+    pub fn metadata(&self) -> Value {
+        let mut metadata = Map::new();
+        metadata.insert("resourceVersion".into(), self.revision.to_string().into());
+        if !self.next.is_empty() {
+            metadata.insert("continue".into(), self.next.clone().into());
+        }
+        if let Some(remaining) = self.remaining {
+            metadata.insert("remainingItemCount".into(), remaining.into());
+        }
+        metadata.into()
+    }
+}
+
+/// A list around its items' bytes.
+pub fn assemble<'a>(head: &Head, items: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let quoted = |text: &str| Value::from(text).to_string();
+    let mut bytes = format!(
+        r#"{{"kind":{},"apiVersion":{},"metadata":{},"items":["#,
+        quoted(&head.kind),
+        quoted(&head.api_version),
+        head.metadata()
+    )
+    .into_bytes();
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            bytes.push(b',');
+        }
+        bytes.extend_from_slice(item);
+    }
+    bytes.extend_from_slice(b"]}\n");
+    bytes
+}
