@@ -151,6 +151,24 @@ pub trait Strategy: Send + Sync {
     fn deletion(&self, _object: &Object, _grace_seconds: Option<i64>) -> Deletion {
         Deletion::Now
     }
+    /// What else a deletion that cannot be done at once changes (namespaces: the phase).
+    fn mark_deleted(&self, _object: &mut Object) {}
+    /// Whether something besides `metadata.finalizers` keeps a deleted object (namespaces: `spec.finalizers`).
+    fn is_held(&self, _object: &Object) -> bool {
+        false
+    }
+    /// Whether dependents are orphaned when the caller does not say. Source: `DefaultGarbageCollectionPolicy`.
+    fn orphans_by_default(&self) -> bool {
+        false
+    }
+    /// Whether a delete answers with the object instead of a Status. Source: `ReturnDeletedObject`.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+    /// Whether [`Strategy::allocate`] does anything, so that writes must take turns.
+    fn allocates(&self) -> bool {
+        false
+    }
     /// Whether a PUT to a name that does not exist creates the object.
     fn allows_create_on_update(&self) -> bool {
         false

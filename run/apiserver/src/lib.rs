@@ -1,1 +1,23 @@
-//! Placeholder.
+//! HTTP verbs over the kind table; the only crate that opens the store.
+//!
+//! A request is told apart ([`request`]), its sender known ([`auth`]), then one generic verb runs ([`verbs`]). Every
+//! write takes the one path in [`write`]. Nothing here knows a single built-in kind.
+
+pub mod auth;
+mod body;
+mod call;
+mod cluster;
+pub mod config;
+mod options;
+mod ownership;
+mod policy;
+pub mod request;
+mod respond;
+mod selection;
+mod server;
+mod stored;
+mod verbs;
+mod write;
+
+pub use config::Config;
+pub use server::{ApiServer, Identity, PeerCertificate};

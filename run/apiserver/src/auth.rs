@@ -1,0 +1,143 @@
+//! Who sends a request: client certificate, bearer token, impersonation; and whether they may.
+
+use access::attributes::{Attributes, Decision};
+use access::authn::impersonation::Wanted;
+use access::authn::{bootstrap_token, service_account_token};
+use access::node::PodsByNode;
+use access::user;
+use http::HeaderMap;
+use http::request::Parts;
+use kinds::strategy::User;
+use meta::StatusError;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::request::RequestInfo;
+use crate::server::{ApiServer, Identity, PeerCertificate};
+
+/// The key that service-account tokens are signed with.
+pub trait TokenVerifier: Send + Sync {
+    /// The claims of a token signed by the key; `None` for any other text.
+    fn verify(&self, token: &str) -> Option<Value>;
+    /// Signs claims.
+    ///
+    /// # Errors
+    /// The key cannot be used just now.
+    fn sign(&self, claims: &Value) -> Result<String, String>;
+    /// The public half as a JSON web key set.
+    fn jwks(&self) -> Value;
+}
+
+/// The sender of a request, before impersonation.
+pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, StatusError> {
+    if let Some(Identity(user)) = parts.extensions.get::<Identity>() {
+        return Ok(user.clone());
+    }
+    if let Some(token) = bearer(&parts.headers) {
+        return token_user(server, token).ok_or_else(StatusError::unauthorized);
+    }
+    let peer = parts.extensions.get::<PeerCertificate>();
+    Ok(peer.and_then(certificate_user).unwrap_or_else(user::anonymous))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// The user behind a bearer token; `None` when nobody is.
+pub(crate) fn token_user(server: &ApiServer, token: &str) -> Option<User> {
+    let config = server.config();
+    if let Some((_, user)) = config.static_tokens.iter().find(|(known, _)| known == token) {
+        return Some(user.clone());
+    }
+    let cluster = Cluster::new(config.store.as_ref());
+    let now = (config.clock)();
+    if bootstrap_token::split(token).is_some() {
+        return bootstrap_token::user_of(token, &cluster, now);
+    }
+    let claims = config.tokens.verify(token)?;
+    let audiences = [service_account_token::ISSUER.to_owned()];
+    match service_account_token::user_of(&claims, &audiences, &cluster, now) {
+        Ok(user) => Some(user),
+        Err(why) => {
+            tracing::debug!(why, "token refused");
+            None
+        }
+    }
+}
+
+/// The user a verified client certificate names: common name and organizations.
+fn certificate_user(peer: &PeerCertificate) -> Option<User> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(&peer.0).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?;
+    let groups: Vec<&str> = subject.iter_organization().filter_map(|group| group.as_str().ok()).collect();
+    (!name.is_empty()).then(|| user::user(name, &groups))
+}
+
+/// The user a request acts as, when its sender may.
+pub(crate) fn impersonate(server: &ApiServer, caller: User, headers: &HeaderMap) -> Result<User, StatusError> {
+    let wanted = wanted(headers);
+    if wanted.is_empty() {
+        return Ok(caller);
+    }
+    for check in wanted.checks(&caller)? {
+        allow(server, &check)?;
+    }
+    Ok(wanted.user())
+}
+
+fn wanted(headers: &HeaderMap) -> Wanted {
+    let texts = |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned));
+    let mut wanted = Wanted {
+        user: texts("impersonate-user").next().unwrap_or_default(),
+        uid: texts("impersonate-uid").next().unwrap_or_default(),
+        groups: texts("impersonate-group").collect(),
+        ..Wanted::default()
+    };
+    for name in headers.keys() {
+        if let Some(key) = name.as_str().strip_prefix("impersonate-extra-") {
+            wanted.extra.insert(key.to_lowercase(), texts(name.as_str()).collect());
+        }
+    }
+    wanted
+}
+
+/// The attributes of a request for the authorizers.
+pub(crate) fn attributes(user: &User, info: &RequestInfo) -> Attributes {
+    Attributes {
+        user: user.clone(),
+        verb: info.verb.clone(),
+        namespace: info.namespace.clone(),
+        group: info.group.clone(),
+        version: info.version.clone(),
+        resource: info.resource.clone(),
+        subresource: info.subresource.clone(),
+        name: info.name.clone(),
+        path: info.path.clone(),
+        is_resource: info.is_resource,
+    }
+}
+
+/// Asks the authorizers in upstream's order: Node, then RBAC.
+pub(crate) fn decide(server: &ApiServer, request: &Attributes) -> Decision {
+    let cluster = Cluster::new(server.config().store.as_ref());
+    let by_node = access::node::authorize(request, &cluster as &dyn PodsByNode);
+    let node_reason = match by_node {
+        Decision::Allow | Decision::Deny { .. } => return by_node,
+        Decision::NoOpinion { reason } => reason,
+    };
+    match server.policy().authorize(request) {
+        Decision::NoOpinion { reason } if reason.is_empty() => Decision::NoOpinion { reason: node_reason },
+        decision => decision,
+    }
+}
+
+/// Refuses what no authorizer allows.
+pub(crate) fn allow(server: &ApiServer, request: &Attributes) -> Result<(), StatusError> {
+    match decide(server, request) {
+        Decision::Allow => Ok(()),
+        Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(request.forbidden(&reason)),
+    }
+}

@@ -1,0 +1,54 @@
+//! What an API server is made of. Facts such as limits and the clock are given, never assumed.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kinds::Registry;
+use store::Store;
+
+use crate::auth::TokenVerifier;
+
+/// Everything an API server needs.
+#[derive(Clone)]
+pub struct Config {
+    /// Where objects are kept.
+    pub store: Arc<dyn Store>,
+    /// The kinds that are served.
+    pub registry: Registry,
+    /// Checks and signs service-account tokens.
+    pub tokens: Arc<dyn TokenVerifier>,
+    /// Tokens given on the command line, with their users.
+    pub static_tokens: Vec<(String, kinds::strategy::User)>,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Bounds of one API server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest request body, in bytes. Source: apiserver `MaxRequestBodyBytes`.
+    pub body_bytes_max: usize,
+    /// Tries of a write that meets a conflict it may settle itself.
+    pub write_tries_max: usize,
+    /// Longest wait for a revision that has not happened yet, in milliseconds. Source: apiserver's 3 s.
+    pub revision_wait_ms: u64,
+    /// Default length of a watch, in seconds; half of it is added at random. Source: `--min-request-timeout`.
+    pub watch_seconds: u64,
+    /// Time between two bookmarks, in seconds. Source: apiserver cacher, one minute.
+    pub bookmark_seconds: u64,
+}
+
+impl Limits {
+    /// Upstream's bounds.
+    pub const fn upstream() -> Self {
+        Self {
+            body_bytes_max: 3 << 20,
+            write_tries_max: 64,
+            revision_wait_ms: 3_000,
+            watch_seconds: 1_800,
+            bookmark_seconds: 60,
+        }
+    }
+}

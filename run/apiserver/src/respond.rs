@@ -1,0 +1,96 @@
+//! Answers: objects and statuses in the form the client asked for.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use kinds::Kind;
+use meta::{Object, Status, StatusError};
+use serde_json::Value;
+use wire::list::Head;
+use wire::media::{Format, Shape};
+use wire::table::{self, IncludeObject};
+
+use crate::call::Call;
+
+/// An answer of bytes.
+pub(crate) fn bytes(code: StatusCode, media_type: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(bytes.into()));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+/// A refusal.
+pub(crate) fn refusal(error: &StatusError) -> Response<Body> {
+    let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&error.0).unwrap_or_default();
+    let mut response = bytes(code, Format::Json.media_type(), body);
+    let retry = error.0.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if retry > 0 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry));
+    }
+    response
+}
+
+/// A value as JSON or YAML.
+pub(crate) fn value(code: StatusCode, format: Format, pretty: bool, value: &Value) -> Result<Response<Body>, StatusError> {
+    let text = match format {
+        Format::Json if pretty => format!("{value:#}\n"),
+        Format::Json => value.to_string(),
+        Format::Yaml => wire::yaml::write(value).map_err(StatusError::internal)?,
+    };
+    Ok(bytes(code, format.media_type(), text))
+}
+
+/// A Status that is no refusal.
+pub(crate) fn status(call: &Call, status: &Status) -> Result<Response<Body>, StatusError> {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::OK);
+    let body = serde_json::to_value(status).map_err(StatusError::internal)?;
+    value(code, call.answer.format, false, &body)
+}
+
+/// One object, given as the bytes of the row's version.
+pub(crate) fn object(call: &Call, kind: &Kind, code: StatusCode, object: Bytes) -> Result<Response<Body>, StatusError> {
+    let pretty = call.query.flag("pretty");
+    if call.answer.shape == Shape::Object && call.answer.format == Format::Json && !pretty {
+        return Ok(bytes(code, Format::Json.media_type(), object));
+    }
+    let parsed: Object = serde_json::from_slice(&object).map_err(StatusError::internal)?;
+    let shaped = match &call.answer.shape {
+        Shape::Object => parsed,
+        Shape::Partial(version) => wire::partial::partial(&parsed, version),
+        Shape::Table(version) => {
+            let include = include(call)?;
+            let row = table::row(&kind.strategy.cells(&parsed, call.now), &parsed, include, version);
+            let head = Head { revision: revision(&parsed), ..Head::default() };
+            table::table(&head, version, Some(&kind.strategy.columns()), &[row])
+        }
+    };
+    value(code, call.answer.format, pretty, &shaped)
+}
+
+/// The `includeObject` policy of a Table request.
+pub(crate) fn include(call: &Call) -> Result<IncludeObject, StatusError> {
+    let text = call.query.text("includeObject");
+    IncludeObject::parse(text)
+        .ok_or_else(|| StatusError::bad_request(format!("unrecognized includeObject value: {}", meta::field::quote(text))))
+}
+
+/// An object's resource version as a number; 0 when it has none.
+pub(crate) fn revision(object: &Object) -> u64 {
+    use meta::ObjectExt;
+    object.resource_version().parse().unwrap_or_default()
+}
+
+/// Adds Warning headers. Source: RFC 7234 5.5 and apiserver `warning`: code 299, agent `-`.
+pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let text = format!("299 - {}", meta::field::quote(warning));
+        if let Ok(text) = HeaderValue::from_str(&text) {
+            response.headers_mut().append(header::WARNING, text);
+        }
+    }
+}

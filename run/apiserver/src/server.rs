@@ -1,0 +1,189 @@
+//! The server: from a request to an answer, whoever asks and however it came.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kinds::Kind;
+use kinds::strategy::User;
+use meta::{Gvr, StatusError};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use wire::media;
+
+use crate::call::Call;
+use crate::config::Config;
+use crate::options::Query;
+use crate::policy::PolicyCache;
+use crate::request::RequestInfo;
+use crate::{auth, respond, verbs};
+
+/// The sender of a request that comes from inside the process. Set as a request extension by [`ApiServer::client_of`].
+#[derive(Clone, Debug)]
+pub struct Identity(pub User);
+
+/// A verified client certificate, DER. Set as a request extension by the listener.
+#[derive(Clone, Debug)]
+pub struct PeerCertificate(pub Vec<u8>);
+
+/// A handle to the server; cheap to clone.
+#[derive(Clone)]
+pub struct ApiServer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    policy: PolicyCache,
+    /// Held while something unique is allocated.
+    allocation: Arc<Mutex<()>>,
+}
+
+impl ApiServer {
+    /// A server of this configuration; it does nothing until it is asked.
+    pub fn new(config: Config) -> Self {
+        let inner = Inner { config, policy: PolicyCache::default(), allocation: Arc::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What the server is made of.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn policy(&self) -> Arc<access::Policy> {
+        self.inner.policy.get(self.config().store.as_ref())
+    }
+
+    pub(crate) fn committed(&self, resource: &str) {
+        self.inner.policy.committed(resource);
+    }
+
+    /// The turn to write an object of a kind that allocates; `None` for kinds that need none.
+    pub(crate) async fn turn(&self, kind: &Kind) -> Option<OwnedMutexGuard<()>> {
+        if !kind.strategy.allocates() {
+            return None;
+        }
+        Some(Arc::clone(&self.inner.allocation).lock_owned().await)
+    }
+
+    /// A service that sends requests to this server as `user`, without a socket.
+    pub fn client_of(&self, user: User) -> InProcess {
+        InProcess { server: self.clone(), user }
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        match self.answer(request).await {
+            Ok(response) => response,
+            Err(error) => respond::refusal(&error),
+        }
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, StatusError> {
+        let (parts, body) = request.into_parts();
+        let query = Query::read(parts.uri.query().unwrap_or_default());
+        let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
+        let caller = auth::authenticate(self, &parts)?;
+        let user = auth::impersonate(self, caller, &parts.headers)?;
+        auth::allow(self, &auth::attributes(&user, &info))?;
+        if !info.is_resource {
+            return Err(StatusError::no_route());
+        }
+        let kind = self.kind(&info)?;
+        let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let answer = media::negotiate(accept).ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
+        let body = Limited::new(body, self.config().limits.body_bytes_max).collect().await;
+        let body = body.map_err(|error| unreadable(error.as_ref(), self.config().limits.body_bytes_max))?;
+        let call = Call {
+            server: self.clone(),
+            kind,
+            info,
+            user,
+            query,
+            headers: parts.headers,
+            answer,
+            body: body.to_bytes(),
+            now: (self.config().clock)(),
+        };
+        verbs::run(call).await
+    }
+
+    /// The row a request is for, when it serves the verb.
+    fn kind(&self, info: &RequestInfo) -> Result<Arc<Kind>, StatusError> {
+        let gvr = Gvr::new(&info.group, &info.version, &info.resource);
+        let kind = self.config().registry.resource(&gvr).ok_or_else(StatusError::no_route)?;
+        let verbs = if info.subresource.is_empty() {
+            &kind.verbs
+        } else {
+            &kind.subresource(&info.subresource).ok_or_else(StatusError::no_route)?.verbs
+        };
+        // A namespaced kind is created in a namespace, and a cluster-scoped one is never in one.
+        let is_misplaced = if kind.is_namespaced() {
+            info.namespace.is_empty() && !matches!(info.verb.as_str(), "list" | "watch" | "create" | "deletecollection")
+        } else {
+            !info.namespace.is_empty() && info.resource != "namespaces"
+        };
+        if is_misplaced {
+            return Err(StatusError::no_route());
+        }
+        if verbs.iter().any(|verb| *verb == info.verb) {
+            return Ok(Arc::clone(kind));
+        }
+        Err(StatusError::method_not_allowed())
+    }
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static), limit: usize) -> StatusError {
+    if error.downcast_ref::<LengthLimitError>().is_some() {
+        return StatusError::too_large(format!("limit is {limit}"));
+    }
+    StatusError::bad_request(format!("cannot read the request body: {error}"))
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl tower::Service<Request<Body>> for ApiServer {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        let server = self.clone();
+        Box::pin(async move { Ok(server.handle(request).await) })
+    }
+}
+
+/// Sends requests to the server as one user, without a socket; a `kube::Client` can be built on it.
+#[derive(Clone)]
+pub struct InProcess {
+    server: ApiServer,
+    user: User,
+}
+
+impl<B> tower::Service<Request<B>> for InProcess
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+    fn call(&mut self, request: Request<B>) -> Answering {
+        let server = self.server.clone();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Identity(self.user.clone()));
+        Box::pin(async move { Ok(server.handle(request).await) })
+    }
+}

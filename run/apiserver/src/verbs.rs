@@ -1,0 +1,34 @@
+//! The generic verbs, one file each.
+
+mod collection;
+mod create;
+mod delete;
+mod get;
+mod list;
+mod patch;
+mod update;
+mod watch;
+
+use axum::body::Body;
+use http::Response;
+use meta::StatusError;
+
+use crate::call::Call;
+
+/// Runs the verb of a call.
+///
+/// # Errors
+/// Whatever refuses the request, as a Status.
+pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
+    match call.info.verb.as_str() {
+        "get" => get::get(&call).await,
+        "list" => list::list(&call).await,
+        "watch" => watch::watch(call).await,
+        "create" => create::create(&call).await,
+        "update" => update::update(&call).await,
+        "patch" => patch::patch(&call).await,
+        "delete" => delete::delete(&call).await,
+        "deletecollection" => collection::delete_collection(&call).await,
+        _ => Err(StatusError::method_not_allowed()),
+    }
+}

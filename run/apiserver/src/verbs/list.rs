@@ -1,0 +1,217 @@
+//! GET of a collection: consistent at one revision, in pages.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use meta::{Object, StatusError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{Entry, Page, Range, Revision, StoreError};
+use wire::list::Head;
+use wire::media::{Format, Shape};
+use wire::table;
+
+use crate::call::Call;
+use crate::options::{At, ListOptions};
+use crate::selection::Selection;
+use crate::{respond, stored};
+
+/// The objects of one page, as the row's bytes.
+pub(super) struct Selected {
+    pub(super) items: Vec<Bytes>,
+    head: Head,
+}
+
+pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
+    let options = ListOptions::read(&call.query, false)?;
+    let selection = Selection::read(&options, &call.kind, &call.info.name)?;
+    let selected = select(call, &options, &selection).await?;
+    answer(call, &selected)
+}
+
+/// What a continue token holds. Source: apiserver `storage/continue.go`, version `meta.k8s.io/v1`.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    v: String,
+    rv: i64,
+    start: String,
+}
+
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+/// Reads the selected objects of a page.
+pub(super) async fn select(call: &Call, options: &ListOptions, selection: &Selection) -> Result<Selected, StatusError> {
+    let kind = &call.kind;
+    let resource = kind.storage_resource().to_string();
+    let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty()).then(|| call.info.namespace.as_str().into());
+    let token = if options.next.is_empty() { None } else { Some(read_token(&options.next)?) };
+    let mut range = Range { namespace, term: selection.term(kind), ..Range::all(resource) };
+    match &token {
+        Some(token) => {
+            let (namespace, name) = token.start.split_once('/').unwrap_or(("", token.start.as_str()));
+            range.after = Some((namespace.into(), name.into()));
+            range.at = u64::try_from(token.rv).ok().map(Revision);
+        }
+        None => range.at = settle_revision(call, options.at).await?,
+    }
+    if selection.is_everything() {
+        range.limit = options.limit;
+    }
+    let pages_from = range.after.clone();
+    let page = match call.server.config().store.range(range).await {
+        Ok(page) => page,
+        Err(StoreError::Compacted { .. }) if token.is_some() => return Err(expired_token(call, pages_from)),
+        Err(StoreError::Compacted { asked, oldest }) => {
+            return Err(StatusError::expired(format!("too old resource version: {asked} ({oldest})")));
+        }
+        Err(error) => return Err(stored::refusal(kind, &error)),
+    };
+    take(call, options, selection, &page)
+}
+
+/// Waits until the asked revision has happened; answers with the one to read at.
+async fn settle_revision(call: &Call, at: At) -> Result<Option<Revision>, StatusError> {
+    let store = &call.server.config().store;
+    let (wanted, exact) = match at {
+        At::Latest | At::Any => return Ok(None),
+        At::NotOlderThan(wanted) => (wanted, None),
+        At::Exact(wanted) => (wanted, Some(Revision(wanted))),
+    };
+    if Revision(wanted) > store.revision() {
+        let wait = Duration::from_millis(call.server.config().limits.revision_wait_ms);
+        let waited = tokio::time::timeout(wait, store.wait_for(Revision(wanted))).await;
+        waited.map_err(|_| too_large_version(wanted, store.revision().0, exact.is_some()))?.map_err(StatusError::internal)?;
+    }
+    Ok(exact)
+}
+
+/// Source: apiserver `storage.NewTooLargeResourceVersionError`; exact reads time out instead.
+fn too_large_version(wanted: u64, current: u64, is_exact: bool) -> StatusError {
+    if is_exact {
+        return stored::timeout();
+    }
+    let mut error = StatusError::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"));
+    error.0.details = Some(meta::status::Details {
+        causes: vec![meta::status::Cause {
+            reason: "ResourceVersionTooLarge".into(),
+            message: "Too large resource version".into(),
+            field: String::new(),
+        }],
+        retry_after_seconds: 1,
+        ..meta::status::Details::default()
+    });
+    error
+}
+
+/// Filters a page and cuts it at the limit.
+fn take(call: &Call, options: &ListOptions, selection: &Selection, page: &Page) -> Result<Selected, StatusError> {
+    let kind = &call.kind;
+    let limit = options.limit.unwrap_or(usize::MAX);
+    let mut items = Vec::with_capacity(page.entries.len().min(limit));
+    let mut last: Option<&Entry> = None;
+    let mut has_more = page.more;
+    for entry in &page.entries {
+        let bytes = stored::bytes(kind, entry)?;
+        if !selection.is_everything() {
+            let object: Object = serde_json::from_slice(&bytes).map_err(StatusError::internal)?;
+            if !selection.matches(kind, &object) {
+                continue;
+            }
+        }
+        if items.len() == limit {
+            has_more = true;
+            break;
+        }
+        items.push(bytes);
+        last = Some(entry);
+    }
+    let next = last.filter(|_| has_more).map(|entry| write_token(page.revision, entry)).unwrap_or_default();
+    let remaining = (has_more && selection.is_everything()).then_some(page.remaining);
+    let head = Head {
+        api_version: kind.api_version(),
+        kind: kind.list_kind.to_string(),
+        revision: page.revision.0,
+        next,
+        remaining,
+    };
+    Ok(Selected { items, head })
+}
+
+fn write_token(revision: Revision, last: &Entry) -> String {
+    let start = format!("{}/{}", last.key.namespace, last.key.name);
+    let rv = i64::try_from(revision.0).unwrap_or(i64::MAX);
+    let token = Token { v: TOKEN_VERSION.into(), rv, start };
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+}
+
+fn read_token(text: &str) -> Result<Token, StatusError> {
+    let invalid = |why: String| StatusError::bad_request(format!("invalid continue token: {why}"));
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|error| invalid(format!("continue key is not valid: {error}")))?;
+    let document = wire::json::read(&bytes).map_err(|why| invalid(format!("continue key is not valid: {why}")))?;
+    let token: Token = serde_json::from_value(document.value)
+        .map_err(|error| invalid(format!("continue key is not valid: {error}")))?;
+    if token.v != TOKEN_VERSION {
+        return Err(invalid("continue key is not valid: server does not recognize this encoded version".into()));
+    }
+    Ok(token)
+}
+
+/// 410 for a page whose revision is gone, with a token that goes on inconsistently at the latest one.
+fn expired_token(call: &Call, after: Option<(std::sync::Arc<str>, std::sync::Arc<str>)>) -> StatusError {
+    let why = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+    let mut error = StatusError::expired(why);
+    let (namespace, name) = after.unwrap_or_default();
+    let rv = i64::try_from(call.server.config().store.revision().0).unwrap_or(i64::MAX);
+    let token = Token { v: TOKEN_VERSION.into(), rv, start: format!("{namespace}/{name}") };
+    let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default());
+    error.0.metadata.insert("continue".into(), text.into());
+    error
+}
+
+fn answer(call: &Call, selected: &Selected) -> Result<Response<Body>, StatusError> {
+    let pretty = call.query.flag("pretty");
+    let items = || selected.items.iter().map(AsRef::as_ref);
+    if call.answer.shape == Shape::Object && call.answer.format == Format::Json && !pretty {
+        let body = wire::list::assemble(&selected.head, items());
+        return Ok(respond::bytes(StatusCode::OK, Format::Json.media_type(), body));
+    }
+    let objects: Result<Vec<Object>, _> = items().map(serde_json::from_slice::<Object>).collect();
+    let objects = objects.map_err(StatusError::internal)?;
+    let shaped: Value = match &call.answer.shape {
+        Shape::Object => json!({"kind": selected.head.kind, "apiVersion": selected.head.api_version,
+            "metadata": selected.head.metadata(), "items": objects}),
+        Shape::Partial(version) => {
+            let items: Vec<Value> = objects.iter().map(|object| wire::partial::partial(object, version)).collect();
+            json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+                "metadata": selected.head.metadata(), "items": items})
+        }
+        Shape::Table(version) => {
+            let include = respond::include(call)?;
+            let strategy = &call.kind.strategy;
+            let row = |object: &Object| table::row(&strategy.cells(object, call.now), object, include, version);
+            let rows: Vec<Value> = objects.iter().map(row).collect();
+            table::table(&selected.head, version, Some(&strategy.columns()), &rows)
+        }
+    };
+    respond::value(StatusCode::OK, call.answer.format, pretty, &shaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_its_journey_and_rubbish_is_refused() {
+        let key = store::Key::new("pods", "web", "a");
+        let entry = Entry { key, revision: Revision(3), value: Bytes::new() };
+        let token = read_token(&write_token(Revision(7), &entry)).unwrap();
+        assert_eq!((token.rv, token.start.as_str()), (7, "web/a"));
+        assert!(read_token("garbage").is_err_and(|error| error.code() == 400));
+    }
+}

@@ -1,0 +1,257 @@
+//! Watching a collection: events from a revision on, as a stream of JSON lines.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::Stream;
+use http::{Response, StatusCode};
+use kinds::Kind;
+use meta::{Object, StatusError};
+use serde_json::Value;
+use store::{Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope};
+use tokio::time::Instant;
+use wire::frame;
+use wire::list::Head;
+use wire::media::Shape;
+use wire::table::{self, IncludeObject};
+
+use crate::call::Call;
+use crate::options::{ListOptions, parse_revision};
+use crate::selection::Selection;
+use crate::{respond, stored};
+
+pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
+    let options = ListOptions::read(&call.query, true)?;
+    let selection = Selection::read(&options, &call.kind, &call.info.name)?;
+    let include = respond::include(&call)?;
+    let opened = open(&call, &options, &selection).await?;
+    let limits = call.server.config().limits;
+    let seconds = options.timeout_seconds.unwrap_or_else(|| {
+        limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2)
+    });
+    let state = Running {
+        presenter: Presenter { include, is_first: true, selection, call },
+        initial: opened.initial.into_iter(),
+        ends_initial_events: opened.ends_initial_events,
+        watch: opened.watch,
+        revision: opened.revision,
+        end: Instant::now() + Duration::from_secs(seconds),
+        bookmark_every: options.allows_bookmarks.then(|| Duration::from_secs(limits.bookmark_seconds)),
+        is_over: false,
+    };
+    let mut response = Response::new(Body::from_stream(stream(state)));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
+    Ok(response)
+}
+
+struct Opened {
+    initial: Vec<Entry>,
+    ends_initial_events: bool,
+    watch: Watch,
+    revision: Revision,
+}
+
+/// Reads the state the watch starts with, if it starts with one, and opens the watch right behind it.
+async fn open(call: &Call, options: &ListOptions, selection: &Selection) -> Result<Opened, StatusError> {
+    let kind = &call.kind;
+    let store = &call.server.config().store;
+    let resource = kind.storage_resource().to_string();
+    let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty()).then(|| call.info.namespace.as_str().into());
+    let term = selection.term(kind);
+    let starts_with_state =
+        options.sends_initial_events || options.resource_version.is_empty() || options.resource_version == "0";
+    let asked = match options.resource_version.as_str() {
+        "" => 0,
+        text => parse_revision(text)?,
+    };
+    let refusal = |error: StoreError| match error {
+        StoreError::Compacted { asked, oldest } => {
+            StatusError::expired(format!("too old resource version: {asked} ({oldest})"))
+        }
+        error => stored::refusal(kind, &error),
+    };
+    if Revision(asked) > store.revision() {
+        let wait = Duration::from_millis(call.server.config().limits.revision_wait_ms);
+        let waited = tokio::time::timeout(wait, store.wait_for(Revision(asked))).await;
+        waited.map_err(|_| stored::timeout())?.map_err(refusal)?;
+    }
+    let (initial, revision) = if starts_with_state {
+        let range = Range { namespace: Clone::clone(&namespace), term: term.clone(), ..Range::all(resource.clone()) };
+        let page = store.range(range).await.map_err(refusal)?;
+        (page.entries, page.revision)
+    } else {
+        (Vec::new(), Revision(asked))
+    };
+    let scope = WatchScope { namespace, term, ..WatchScope::all(resource) };
+    let watch = store.watch(scope, revision).await.map_err(refusal)?;
+    Ok(Opened { initial, ends_initial_events: options.sends_initial_events, watch, revision })
+}
+
+/// A running watch.
+struct Running {
+    presenter: Presenter,
+    initial: std::vec::IntoIter<Entry>,
+    ends_initial_events: bool,
+    watch: Watch,
+    /// The revision everything up to which was sent.
+    revision: Revision,
+    end: Instant,
+    bookmark_every: Option<Duration>,
+    is_over: bool,
+}
+
+fn stream(state: Running) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+    futures::stream::unfold(state, |mut state| async move {
+        let frame = state.next().await?;
+        Some((Ok(frame), state))
+    })
+}
+
+impl Running {
+    /// The next frame; `None` at the end of the watch.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.is_over {
+            return None;
+        }
+        for entry in self.initial.by_ref() {
+            if let Some(frame) = self.presenter.initial(&entry) {
+                return Some(frame);
+            }
+        }
+        if self.ends_initial_events {
+            self.ends_initial_events = false;
+            return Some(self.presenter.bookmark(self.revision, true));
+        }
+        loop {
+            let bookmark_at = self.bookmark_every.map_or(self.end, |every| (Instant::now() + every).min(self.end));
+            let item = tokio::select! {
+                item = self.watch.next() => item?,
+                () = tokio::time::sleep_until(bookmark_at) => {
+                    if bookmark_at == self.end {
+                        return None;
+                    }
+                    if let Some(revision) = self.watch.progress() {
+                        self.revision = self.revision.max(revision);
+                    }
+                    return Some(self.presenter.bookmark(self.revision, false));
+                }
+            };
+            match item {
+                Ok(WatchItem::Event(event)) => {
+                    self.revision = event.entry.revision;
+                    if let Some(frame) = self.presenter.event(&event) {
+                        return Some(frame);
+                    }
+                }
+                Ok(WatchItem::Progress(revision)) => self.revision = self.revision.max(revision),
+                Err(end) => {
+                    self.is_over = true;
+                    return over(end);
+                }
+            }
+        }
+    }
+}
+
+/// A watcher that fell behind is told to list again; a closing server just ends the stream.
+fn over(end: WatchEnd) -> Option<Bytes> {
+    match end {
+        WatchEnd::Lagged => {
+            let status = StatusError::expired("too old resource version: the watcher fell too far behind");
+            let body = serde_json::to_vec(&status.0).unwrap_or_default();
+            Some(frame::frame("ERROR", &body).into())
+        }
+        WatchEnd::Closed => None,
+    }
+}
+
+/// Turns store events into frames of the form the client asked for.
+struct Presenter {
+    call: Call,
+    selection: Selection,
+    include: IncludeObject,
+    /// The first Table of a watch carries the columns.
+    is_first: bool,
+}
+
+impl Presenter {
+    fn initial(&mut self, entry: &Entry) -> Option<Bytes> {
+        self.selects(entry).then(|| self.show("ADDED", entry)).flatten()
+    }
+
+    /// The frame of an event; `None` when the client does not select the object, now or before.
+    fn event(&mut self, event: &Event) -> Option<Bytes> {
+        let was = event.previous.as_ref().is_some_and(|previous| self.selects(previous));
+        let is = event.change != Change::Deleted && self.selects(&event.entry);
+        let event_type = match (was, is) {
+            (false, false) => return None,
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        self.show(event_type, &event.entry)
+    }
+
+    fn selects(&self, entry: &Entry) -> bool {
+        if self.selection.is_everything() {
+            return true;
+        }
+        if self.selection.exact_name().is_some_and(|name| name != entry.key.name.as_ref()) {
+            return false;
+        }
+        stored::object(&self.call.kind, entry).is_ok_and(|object| self.selection.matches(&self.call.kind, &object))
+    }
+
+    fn show(&mut self, event_type: &str, entry: &Entry) -> Option<Bytes> {
+        let kind = std::sync::Arc::clone(&self.call.kind);
+        let bytes = match stored::bytes(&kind, entry) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(key = %entry.key, error = %error, "an event could not be shown");
+                return None;
+            }
+        };
+        if self.call.answer.shape == Shape::Object {
+            return Some(frame::frame(event_type, &bytes).into());
+        }
+        let object: Object = serde_json::from_slice(&bytes).ok()?;
+        let shaped = self.shape(&kind, &object);
+        Some(frame::frame(event_type, &wire::encode::bytes(&shaped)).into())
+    }
+
+    fn shape(&mut self, kind: &Kind, object: &Object) -> Value {
+        match &self.call.answer.shape {
+            Shape::Object => object.clone(),
+            Shape::Partial(version) => wire::partial::partial(object, version),
+            Shape::Table(version) => {
+                // Ages are counted from when the row is shown.
+                let now = (self.call.server.config().clock)();
+                let row = table::row(&kind.strategy.cells(object, now), object, self.include, version);
+                let columns = std::mem::take(&mut self.is_first).then(|| kind.strategy.columns());
+                let head = Head { revision: respond::revision(object), ..Head::default() };
+                table::table(&head, version, columns.as_deref(), &[row])
+            }
+        }
+    }
+
+    fn bookmark(&self, revision: Revision, ends_initial_events: bool) -> Bytes {
+        let kind = &self.call.kind;
+        let (api_version, name) = match &self.call.answer.shape {
+            Shape::Object => (kind.api_version(), kind.kind.to_string()),
+            Shape::Partial(version) => (format!("meta.k8s.io/{version}"), "PartialObjectMetadata".to_owned()),
+            Shape::Table(version) => (format!("meta.k8s.io/{version}"), "Table".to_owned()),
+        };
+        let mut object = frame::bookmark(&api_version, &name, revision.0, ends_initial_events);
+        if let Shape::Table(version) = &self.call.answer.shape {
+            let inner = frame::bookmark(&format!("meta.k8s.io/{version}"), "PartialObjectMetadata", revision.0, ends_initial_events);
+            let head = Head { revision: revision.0, ..Head::default() };
+            let row = serde_json::json!({"cells": [], "object": inner});
+            object = table::table(&head, version, None, &[row]);
+        }
+        frame::frame("BOOKMARK", &wire::encode::bytes(&object)).into()
+    }
+}

@@ -1,0 +1,82 @@
+//! The one write path: default, admit, prepare, validate, encode once, commit with a precondition.
+
+mod create;
+mod delete;
+mod metadata;
+mod update;
+
+use bytes::Bytes;
+use kinds::Kind;
+use kinds::schema::decode;
+use kinds::strategy::Operation;
+use meta::{Object, ObjectExt, StatusError};
+use store::{Durability, Entry};
+
+use crate::call::Call;
+use crate::stored;
+
+pub(crate) use create::create;
+pub(crate) use delete::{Deleted, delete};
+pub(crate) use update::{Change, update};
+
+/// A write that was carried out (or would have been, when dry).
+pub(crate) struct Written {
+    /// The object in the row's version.
+    pub(crate) object: Bytes,
+    /// Whether it was not there before.
+    pub(crate) is_new: bool,
+    /// For the client.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// How soon a write of a kind must be on disk.
+fn durability(kind: &Kind) -> Durability {
+    match kind.durability {
+        kinds::kind::Durability::Synced => Durability::Synced,
+        kinds::kind::Durability::Relaxed => Durability::Relaxed,
+    }
+}
+
+/// Runs the mutating plugins over an object; answers with it and their warnings.
+fn admit(
+    call: &Call, operation: Operation, name: &str, object: Object, old: Option<&Object>, dry_run: bool,
+) -> Result<(Object, Vec<String>), StatusError> {
+    let mut request = call.admission(operation, name, Some(object), old.cloned(), dry_run);
+    access::admission::admit(&mut request, &call.cluster())?;
+    Ok((request.object.take().unwrap_or_default(), request.warnings))
+}
+
+/// Runs the validating plugins.
+fn check(
+    call: &Call, operation: Operation, name: &str, object: &Object, old: Option<&Object>, dry_run: bool,
+) -> Result<(), StatusError> {
+    let request = call.admission(operation, name, Some(object.clone()), old.cloned(), dry_run);
+    access::admission::validate(&request, &call.cluster())
+}
+
+/// Brings an object that strategies and plugins changed back into canonical form.
+fn canonical(call: &Call, object: Object) -> Result<Object, StatusError> {
+    decode(object, &call.kind.schema).map(|decoded| decoded.object).map_err(StatusError::internal)
+}
+
+/// After a commit: tell who keeps something derived from it, answer with the row's bytes.
+fn committed(call: &Call, entry: &Entry) -> Result<Bytes, StatusError> {
+    call.server.committed(&entry.key.resource);
+    stored::bytes(&call.kind, entry)
+}
+
+/// Upstream's 422 for an object of the request's kind.
+fn invalid(call: &Call, name: &str, errors: &[meta::FieldError]) -> Result<(), StatusError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(StatusError::invalid(&call.kind.group, &call.kind.kind, name, errors))
+}
+
+/// The name of an object, or what its name will be made from.
+fn shown_name(object: &Object) -> &str {
+    match object.name() {
+        "" => object.str_at(&["metadata", "generateName"]).unwrap_or_default(),
+        name => name,
+    }
+}

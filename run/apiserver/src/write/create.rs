@@ -1,0 +1,104 @@
+//! Creating an object.
+
+use http::StatusCode;
+use kinds::strategy::Operation;
+use meta::{Object, ObjectExt, StatusError};
+use store::{Precondition, StoreError};
+
+use super::{Written, admit, canonical, check, committed, durability, invalid, metadata};
+use crate::call::{Call, suffix};
+use crate::options::WriteOptions;
+use crate::{ownership, stored};
+
+/// Tries to find a free name from `generateName`. Source: apiserver `maxNameGenerationCreateAttempts`.
+const NAME_TRIES_MAX: usize = 8;
+/// Longest prefix of a generated name, in bytes; the rest is cut off. Source: `names.SimpleNameGenerator`.
+const NAME_PREFIX_BYTES_MAX: usize = 58;
+
+/// Creates an object from decoded input. `warnings` are those of decoding.
+///
+/// # Errors
+/// Whatever refuses it on the way, as a Status.
+pub(crate) async fn create(
+    call: &Call, mut object: Object, options: &WriteOptions, mut warnings: Vec<String>,
+) -> Result<Written, StatusError> {
+    let kind = &call.kind;
+    if !object.resource_version().is_empty() && object.resource_version() != "0" {
+        return Err(StatusError::internal("resourceVersion should not be set on objects to be created"));
+    }
+    object.remove(&["metadata", "resourceVersion"]);
+    metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
+    kind.strategy.default(&mut object);
+    ownership::record(call, options, None, &mut object);
+    let requested = object.name().to_owned();
+    let (object, more) = admit(call, Operation::Create, &requested, object, None, options.dry_run)?;
+    warnings.extend(more);
+    for attempt in 1.. {
+        let named = prepare(call, object.clone())?;
+        let is_generated = requested.is_empty() && !named.name().is_empty();
+        match commit(call, named, options, &mut warnings).await {
+            Err(error) if error.reason() == "AlreadyExists" && is_generated && attempt < NAME_TRIES_MAX => {}
+            result => return result.map(|object| Written { object, is_new: true, warnings }),
+        }
+    }
+    Err(StatusError::internal("no name could be generated"))
+}
+
+/// Names the object, fills in server-owned fields and lets the strategy prepare it.
+fn prepare(call: &Call, mut object: Object) -> Result<Object, StatusError> {
+    let kind = &call.kind;
+    metadata::fill(kind, &mut object, uuid::Uuid::new_v4().to_string(), call.now);
+    let prefix = object.str_at(&["metadata", "generateName"]).unwrap_or_default();
+    if object.name().is_empty() && !prefix.is_empty() {
+        let prefix = prefix.get(..NAME_PREFIX_BYTES_MAX).unwrap_or(prefix);
+        let name = format!("{prefix}{}", suffix());
+        object.set(&["metadata", "name"], name.into());
+    }
+    if kind.subresource("status").is_some() {
+        object.remove(&["status"]);
+    }
+    let cluster = call.cluster();
+    kind.strategy.prepare_create(&mut object, &call.context(Operation::Create, &cluster));
+    canonical(call, object)
+}
+
+/// Validates, allocates and stores; answers with the object's bytes.
+async fn commit(
+    call: &Call, mut object: Object, options: &WriteOptions, warnings: &mut Vec<String>,
+) -> Result<bytes::Bytes, StatusError> {
+    let kind = &call.kind;
+    let name = object.name().to_owned();
+    let cluster = call.cluster();
+    let context = call.context(Operation::Create, &cluster);
+    let mut errors = metadata::name_errors(kind, &object);
+    errors.extend(kind.strategy.validate(&object, &context));
+    invalid(call, &name, &errors)?;
+    warnings.extend(kind.strategy.warnings(&object, None));
+    check(call, Operation::Create, &name, &object, None, options.dry_run)?;
+    let turn = call.server.turn(kind).await;
+    kind.strategy.allocate(&mut object, None, &context)?;
+    if options.dry_run {
+        let key = stored::key(kind, &call.info.namespace, &name);
+        let present = call.server.config().store.get(&key).await.map_err(|error| stored::refusal(kind, &error))?;
+        return match present {
+            Some(_) => Err(StatusError::already_exists(&kind.group_resource(), &name)),
+            None => Ok(wire::encode::bytes(&object).into()),
+        };
+    }
+    let key = stored::key(kind, &call.info.namespace, &name);
+    let encoded = stored::encode(kind, &object);
+    let written = call.server.config().store.put(key, Precondition::Absent, encoded, durability(kind)).await;
+    drop(turn);
+    match written {
+        Ok(entry) => committed(call, &entry),
+        Err(StoreError::Exists { .. }) => Err(StatusError::already_exists(&kind.group_resource(), &name)),
+        Err(error) => Err(stored::refusal(kind, &error)),
+    }
+}
+
+impl Written {
+    /// 201 for a new object, 200 for one that was there.
+    pub(crate) fn code(&self) -> StatusCode {
+        if self.is_new { StatusCode::CREATED } else { StatusCode::OK }
+    }
+}

@@ -1,0 +1,172 @@
+//! Deleting an object: at once, after a grace period, or when its finalizers are done.
+
+use jiff::{SignedDuration, Timestamp};
+use kinds::strategy::{Deletion, Operation};
+use meta::{Object, ObjectExt, StatusError};
+use serde_json::Value;
+use store::{Entry, Precondition, StoreError};
+
+use super::{committed, durability};
+use crate::call::Call;
+use crate::options::{DeleteOptions, Propagation};
+use crate::stored;
+
+/// Waits for the garbage collector to let dependents go. Source: `metav1.FinalizerOrphanDependents`.
+const ORPHAN: &str = "orphan";
+/// Waits for the garbage collector to delete dependents. Source: `metav1.FinalizerDeleteDependents`.
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// A delete that was carried out (or would have been, when dry).
+pub(crate) struct Deleted {
+    /// The last state, in the row's version.
+    pub(crate) object: bytes::Bytes,
+    /// Whether the object is gone, as opposed to waiting for its end.
+    pub(crate) is_gone: bool,
+    /// Uid of the object.
+    pub(crate) uid: String,
+}
+
+/// Deletes the object of that name.
+///
+/// # Errors
+/// It is not there, a precondition fails, or something refuses.
+pub(crate) async fn delete(call: &Call, name: &str, options: &DeleteOptions) -> Result<Deleted, StatusError> {
+    let kind = &call.kind;
+    let key = stored::key(kind, &call.info.namespace, name);
+    for _ in 0..call.server.config().limits.write_tries_max {
+        let present = call.server.config().store.get(&key).await.map_err(|error| stored::refusal(kind, &error))?;
+        let entry = present.ok_or_else(|| call.not_found(name))?;
+        if let Some(deleted) = attempt(call, &entry, options).await? {
+            return Ok(deleted);
+        }
+    }
+    Err(StatusError::modified(&kind.group_resource(), name))
+}
+
+/// One try; `None` when somebody else wrote in between.
+async fn attempt(call: &Call, entry: &Entry, options: &DeleteOptions) -> Result<Option<Deleted>, StatusError> {
+    let kind = &call.kind;
+    let old = stored::object(kind, entry)?;
+    check_preconditions(call, &old, options)?;
+    let mut request = call.admission(Operation::Delete, old.name(), None, Some(old.clone()), options.dry_run);
+    access::admission::admit(&mut request, &call.cluster())?;
+    access::admission::validate(&request, &call.cluster())?;
+    let marked = mark(call, &old, options);
+    let uid = old.uid().to_owned();
+    let answer = |object, is_gone| Ok(Some(Deleted { object, is_gone, uid: uid.clone() }));
+    let next = match marked {
+        Next::Nothing => return answer(stored::bytes(kind, entry)?, false),
+        next if options.dry_run => {
+            let (object, is_gone) = match next {
+                Next::Keep(object) => (object, false),
+                _ => (old, true),
+            };
+            return answer(wire::encode::bytes(&object).into(), is_gone);
+        }
+        next => next,
+    };
+    let store = &call.server.config().store;
+    let (result, is_gone) = match next {
+        Next::Keep(object) => {
+            let encoded = stored::encode(kind, &object);
+            let precondition = Precondition::Revision(entry.revision);
+            (store.put(entry.key.clone(), precondition, encoded, durability(kind)).await, false)
+        }
+        _ => {
+            let tombstone = stored::encode(kind, &old);
+            (store.delete(entry.key.clone(), entry.revision, tombstone, durability(kind)).await, true)
+        }
+    };
+    match result {
+        Ok(entry) => answer(committed(call, &entry)?, is_gone),
+        Err(StoreError::Conflict { .. } | StoreError::Missing { .. }) => Ok(None),
+        Err(error) => Err(stored::refusal(kind, &error)),
+    }
+}
+
+fn check_preconditions(call: &Call, old: &Object, options: &DeleteOptions) -> Result<(), StatusError> {
+    let conflict = |what: &str, wanted: &str, found: &str| {
+        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+        Err(StatusError::conflict(&call.kind.group_resource(), old.name(), &why))
+    };
+    match (&options.uid, &options.resource_version) {
+        (Some(uid), _) if uid != old.uid() => conflict("UID", uid, old.uid()),
+        (_, Some(version)) if version != old.resource_version() => {
+            conflict("ResourceVersion", version, old.resource_version())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a delete does to an object.
+enum Next {
+    /// It waits already, and need not wait less.
+    Nothing,
+    /// It is kept in this form until its end.
+    Keep(Object),
+    /// It goes.
+    Remove,
+}
+
+/// Source: `rest.BeforeDelete` and `registry.Store.Delete`.
+fn mark(call: &Call, old: &Object, options: &DeleteOptions) -> Next {
+    let strategy = &call.kind.strategy;
+    let grace = match strategy.deletion(old, options.grace_seconds) {
+        Deletion::Now => 0,
+        Deletion::Graceful { seconds } => seconds.max(0),
+    };
+    let finalizers = finalizers(call, old, options.propagation);
+    let is_kept = !finalizers.is_empty() || strategy.is_held(old) || grace > 0;
+    if !is_kept {
+        return Next::Remove;
+    }
+    let mut new = old.clone();
+    set_finalizers(&mut new, &finalizers);
+    let waits = old.int_at(&["metadata", "deletionGracePeriodSeconds"]);
+    let is_sooner = waits.is_none_or(|waits| grace < waits);
+    if old.deletion_timestamp().is_none() || is_sooner {
+        let end = end(old, waits, grace, call.now);
+        new.set(&["metadata", "deletionTimestamp"], meta::time::to_rfc3339(end).into());
+        new.set(&["metadata", "deletionGracePeriodSeconds"], grace.into());
+        if old.generation() > 0 {
+            new.set(&["metadata", "generation"], (old.generation() + 1).into());
+        }
+        strategy.mark_deleted(&mut new);
+    }
+    if new == *old { Next::Nothing } else { Next::Keep(new) }
+}
+
+/// When the grace period ends: from now, or, when it is shortened, from when it began.
+fn end(old: &Object, waits: Option<i64>, grace: i64, now: Timestamp) -> Timestamp {
+    let present = old.deletion_timestamp().and_then(meta::time::from_rfc3339);
+    let begun = present.zip(waits).map(|(end, waits)| end - SignedDuration::from_secs(waits));
+    let end = begun.unwrap_or(now) + SignedDuration::from_secs(grace);
+    if begun.is_some() { end.max(now) } else { end }
+}
+
+/// The finalizers a deletion leaves on an object. Source: `deletionFinalizersForGarbageCollection`.
+fn finalizers(call: &Call, old: &Object, wanted: Option<Propagation>) -> Vec<String> {
+    let present = old.finalizers();
+    let (mut orphan, mut foreground) = (present.contains(&ORPHAN), present.contains(&FOREGROUND));
+    match wanted {
+        Some(wanted) => {
+            orphan = wanted == Propagation::Orphan;
+            foreground = wanted == Propagation::Foreground;
+        }
+        None => orphan |= !foreground && call.kind.strategy.orphans_by_default(),
+    }
+    let others = present.iter().filter(|name| !matches!(**name, ORPHAN | FOREGROUND)).map(|name| (*name).to_owned());
+    let mut finalizers: Vec<String> = others.collect();
+    finalizers.extend(orphan.then(|| ORPHAN.to_owned()));
+    finalizers.extend(foreground.then(|| FOREGROUND.to_owned()));
+    finalizers
+}
+
+fn set_finalizers(object: &mut Object, finalizers: &[String]) {
+    if finalizers.is_empty() {
+        object.remove(&["metadata", "finalizers"]);
+    } else {
+        let finalizers: Vec<Value> = finalizers.iter().map(|name| name.clone().into()).collect();
+        object.set(&["metadata", "finalizers"], finalizers.into());
+    }
+}

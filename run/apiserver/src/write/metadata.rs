@@ -1,0 +1,103 @@
+//! Server-owned metadata: what a client cannot set, and what survives every update.
+
+use jiff::Timestamp;
+use kinds::Kind;
+use meta::field::{FieldError, Path};
+use meta::{GroupResource, Object, ObjectExt, StatusError};
+use serde_json::Value;
+
+/// Fields of `metadata` that only the server writes.
+const OWNED: [&str; 5] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"];
+
+/// Fills in what a new object gets. Source: `rest.FillObjectMetaSystemFields`.
+pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp) {
+    let metadata = object.metadata_mut();
+    for field in OWNED {
+        metadata.remove(field);
+    }
+    metadata.remove("selfLink");
+    metadata.insert("uid".into(), uid.into());
+    metadata.insert("creationTimestamp".into(), meta::time::to_rfc3339(now).into());
+    if kind.strategy.has_generation() {
+        metadata.insert("generation".into(), 1.into());
+    }
+}
+
+/// Carries over what survives an update. Source: `rest.BeforeUpdate`.
+pub(super) fn keep(new: &mut Object, old: &Object) {
+    for field in OWNED {
+        match old.at(&["metadata", field]) {
+            Some(kept) => new.set(&["metadata", field], kept.clone()),
+            None => {
+                new.remove(&["metadata", field]);
+            }
+        }
+    }
+    new.remove(&["metadata", "selfLink"]);
+}
+
+/// Whether anything but metadata and status differs.
+pub(super) fn is_respecified(new: &Object, old: &Object) -> bool {
+    let rest = |object: &Object| -> Vec<(String, Value)> {
+        let fields = object.as_object().into_iter().flatten();
+        let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"));
+        fields.map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    rest(new) != rest(old)
+}
+
+/// The namespace an object is written to. Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
+pub(super) fn settle_namespace(kind: &Kind, object: &mut Object, requested: &str) -> Result<(), StatusError> {
+    if !kind.is_namespaced() {
+        object.remove(&["metadata", "namespace"]);
+        return Ok(());
+    }
+    match object.namespace() {
+        "" => object.set(&["metadata", "namespace"], requested.into()),
+        given if given == requested => {}
+        _ => {
+            let why = "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(StatusError::bad_request(why));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with the name of a new object.
+pub(super) fn name_errors(kind: &Kind, object: &Object) -> Vec<FieldError> {
+    let path = Path::new("metadata");
+    let mut errors = Vec::new();
+    if let Some(prefix) = object.str_at(&["metadata", "generateName"]).filter(|prefix| !prefix.is_empty()) {
+        let complaints = kind.strategy.name_errors(prefix, true).into_iter();
+        errors.extend(complaints.map(|why| FieldError::invalid(&path.child("generateName"), prefix, why)));
+    }
+    match object.name() {
+        "" => errors.push(FieldError::required(&path.child("name"), "name or generateName is required")),
+        name => {
+            let complaints = kind.strategy.name_errors(name, false).into_iter();
+            errors.extend(complaints.map(|why| FieldError::invalid(&path.child("name"), name, why)));
+        }
+    }
+    errors
+}
+
+/// Refuses a write whose object was read from another version, or is another object, than the stored one.
+pub(super) fn check_preconditions(
+    resource: &GroupResource, new: &Object, old: &Object, allows_unconditional: bool, kind: &Kind,
+) -> Result<(), StatusError> {
+    let name = old.name();
+    let (given, uid) = (new.resource_version(), new.uid());
+    if !uid.is_empty() && uid != old.uid() {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
+        return Err(StatusError::conflict(resource, name, &why));
+    }
+    if given.is_empty() && !allows_unconditional {
+        let path = Path::new("metadata").child("resourceVersion");
+        let error = FieldError::invalid(&path, 0, "must be specified for an update");
+        return Err(StatusError::invalid(&kind.group, &kind.kind, name, &[error]));
+    }
+    if !given.is_empty() && given != "0" && given != old.resource_version() {
+        return Err(StatusError::modified(resource, name));
+    }
+    Ok(())
+}

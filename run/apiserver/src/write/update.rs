@@ -1,0 +1,191 @@
+//! Updating an object: read, change, check, write back; again when somebody else was faster and it is safe.
+
+use kinds::strategy::Operation;
+use meta::{Object, ObjectExt, StatusError};
+use store::{Entry, Precondition, StoreError};
+
+use super::{Written, admit, canonical, check, committed, create, durability, invalid, metadata};
+use crate::call::Call;
+use crate::options::WriteOptions;
+use crate::{ownership, stored};
+
+/// Makes the new object from the stored one, both in the row's version; `None` when there is none.
+///
+/// The result carries a resource version only where the client named one.
+pub(crate) trait Change: Send + Sync {
+    /// The new object with the warnings that reading it earned.
+    ///
+    /// # Errors
+    /// The change cannot be made.
+    fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError>;
+    /// Whether an object that is not there is made.
+    fn creates(&self) -> bool {
+        false
+    }
+    /// Whether field ownership was settled by the change itself (server-side apply).
+    fn settles_ownership(&self) -> bool {
+        false
+    }
+}
+
+/// Updates the object of that name, through the call's subresource when it has one.
+///
+/// # Errors
+/// Whatever refuses it on the way, as a Status.
+pub(crate) async fn update(
+    call: &Call, name: &str, options: &WriteOptions, change: &dyn Change,
+) -> Result<Written, StatusError> {
+    let kind = &call.kind;
+    let key = stored::key(kind, &call.info.namespace, name);
+    for _ in 0..call.server.config().limits.write_tries_max {
+        let present = call.server.config().store.get(&key).await.map_err(|error| stored::refusal(kind, &error))?;
+        let Some(entry) = present else {
+            if !change.creates() || call.subresource().is_some() {
+                return Err(call.not_found(name));
+            }
+            let (mut object, warnings) = change.change(None)?;
+            if object.name().is_empty() {
+                object.set(&["metadata", "name"], name.into());
+            }
+            match create(call, object, options, warnings).await {
+                Err(error) if error.reason() == "AlreadyExists" => continue,
+                result => return result,
+            }
+        };
+        if let Some(written) = attempt(call, &entry, options, change).await? {
+            return Ok(written);
+        }
+    }
+    Err(StatusError::modified(&kind.group_resource(), name))
+}
+
+/// One try; `None` when somebody else wrote in between and the client did not insist on a version.
+async fn attempt(
+    call: &Call, entry: &Entry, options: &WriteOptions, change: &dyn Change,
+) -> Result<Option<Written>, StatusError> {
+    let kind = &call.kind;
+    let old = stored::object(kind, entry)?;
+    let (new, mut warnings) = change.change(Some(&old))?;
+    let allows_unconditional = kind.strategy.allows_unconditional_update();
+    let is_conditional = !new.resource_version().is_empty() && new.resource_version() != "0";
+    check_name(&new, &old)?;
+    metadata::check_preconditions(&kind.group_resource(), &new, &old, allows_unconditional, kind)?;
+    let new = settle(call, new, &old, options, change, &mut warnings)?;
+    let unchanged = |object: Object| Written { object: wire::encode::bytes(&object).into(), is_new: false, warnings: Vec::new() };
+    if same(&new, &old) {
+        return Ok(Some(Written { object: stored::bytes(kind, entry)?, is_new: false, warnings }));
+    }
+    if options.dry_run {
+        return Ok(Some(Written { warnings, ..unchanged(new) }));
+    }
+    let store = &call.server.config().store;
+    let encoded = stored::encode(kind, &new);
+    let result = if is_finished(call, &new) {
+        store.delete(entry.key.clone(), entry.revision, encoded, durability(kind)).await
+    } else {
+        store.put(entry.key.clone(), Precondition::Revision(entry.revision), encoded, durability(kind)).await
+    };
+    match result {
+        Ok(entry) => Ok(Some(Written { object: committed(call, &entry)?, is_new: false, warnings })),
+        Err(StoreError::Conflict { .. } | StoreError::Missing { .. }) if !is_conditional => Ok(None),
+        Err(error) => Err(stored::refusal(kind, &error)),
+    }
+}
+
+/// Everything between the client's wish and the stored object.
+fn settle(
+    call: &Call, mut new: Object, old: &Object, options: &WriteOptions, change: &dyn Change, warnings: &mut Vec<String>,
+) -> Result<Object, StatusError> {
+    let kind = &call.kind;
+    let name = old.name().to_owned();
+    metadata::settle_namespace(kind, &mut new, &call.info.namespace)?;
+    kind.strategy.default(&mut new);
+    if !change.settles_ownership() {
+        ownership::record(call, options, Some(old), &mut new);
+    }
+    let (mut new, more) = admit(call, Operation::Update, &name, new, Some(old), options.dry_run)?;
+    warnings.extend(more);
+    metadata::keep(&mut new, old);
+    let cluster = call.cluster();
+    let context = call.context(Operation::Update, &cluster);
+    match call.subresource() {
+        None => {
+            if kind.subresource("status").is_some() {
+                copy(&mut new, old, "status");
+            }
+            kind.strategy.prepare_update(&mut new, old, &context);
+        }
+        Some("status") => {
+            only_status(&mut new, old);
+            kind.strategy.prepare_subresource(&mut new, old, &context);
+        }
+        Some(_) => kind.strategy.prepare_subresource(&mut new, old, &context),
+    }
+    let mut new = canonical(call, new)?;
+    if kind.strategy.has_generation() && call.subresource() != Some("status") && metadata::is_respecified(&new, old) {
+        new.set(&["metadata", "generation"], (old.generation() + 1).into());
+    }
+    new.set(&["metadata", "resourceVersion"], old.resource_version().into());
+    invalid(call, &name, &kind.strategy.validate_update(&new, old, &context))?;
+    warnings.extend(kind.strategy.warnings(&new, Some(old)));
+    check(call, Operation::Update, &name, &new, Some(old), options.dry_run)?;
+    kind.strategy.allocate(&mut new, Some(old), &context)?;
+    Ok(new)
+}
+
+/// A body may leave its name out, but not give another one. Source: `rest.DefaultUpdatedObjectInfo`.
+fn check_name(new: &Object, old: &Object) -> Result<(), StatusError> {
+    if new.name().is_empty() || new.name() == old.name() {
+        return Ok(());
+    }
+    Err(StatusError::bad_request(format!(
+        "the name of the object ({}) does not match the name on the URL ({})",
+        new.name(),
+        old.name()
+    )))
+}
+
+/// Takes the status, annotations, finalizers and field ownership of the new object and the rest of the old one.
+fn only_status(new: &mut Object, old: &Object) {
+    let mut kept = old.clone();
+    copy(&mut kept, new, "status");
+    for field in ["annotations", "finalizers", "managedFields"] {
+        match new.at(&["metadata", field]) {
+            Some(value) => kept.set(&["metadata", field], value.clone()),
+            None => {
+                kept.remove(&["metadata", field]);
+            }
+        }
+    }
+    *new = kept;
+}
+
+fn copy(to: &mut Object, from: &Object, field: &str) {
+    match from.get(field) {
+        Some(value) => to.set(&[field], value.clone()),
+        None => {
+            to.remove(&[field]);
+        }
+    }
+}
+
+/// Whether two versions say the same, but for the times at which managers last wrote.
+fn same(new: &Object, old: &Object) -> bool {
+    let without_times = |object: &Object| {
+        let mut object = object.clone();
+        let managers = object.metadata_mut().get_mut("managedFields").and_then(serde_json::Value::as_array_mut);
+        for manager in managers.into_iter().flatten() {
+            manager.remove(&["time"]);
+        }
+        object
+    };
+    without_times(new) == without_times(old)
+}
+
+/// Whether the last thing that kept a deleted object is gone. Source: `ShouldDeleteDuringUpdate`.
+fn is_finished(call: &Call, object: &Object) -> bool {
+    object.deletion_timestamp().is_some()
+        && object.finalizers().is_empty()
+        && object.int_at(&["metadata", "deletionGracePeriodSeconds"]).unwrap_or_default() == 0
+        && !call.kind.strategy.is_held(object)
+}
