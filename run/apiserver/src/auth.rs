@@ -37,18 +37,30 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
         return token_user(server, token).ok_or_else(StatusError::unauthorized);
     }
     let peer = parts.extensions.get::<PeerCertificate>();
-    Ok(peer.and_then(certificate_user).unwrap_or_else(user::anonymous))
+    Ok(peer
+        .and_then(certificate_user)
+        .unwrap_or_else(user::anonymous))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    let (scheme, token) = headers
+        .get(http::header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 /// The user behind a bearer token; `None` when nobody is.
 pub(crate) fn token_user(server: &ApiServer, token: &str) -> Option<User> {
     let config = server.config();
-    if let Some((_, user)) = config.static_tokens.iter().find(|(known, _)| known == token) {
+    if let Some((_, user)) = config
+        .static_tokens
+        .iter()
+        .find(|(known, _)| known == token)
+    {
         return Some(user.clone());
     }
     let cluster = Cluster::new(config.store.as_ref());
@@ -72,12 +84,19 @@ fn certificate_user(peer: &PeerCertificate) -> Option<User> {
     let (_, certificate) = x509_parser::parse_x509_certificate(&peer.0).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?;
-    let groups: Vec<&str> = subject.iter_organization().filter_map(|group| group.as_str().ok()).collect();
+    let groups: Vec<&str> = subject
+        .iter_organization()
+        .filter_map(|group| group.as_str().ok())
+        .collect();
     (!name.is_empty()).then(|| user::user(name, &groups))
 }
 
 /// The user a request acts as, when its sender may.
-pub(crate) fn impersonate(server: &ApiServer, caller: User, headers: &HeaderMap) -> Result<User, StatusError> {
+pub(crate) fn impersonate(
+    server: &ApiServer,
+    caller: User,
+    headers: &HeaderMap,
+) -> Result<User, StatusError> {
     let wanted = wanted(headers);
     if wanted.is_empty() {
         return Ok(caller);
@@ -89,7 +108,12 @@ pub(crate) fn impersonate(server: &ApiServer, caller: User, headers: &HeaderMap)
 }
 
 fn wanted(headers: &HeaderMap) -> Wanted {
-    let texts = |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned));
+    let texts = |name: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+    };
     let mut wanted = Wanted {
         user: texts("impersonate-user").next().unwrap_or_default(),
         uid: texts("impersonate-uid").next().unwrap_or_default(),
@@ -98,7 +122,9 @@ fn wanted(headers: &HeaderMap) -> Wanted {
     };
     for name in headers.keys() {
         if let Some(key) = name.as_str().strip_prefix("impersonate-extra-") {
-            wanted.extra.insert(key.to_lowercase(), texts(name.as_str()).collect());
+            wanted
+                .extra
+                .insert(key.to_lowercase(), texts(name.as_str()).collect());
         }
     }
     wanted
@@ -129,7 +155,9 @@ pub(crate) fn decide(server: &ApiServer, request: &Attributes) -> Decision {
         Decision::NoOpinion { reason } => reason,
     };
     match server.policy().authorize(request) {
-        Decision::NoOpinion { reason } if reason.is_empty() => Decision::NoOpinion { reason: node_reason },
+        Decision::NoOpinion { reason } if reason.is_empty() => Decision::NoOpinion {
+            reason: node_reason,
+        },
         decision => decision,
     }
 }
@@ -138,6 +166,8 @@ pub(crate) fn decide(server: &ApiServer, request: &Attributes) -> Decision {
 pub(crate) fn allow(server: &ApiServer, request: &Attributes) -> Result<(), StatusError> {
     match decide(server, request) {
         Decision::Allow => Ok(()),
-        Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(request.forbidden(&reason)),
+        Decision::Deny { reason } | Decision::NoOpinion { reason } => {
+            Err(request.forbidden(&reason))
+        }
     }
 }

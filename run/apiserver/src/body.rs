@@ -17,8 +17,8 @@ pub(crate) struct Body {
 /// Reads the body in the format its content type names.
 pub(crate) fn document(call: &Call) -> Result<Document, StatusError> {
     let content_type = call.header(http::header::CONTENT_TYPE);
-    let format =
-        media::body_format(content_type).ok_or_else(|| StatusError::unsupported_media_type(media::READ))?;
+    let format = media::body_format(content_type)
+        .ok_or_else(|| StatusError::unsupported_media_type(media::READ))?;
     let read = match format {
         Format::Json => wire::json::read(&call.body),
         Format::Yaml => wire::yaml::read(&call.body),
@@ -34,17 +34,27 @@ pub(crate) fn object(call: &Call, validation: FieldValidation) -> Result<Body, S
 
 /// Decodes a document as an object of a kind; a kind or version left out is taken from `gvk`.
 pub(crate) fn decode_as(
-    mut document: Document, gvk: &Gvk, schema: &Schema, validation: FieldValidation,
+    mut document: Document,
+    gvk: &Gvk,
+    schema: &Schema,
+    validation: FieldValidation,
 ) -> Result<Body, StatusError> {
     if !document.value.is_object() {
         let why = "json: cannot unmarshal into Go value of type struct";
         return Err(undecodable(gvk, gvk, why));
     }
-    let said = (document.value.api_version().to_owned(), document.value.kind().to_owned());
+    let said = (
+        document.value.api_version().to_owned(),
+        document.value.kind().to_owned(),
+    );
     let named = named(&said, gvk)?;
     if named != *gvk {
         let go = |gvk: &Gvk| format!("{}.{}", gvk.version, gvk.kind);
-        let group = if gvk.group.is_empty() { "core" } else { gvk.group.split('.').next().unwrap_or_default() };
+        let group = if gvk.group.is_empty() {
+            "core"
+        } else {
+            gvk.group.split('.').next().unwrap_or_default()
+        };
         let why = if named.kind == gvk.kind {
             format!(
                 "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
@@ -52,32 +62,54 @@ pub(crate) fn decode_as(
                 meta::field::quote(&named.api_version())
             )
         } else {
-            format!("converting ({}) to ({group}.{}): unknown conversion", go(&named), gvk.kind)
+            format!(
+                "converting ({}) to ({group}.{}): unknown conversion",
+                go(&named),
+                gvk.kind
+            )
         };
         let shown = if named.kind == gvk.kind { gvk } else { &named };
         return Err(undecodable(shown, gvk, &why));
     }
-    document.value.set(&["apiVersion"], gvk.api_version().into());
+    document
+        .value
+        .set(&["apiVersion"], gvk.api_version().into());
     document.value.set(&["kind"], gvk.kind.clone().into());
-    let decoded = decode(document.value, schema).map_err(|error| undecodable(gvk, gvk, &error.to_string()))?;
-    let complaints: Vec<String> = document.duplicates.into_iter().chain(decoded.unknown).collect();
+    let decoded = decode(document.value, schema)
+        .map_err(|error| undecodable(gvk, gvk, &error.to_string()))?;
+    let complaints: Vec<String> = document
+        .duplicates
+        .into_iter()
+        .chain(decoded.unknown)
+        .collect();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
             let why = format!("strict decoding error: {}", complaints.join(", "));
             Err(undecodable(gvk, gvk, &why))
         }
-        FieldValidation::Warn => Ok(Body { object: decoded.object, warnings: complaints }),
-        _ => Ok(Body { object: decoded.object, warnings: Vec::new() }),
+        FieldValidation::Warn => Ok(Body {
+            object: decoded.object,
+            warnings: complaints,
+        }),
+        _ => Ok(Body {
+            object: decoded.object,
+            warnings: Vec::new(),
+        }),
     }
 }
 
 /// The kind a body names, filled up from the expected one.
 fn named((api_version, kind): &(String, String), expected: &Gvk) -> Result<Gvk, StatusError> {
-    let kind = if kind.is_empty() { &expected.kind } else { kind };
+    let kind = if kind.is_empty() {
+        &expected.kind
+    } else {
+        kind
+    };
     if api_version.is_empty() {
         return Ok(Gvk::new(&expected.group, &expected.version, kind));
     }
-    let malformed = || StatusError::bad_request(format!("unexpected GroupVersion string: {api_version}"));
+    let malformed =
+        || StatusError::bad_request(format!("unexpected GroupVersion string: {api_version}"));
     Gvk::from_api_version(api_version, kind).ok_or_else(malformed)
 }
 

@@ -37,7 +37,10 @@ impl Call {
 
     /// A header's text, or empty.
     pub(crate) fn header(&self, name: http::HeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// Subresource, or `None` for the object itself.
@@ -46,7 +49,11 @@ impl Call {
     }
 
     /// The facts a strategy may use.
-    pub(crate) fn context<'a>(&'a self, operation: Operation, lookup: &'a dyn Lookup) -> Context<'a> {
+    pub(crate) fn context<'a>(
+        &'a self,
+        operation: Operation,
+        lookup: &'a dyn Lookup,
+    ) -> Context<'a> {
         Context {
             now: self.now,
             operation,
@@ -54,12 +61,18 @@ impl Call {
             user: Some(&self.user),
             lookup,
             random: rand::random(),
+            ranges: &self.server.config().ranges,
         }
     }
 
     /// The write as admission sees it.
     pub(crate) fn admission(
-        &self, operation: Operation, name: &str, object: Option<Object>, old: Option<Object>, dry_run: bool,
+        &self,
+        operation: Operation,
+        name: &str,
+        object: Option<Object>,
+        old: Option<Object>,
+        dry_run: bool,
     ) -> admission::Request<'_> {
         admission::Request {
             user: &self.user,

@@ -21,9 +21,16 @@ impl<'a> Cluster<'a> {
 
     fn range(&self, resource: &str, namespace: &str, term: Option<Term>) -> Vec<Object> {
         let namespace = (!namespace.is_empty()).then(|| namespace.into());
-        let range = Range { namespace, term, ..Range::all(resource) };
+        let range = Range {
+            namespace,
+            term,
+            ..Range::all(resource)
+        };
         let page = self.store.range(range).now_or_never().and_then(Result::ok);
-        page.into_iter().flat_map(|page| page.entries).filter_map(|entry| parse(&entry)).collect()
+        page.into_iter()
+            .flat_map(|page| page.entries)
+            .filter_map(|entry| parse(&entry))
+            .collect()
     }
 }
 
@@ -56,7 +63,9 @@ pub fn index(key: &Key, value: &[u8]) -> Vec<Term> {
     }
     let pod: Option<PodTerms<'_>> = serde_json::from_slice(value).ok();
     let node = pod.and_then(|pod| pod.spec).and_then(|spec| spec.node_name);
-    node.map(|node| Term::new(NODE_NAME, node.as_ref())).into_iter().collect()
+    node.map(|node| Term::new(NODE_NAME, node.as_ref()))
+        .into_iter()
+        .collect()
 }
 
 #[derive(serde::Deserialize)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kinds::Registry;
+use kinds::strategy::Ranges;
 use store::Store;
 
 use crate::auth::TokenVerifier;
@@ -21,6 +22,8 @@ pub struct Config {
     pub static_tokens: Vec<(String, kinds::strategy::User)>,
     /// The time.
     pub clock: fn() -> Timestamp,
+    /// From where cluster IPs and node ports are taken.
+    pub ranges: Ranges,
     /// Bounds.
     pub limits: Limits,
 }

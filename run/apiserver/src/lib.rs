@@ -19,5 +19,6 @@ mod stored;
 mod verbs;
 mod write;
 
+pub use cluster::index;
 pub use config::Config;
 pub use server::{ApiServer, Identity, PeerCertificate};

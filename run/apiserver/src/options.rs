@@ -15,13 +15,18 @@ impl Query {
     pub(crate) fn read(query: &str) -> Self {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            all.entry(key.into_owned()).or_default().push(value.into_owned());
+            all.entry(key.into_owned())
+                .or_default()
+                .push(value.into_owned());
         }
         Self(all)
     }
     /// The first value of a parameter, or empty.
     pub(crate) fn text(&self, key: &str) -> &str {
-        self.0.get(key).and_then(|values| values.first()).map_or("", String::as_str)
+        self.0
+            .get(key)
+            .and_then(|values| values.first())
+            .map_or("", String::as_str)
     }
     /// Every value of a parameter.
     pub(crate) fn texts(&self, key: &str) -> &[String] {
@@ -29,7 +34,10 @@ impl Query {
     }
     /// Whether a parameter says yes, as Go's conversion reads it: anything but `false` and `0`.
     pub(crate) fn flag(&self, key: &str) -> bool {
-        self.0.get(key).and_then(|values| values.first()).is_some_and(|value| value != "false" && value != "0")
+        self.0
+            .get(key)
+            .and_then(|values| values.first())
+            .is_some_and(|value| value != "false" && value != "0")
     }
     /// A whole number; absent is `None`.
     pub(crate) fn number(&self, key: &str) -> Result<Option<i64>, StatusError> {
@@ -37,7 +45,9 @@ impl Query {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
                 let quoted = meta::field::quote(text);
-                StatusError::bad_request(format!("strconv.ParseInt: parsing {quoted}: invalid syntax"))
+                StatusError::bad_request(format!(
+                    "strconv.ParseInt: parsing {quoted}: invalid syntax"
+                ))
             }),
         }
     }
@@ -69,7 +79,10 @@ impl WriteOptions {
         let mut errors = dry_run_errors(query.texts("dryRun"));
         let field_manager = query.text("fieldManager").to_owned();
         if field_manager.len() > FIELD_MANAGER_BYTES_MAX {
-            errors.push(FieldError::too_long(&Path::new("fieldManager"), FIELD_MANAGER_BYTES_MAX));
+            errors.push(FieldError::too_long(
+                &Path::new("fieldManager"),
+                FIELD_MANAGER_BYTES_MAX,
+            ));
         }
         let field_validation = match query.text("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
@@ -77,25 +90,42 @@ impl WriteOptions {
             "Strict" => FieldValidation::Strict,
             other => {
                 let known = ["", "Ignore", "Strict", "Warn"];
-                errors.push(FieldError::not_supported(&Path::new("fieldValidation"), other, &known));
+                errors.push(FieldError::not_supported(
+                    &Path::new("fieldValidation"),
+                    other,
+                    &known,
+                ));
                 FieldValidation::Strict
             }
         };
         refuse(kind, &errors)?;
         let force = query.0.contains_key("force").then(|| query.flag("force"));
-        Ok(Self { dry_run: !query.texts("dryRun").is_empty(), field_manager, field_validation, force })
+        Ok(Self {
+            dry_run: !query.texts("dryRun").is_empty(),
+            field_manager,
+            field_validation,
+            force,
+        })
     }
 }
 
 fn refuse(kind: &str, errors: &[FieldError]) -> Result<(), StatusError> {
-    if errors.is_empty() { Ok(()) } else { Err(StatusError::invalid("meta.k8s.io", kind, "", errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(StatusError::invalid("meta.k8s.io", kind, "", errors))
+    }
 }
 
 fn dry_run_errors(values: &[String]) -> Vec<FieldError> {
     if values.iter().all(|value| value == "All") {
         return Vec::new();
     }
-    vec![FieldError::not_supported(&Path::new("dryRun"), values.to_vec(), &["All"])]
+    vec![FieldError::not_supported(
+        &Path::new("dryRun"),
+        values.to_vec(),
+        &["All"],
+    )]
 }
 
 /// What becomes of dependents when an object is deleted.
@@ -125,39 +155,54 @@ impl DeleteOptions {
         };
         let orphan = match body {
             Some(body) => body.bool_at(&["orphanDependents"]),
-            None => (!query.text("orphanDependents").is_empty()).then(|| query.flag("orphanDependents")),
+            None => {
+                (!query.text("orphanDependents").is_empty()).then(|| query.flag("orphanDependents"))
+            }
         };
         let grace_seconds = match body {
             Some(body) => body.int_at(&["gracePeriodSeconds"]),
             None => query.number("gracePeriodSeconds")?,
         };
         let dry_run: Vec<String> = match body {
-            Some(body) if body.at(&["dryRun"]).is_some() => {
-                body.list_at(&["dryRun"]).iter().filter_map(Value::as_str).map(str::to_owned).collect()
-            }
+            Some(body) if body.at(&["dryRun"]).is_some() => body
+                .list_at(&["dryRun"])
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
             _ => query.texts("dryRun").to_vec(),
         };
         let mut errors = dry_run_errors(&dry_run);
         let policy = text("propagationPolicy");
         let propagation = match (policy.as_str(), orphan) {
             ("", None) => None,
-            ("", Some(true)) => Some(Propagation::Orphan),
             ("", Some(false)) | ("Background", None) => Some(Propagation::Background),
             ("Foreground", None) => Some(Propagation::Foreground),
-            ("Orphan", None) => Some(Propagation::Orphan),
+            ("", Some(true)) | ("Orphan", None) => Some(Propagation::Orphan),
             (policy, Some(_)) => {
                 let why = "orphanDependents and deletionPropagation cannot be both set";
-                errors.push(FieldError::invalid(&Path::new("propagationPolicy"), policy, why));
+                errors.push(FieldError::invalid(
+                    &Path::new("propagationPolicy"),
+                    policy,
+                    why,
+                ));
                 None
             }
             (policy, None) => {
                 let known = ["Foreground", "Background", "Orphan", "nil"];
-                errors.push(FieldError::not_supported(&Path::new("propagationPolicy"), policy, &known));
+                errors.push(FieldError::not_supported(
+                    &Path::new("propagationPolicy"),
+                    policy,
+                    &known,
+                ));
                 None
             }
         };
         refuse("DeleteOptions", &errors)?;
-        let precondition = |field: &str| body.and_then(|body| body.str_at(&["preconditions", field])).map(str::to_owned);
+        let precondition = |field: &str| {
+            body.and_then(|body| body.str_at(&["preconditions", field]))
+                .map(str::to_owned)
+        };
         Ok(Self {
             dry_run: !dry_run.is_empty(),
             grace_seconds,
@@ -198,18 +243,36 @@ pub(crate) struct ListOptions {
 
 impl ListOptions {
     pub(crate) fn read(query: &Query, is_watch: bool) -> Result<Self, StatusError> {
-        let labels = LabelSelector::parse(query.text("labelSelector")).map_err(StatusError::bad_request)?;
-        let fields = FieldSelector::parse(query.text("fieldSelector")).map_err(StatusError::bad_request)?;
-        let (version, matching) = (query.text("resourceVersion"), query.text("resourceVersionMatch"));
+        let labels =
+            LabelSelector::parse(query.text("labelSelector")).map_err(StatusError::bad_request)?;
+        let fields =
+            FieldSelector::parse(query.text("fieldSelector")).map_err(StatusError::bad_request)?;
+        let (version, matching) = (
+            query.text("resourceVersion"),
+            query.text("resourceVersionMatch"),
+        );
         let next = query.text("continue").to_owned();
-        let sends_initial_events = !query.text("sendInitialEvents").is_empty() && query.flag("sendInitialEvents");
-        refuse("ListOptions", &match_errors(query, version, matching, &next, is_watch))?;
-        let limit = query.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
-        let timeout = query.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
+        let sends_initial_events =
+            !query.text("sendInitialEvents").is_empty() && query.flag("sendInitialEvents");
+        refuse(
+            "ListOptions",
+            &match_errors(query, version, matching, &next, is_watch),
+        )?;
+        let limit = query
+            .number("limit")?
+            .and_then(|limit| usize::try_from(limit).ok())
+            .filter(|limit| *limit > 0);
+        let timeout = query
+            .number("timeoutSeconds")?
+            .and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Self {
             labels,
             fields,
-            at: if is_watch { At::Latest } else { read_at(version, matching, limit.is_some())? },
+            at: if is_watch {
+                At::Latest
+            } else {
+                read_at(version, matching, limit.is_some())?
+            },
             limit,
             next,
             timeout_seconds: timeout.filter(|seconds| *seconds > 0),
@@ -221,15 +284,27 @@ impl ListOptions {
 }
 
 /// Source: `pkg/apis/meta/internalversion/validation` `ValidateListOptions`.
-fn match_errors(query: &Query, version: &str, matching: &str, next: &str, is_watch: bool) -> Vec<FieldError> {
+fn match_errors(
+    query: &Query,
+    version: &str,
+    matching: &str,
+    next: &str,
+    is_watch: bool,
+) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let path = Path::new("resourceVersionMatch");
     let forbid = |why: &str| FieldError::forbidden(&path, why);
     if !query.text("sendInitialEvents").is_empty() && is_watch {
         if matching.is_empty() {
-            errors.push(forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+            errors.push(forbid(
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ));
         } else if matching != "NotOlderThan" {
-            errors.push(FieldError::not_supported(&path, matching, &["NotOlderThan"]));
+            errors.push(FieldError::not_supported(
+                &path,
+                matching,
+                &["NotOlderThan"],
+            ));
         }
         return errors;
     }
@@ -246,16 +321,26 @@ fn match_errors(query: &Query, version: &str, matching: &str, next: &str, is_wat
         errors.push(forbid("resourceVersionMatch is forbidden for watch"));
     }
     if version.is_empty() {
-        errors.push(forbid("resourceVersionMatch is forbidden unless resourceVersion is provided"));
+        errors.push(forbid(
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ));
     }
     if !next.is_empty() {
-        errors.push(forbid("resourceVersionMatch is forbidden when continue is provided"));
+        errors.push(forbid(
+            "resourceVersionMatch is forbidden when continue is provided",
+        ));
     }
     if !matches!(matching, "Exact" | "NotOlderThan") {
-        errors.push(FieldError::not_supported(&path, matching, &["Exact", "NotOlderThan", ""]));
+        errors.push(FieldError::not_supported(
+            &path,
+            matching,
+            &["Exact", "NotOlderThan", ""],
+        ));
     }
     if matching == "Exact" && version == "0" {
-        errors.push(forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        errors.push(forbid(
+            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        ));
     }
     errors
 }
@@ -268,7 +353,11 @@ fn read_at(version: &str, matching: &str, has_limit: bool) -> Result<At, StatusE
             let number = parse_revision(version)?;
             // Upstream reads a limited list of a given version without a match rule as exact.
             let is_exact = matching == "Exact" || (matching.is_empty() && has_limit);
-            Ok(if is_exact { At::Exact(number) } else { At::NotOlderThan(number) })
+            Ok(if is_exact {
+                At::Exact(number)
+            } else {
+                At::NotOlderThan(number)
+            })
         }
     }
 }

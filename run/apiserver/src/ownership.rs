@@ -6,4 +6,10 @@ use crate::call::Call;
 use crate::options::WriteOptions;
 
 /// Records what an update, as opposed to an apply, changed.
-pub(crate) fn record(_call: &Call, _options: &WriteOptions, _live: Option<&Object>, _new: &mut Object) {}
+pub(crate) fn record(
+    _call: &Call,
+    _options: &WriteOptions,
+    _live: Option<&Object>,
+    _new: &mut Object,
+) {
+}

@@ -35,7 +35,11 @@ const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 impl RequestInfo {
     /// Takes a request apart. `is_watch` is `?watch=true`.
     pub fn read(method: &Method, path: &str, is_watch: bool) -> Self {
-        let other = Self { path: path.to_owned(), verb: method.as_str().to_lowercase(), ..Self::default() };
+        let other = Self {
+            path: path.to_owned(),
+            verb: method.as_str().to_lowercase(),
+            ..Self::default()
+        };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (group, version, parts) = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
@@ -89,16 +93,16 @@ fn decode(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
+        let hex = tail
+            .get(..2)
+            .filter(|_| *first == b'%')
+            .and_then(|hex| std::str::from_utf8(hex).ok());
+        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            bytes.push(byte);
+            rest = tail.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -112,7 +116,13 @@ mod tests {
         let info = RequestInfo::read(method, path, false);
         format!(
             "{} {}/{} {}:{}/{}/{}",
-            info.verb, info.group, info.version, info.namespace, info.resource, info.name, info.subresource
+            info.verb,
+            info.group,
+            info.version,
+            info.namespace,
+            info.resource,
+            info.name,
+            info.subresource
         )
     }
 
@@ -120,14 +130,46 @@ mod tests {
     fn paths_are_told_apart_as_upstream_does() {
         let cases = [
             (Method::GET, "/api/v1/pods", "list /v1 :pods//"),
-            (Method::GET, "/api/v1/namespaces/web/pods/p/log", "get /v1 web:pods/p/log"),
-            (Method::GET, "/api/v1/namespaces/web", "get /v1 web:namespaces/web/"),
-            (Method::PUT, "/api/v1/namespaces/web/finalize", "update /v1 web:namespaces/web/finalize"),
-            (Method::DELETE, "/apis/apps/v1/namespaces/web/deployments", "deletecollection apps/v1 web:deployments//"),
-            (Method::PATCH, "/apis/apps/v1/namespaces/web/deployments/d/scale", "patch apps/v1 web:deployments/d/scale"),
-            (Method::GET, "/api/v1/watch/namespaces/web/pods", "watch /v1 web:pods//"),
-            (Method::GET, "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "get rbac.authorization.k8s.io/v1 :clusterroles/system:node/"),
-            (Method::GET, "/healthz", "get / :///".trim_end_matches("///")),
+            (
+                Method::GET,
+                "/api/v1/namespaces/web/pods/p/log",
+                "get /v1 web:pods/p/log",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/web",
+                "get /v1 web:namespaces/web/",
+            ),
+            (
+                Method::PUT,
+                "/api/v1/namespaces/web/finalize",
+                "update /v1 web:namespaces/web/finalize",
+            ),
+            (
+                Method::DELETE,
+                "/apis/apps/v1/namespaces/web/deployments",
+                "deletecollection apps/v1 web:deployments//",
+            ),
+            (
+                Method::PATCH,
+                "/apis/apps/v1/namespaces/web/deployments/d/scale",
+                "patch apps/v1 web:deployments/d/scale",
+            ),
+            (
+                Method::GET,
+                "/api/v1/watch/namespaces/web/pods",
+                "watch /v1 web:pods//",
+            ),
+            (
+                Method::GET,
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                "get rbac.authorization.k8s.io/v1 :clusterroles/system:node/",
+            ),
+            (
+                Method::GET,
+                "/healthz",
+                "get / :///".trim_end_matches("///"),
+            ),
         ];
         for (method, path, wanted) in cases {
             let shown = show(&method, path);

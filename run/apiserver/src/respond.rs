@@ -14,12 +14,19 @@ use wire::table::{self, IncludeObject};
 use crate::call::Call;
 
 /// An answer of bytes.
-pub(crate) fn bytes(code: StatusCode, media_type: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn bytes(
+    code: StatusCode,
+    media_type: &'static str,
+    bytes: impl Into<Bytes>,
+) -> Response<Body> {
     let mut response = Response::new(Body::from(bytes.into()));
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
     response
 }
 
@@ -28,15 +35,26 @@ pub(crate) fn refusal(error: &StatusError) -> Response<Body> {
     let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&error.0).unwrap_or_default();
     let mut response = bytes(code, Format::Json.media_type(), body);
-    let retry = error.0.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    let retry = error
+        .0
+        .details
+        .as_ref()
+        .map_or(0, |details| details.retry_after_seconds);
     if retry > 0 {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(retry));
     }
     response
 }
 
 /// A value as JSON or YAML.
-pub(crate) fn value(code: StatusCode, format: Format, pretty: bool, value: &Value) -> Result<Response<Body>, StatusError> {
+pub(crate) fn value(
+    code: StatusCode,
+    format: Format,
+    pretty: bool,
+    value: &Value,
+) -> Result<Response<Body>, StatusError> {
     let text = match format {
         Format::Json if pretty => format!("{value:#}\n"),
         Format::Json => value.to_string(),
@@ -53,7 +71,12 @@ pub(crate) fn status(call: &Call, status: &Status) -> Result<Response<Body>, Sta
 }
 
 /// One object, given as the bytes of the row's version.
-pub(crate) fn object(call: &Call, kind: &Kind, code: StatusCode, object: Bytes) -> Result<Response<Body>, StatusError> {
+pub(crate) fn object(
+    call: &Call,
+    kind: &Kind,
+    code: StatusCode,
+    object: Bytes,
+) -> Result<Response<Body>, StatusError> {
     let pretty = call.query.flag("pretty");
     if call.answer.shape == Shape::Object && call.answer.format == Format::Json && !pretty {
         return Ok(bytes(code, Format::Json.media_type(), object));
@@ -64,8 +87,16 @@ pub(crate) fn object(call: &Call, kind: &Kind, code: StatusCode, object: Bytes) 
         Shape::Partial(version) => wire::partial::partial(&parsed, version),
         Shape::Table(version) => {
             let include = include(call)?;
-            let row = table::row(&kind.strategy.cells(&parsed, call.now), &parsed, include, version);
-            let head = Head { revision: revision(&parsed), ..Head::default() };
+            let row = table::row(
+                &kind.strategy.cells(&parsed, call.now),
+                &parsed,
+                include,
+                version,
+            );
+            let head = Head {
+                revision: revision(&parsed),
+                ..Head::default()
+            };
             table::table(&head, version, Some(&kind.strategy.columns()), &[row])
         }
     };
@@ -75,8 +106,12 @@ pub(crate) fn object(call: &Call, kind: &Kind, code: StatusCode, object: Bytes) 
 /// The `includeObject` policy of a Table request.
 pub(crate) fn include(call: &Call) -> Result<IncludeObject, StatusError> {
     let text = call.query.text("includeObject");
-    IncludeObject::parse(text)
-        .ok_or_else(|| StatusError::bad_request(format!("unrecognized includeObject value: {}", meta::field::quote(text))))
+    IncludeObject::parse(text).ok_or_else(|| {
+        StatusError::bad_request(format!(
+            "unrecognized includeObject value: {}",
+            meta::field::quote(text)
+        ))
+    })
 }
 
 /// An object's resource version as a number; 0 when it has none.

@@ -18,7 +18,11 @@ pub(crate) struct Selection {
 
 impl Selection {
     /// Reads the options; `name` pins one object (a watch of `.../NAME`).
-    pub(crate) fn read(options: &ListOptions, kind: &Kind, name: &str) -> Result<Self, StatusError> {
+    pub(crate) fn read(
+        options: &ListOptions,
+        kind: &Kind,
+        name: &str,
+    ) -> Result<Self, StatusError> {
         let known = kind.strategy.selectable_fields();
         for term in &options.fields.0 {
             let field = term.field.as_str();
@@ -27,7 +31,11 @@ impl Selection {
             }
         }
         let name = (!name.is_empty()).then(|| name.to_owned());
-        Ok(Self { labels: options.labels.clone(), fields: options.fields.clone(), name })
+        Ok(Self {
+            labels: options.labels.clone(),
+            fields: options.fields.clone(),
+            name,
+        })
     }
 
     /// Whether everything is selected, so that no object need be looked into.
@@ -37,7 +45,9 @@ impl Selection {
 
     /// Whether an object is selected.
     pub(crate) fn matches(&self, kind: &Kind, object: &Object) -> bool {
-        self.name.as_deref().is_none_or(|name| object.name() == name)
+        self.name
+            .as_deref()
+            .is_none_or(|name| object.name() == name)
             && (self.labels.is_everything() || self.labels.matches(&object.labels()))
             && self.fields.matches(|field| match field {
                 "metadata.name" => object.name().to_owned(),
@@ -48,13 +58,18 @@ impl Selection {
 
     /// The one object that can match, by name.
     pub(crate) fn exact_name(&self) -> Option<&str> {
-        self.name.as_deref().or_else(|| self.fields.exact("metadata.name"))
+        self.name
+            .as_deref()
+            .or_else(|| self.fields.exact("metadata.name"))
     }
 
     /// The index term that narrows the selection.
     pub(crate) fn term(&self, kind: &Kind) -> Option<Term> {
         let is_pods = kind.group.is_empty() && kind.plural == "pods";
-        let node = self.fields.exact(NODE_NAME).filter(|node| is_pods && !node.is_empty())?;
+        let node = self
+            .fields
+            .exact(NODE_NAME)
+            .filter(|node| is_pods && !node.is_empty())?;
         Some(Term::new(NODE_NAME, node))
     }
 }
@@ -63,7 +78,9 @@ impl Selection {
 fn unknown_field(field: &str, known: &[&str]) -> String {
     if known.is_empty() {
         let quoted = meta::field::quote(field);
-        format!("{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        format!(
+            "{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )
     } else {
         format!("field label not supported: {field}")
     }

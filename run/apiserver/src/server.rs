@@ -46,8 +46,14 @@ struct Inner {
 impl ApiServer {
     /// A server of this configuration; it does nothing until it is asked.
     pub fn new(config: Config) -> Self {
-        let inner = Inner { config, policy: PolicyCache::default(), allocation: Arc::default() };
-        Self { inner: Arc::new(inner) }
+        let inner = Inner {
+            config,
+            policy: PolicyCache::default(),
+            allocation: Arc::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// What the server is made of.
@@ -73,7 +79,10 @@ impl ApiServer {
 
     /// A service that sends requests to this server as `user`, without a socket.
     pub fn client_of(&self, user: User) -> InProcess {
-        InProcess { server: self.clone(), user }
+        InProcess {
+            server: self.clone(),
+            user,
+        }
     }
 
     /// Answers one request.
@@ -95,10 +104,18 @@ impl ApiServer {
             return Err(StatusError::no_route());
         }
         let kind = self.kind(&info)?;
-        let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let answer = media::negotiate(accept).ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
-        let body = Limited::new(body, self.config().limits.body_bytes_max).collect().await;
-        let body = body.map_err(|error| unreadable(error.as_ref(), self.config().limits.body_bytes_max))?;
+        let accept = parts
+            .headers
+            .get(http::header::ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let answer =
+            media::negotiate(accept).ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
+        let body = Limited::new(body, self.config().limits.body_bytes_max)
+            .collect()
+            .await;
+        let body =
+            body.map_err(|error| unreadable(error.as_ref(), self.config().limits.body_bytes_max))?;
         let call = Call {
             server: self.clone(),
             kind,
@@ -116,22 +133,39 @@ impl ApiServer {
     /// The row a request is for, when it serves the verb.
     fn kind(&self, info: &RequestInfo) -> Result<Arc<Kind>, StatusError> {
         let gvr = Gvr::new(&info.group, &info.version, &info.resource);
-        let kind = self.config().registry.resource(&gvr).ok_or_else(StatusError::no_route)?;
+        let kind = self
+            .config()
+            .registry
+            .resource(&gvr)
+            .ok_or_else(StatusError::no_route)?;
         let verbs = if info.subresource.is_empty() {
             &kind.verbs
         } else {
-            &kind.subresource(&info.subresource).ok_or_else(StatusError::no_route)?.verbs
+            &kind
+                .subresource(&info.subresource)
+                .ok_or_else(StatusError::no_route)?
+                .verbs
         };
         // A namespaced kind is created in a namespace, and a cluster-scoped one is never in one.
         let is_misplaced = if kind.is_namespaced() {
-            info.namespace.is_empty() && !matches!(info.verb.as_str(), "list" | "watch" | "create" | "deletecollection")
+            info.namespace.is_empty()
+                && !matches!(
+                    info.verb.as_str(),
+                    "list" | "watch" | "create" | "deletecollection"
+                )
         } else {
             !info.namespace.is_empty() && info.resource != "namespaces"
         };
         if is_misplaced {
             return Err(StatusError::no_route());
         }
-        if verbs.iter().any(|verb| *verb == info.verb) {
+        // A collection is not replaced or patched, and a name is not posted to.
+        let is_aside = match info.verb.as_str() {
+            "update" | "patch" => info.name.is_empty(),
+            "create" => !info.name.is_empty() && info.subresource.is_empty(),
+            _ => false,
+        };
+        if !is_aside && verbs.iter().any(|verb| *verb == info.verb) {
             return Ok(Arc::clone(kind));
         }
         Err(StatusError::method_not_allowed())

@@ -47,10 +47,16 @@ pub(crate) fn encode(kind: &Kind, object: &Object) -> Encoded {
         let mut object = object.clone();
         kind.strategy.store_form(&mut object);
         let group = kind.storage_resource().group;
-        set_version(&mut object, meta::id::api_version(&group, &kind.storage_version));
+        set_version(
+            &mut object,
+            meta::id::api_version(&group, &kind.storage_version),
+        );
         wire::encode::encode(&object)
     };
-    Encoded { bytes: holed.bytes, revision_at: holed.revision_at }
+    Encoded {
+        bytes: holed.bytes,
+        revision_at: holed.revision_at,
+    }
 }
 
 fn set_version(object: &mut Object, api_version: String) {
@@ -78,6 +84,10 @@ pub(crate) fn refusal(kind: &Kind, error: &StoreError) -> StatusError {
 
 /// Upstream's answer to a revision that does not come in time.
 pub(crate) fn timeout() -> StatusError {
-    StatusError::new(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
-        .with_details(meta::status::Details::default())
+    StatusError::new(
+        504,
+        "Timeout",
+        "Timeout: request did not complete within the allotted timeout",
+    )
+    .with_details(meta::status::Details::default())
 }

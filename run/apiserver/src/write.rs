@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kinds::Kind;
 use kinds::schema::decode;
 use kinds::strategy::Operation;
-use meta::{Object, ObjectExt, StatusError};
+use meta::{Object, StatusError};
 use store::{Durability, Entry};
 
 use crate::call::Call;
@@ -39,7 +39,12 @@ fn durability(kind: &Kind) -> Durability {
 
 /// Runs the mutating plugins over an object; answers with it and their warnings.
 fn admit(
-    call: &Call, operation: Operation, name: &str, object: Object, old: Option<&Object>, dry_run: bool,
+    call: &Call,
+    operation: Operation,
+    name: &str,
+    object: Object,
+    old: Option<&Object>,
+    dry_run: bool,
 ) -> Result<(Object, Vec<String>), StatusError> {
     let mut request = call.admission(operation, name, Some(object), old.cloned(), dry_run);
     access::admission::admit(&mut request, &call.cluster())?;
@@ -48,7 +53,12 @@ fn admit(
 
 /// Runs the validating plugins.
 fn check(
-    call: &Call, operation: Operation, name: &str, object: &Object, old: Option<&Object>, dry_run: bool,
+    call: &Call,
+    operation: Operation,
+    name: &str,
+    object: &Object,
+    old: Option<&Object>,
+    dry_run: bool,
 ) -> Result<(), StatusError> {
     let request = call.admission(operation, name, Some(object.clone()), old.cloned(), dry_run);
     access::admission::validate(&request, &call.cluster())
@@ -56,7 +66,9 @@ fn check(
 
 /// Brings an object that strategies and plugins changed back into canonical form.
 fn canonical(call: &Call, object: Object) -> Result<Object, StatusError> {
-    decode(object, &call.kind.schema).map(|decoded| decoded.object).map_err(StatusError::internal)
+    decode(object, &call.kind.schema)
+        .map(|decoded| decoded.object)
+        .map_err(StatusError::internal)
 }
 
 /// After a commit: tell who keeps something derived from it, answer with the row's bytes.
@@ -70,13 +82,10 @@ fn invalid(call: &Call, name: &str, errors: &[meta::FieldError]) -> Result<(), S
     if errors.is_empty() {
         return Ok(());
     }
-    Err(StatusError::invalid(&call.kind.group, &call.kind.kind, name, errors))
-}
-
-/// The name of an object, or what its name will be made from.
-fn shown_name(object: &Object) -> &str {
-    match object.name() {
-        "" => object.str_at(&["metadata", "generateName"]).unwrap_or_default(),
-        name => name,
-    }
+    Err(StatusError::invalid(
+        &call.kind.group,
+        &call.kind.kind,
+        name,
+        errors,
+    ))
 }

@@ -26,7 +26,11 @@ pub(super) fn options(call: &Call) -> Result<DeleteOptions, StatusError> {
     DeleteOptions::read(&call.query, body.as_ref())
 }
 
-fn answer(call: &Call, options: &DeleteOptions, deleted: Deleted) -> Result<Response<Body>, StatusError> {
+fn answer(
+    call: &Call,
+    options: &DeleteOptions,
+    deleted: Deleted,
+) -> Result<Response<Body>, StatusError> {
     let kind = &call.kind;
     if deleted.is_gone && !kind.strategy.returns_deleted_object() {
         let mut status = Status::success();
@@ -40,7 +44,13 @@ fn answer(call: &Call, options: &DeleteOptions, deleted: Deleted) -> Result<Resp
         return respond::status(call, &status);
     }
     // Source: handlers/delete.go: 202 when the caller asked for a cascade that is still going on.
-    let is_cascading = options.propagation.is_some_and(|wanted| wanted != Propagation::Orphan);
-    let code = if !deleted.is_gone && is_cascading { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let is_cascading = options
+        .propagation
+        .is_some_and(|wanted| wanted != Propagation::Orphan);
+    let code = if !deleted.is_gone && is_cascading {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
     respond::object(call, kind, code, deleted.object)
 }

@@ -10,7 +10,13 @@ use crate::{respond, stored};
 pub(super) async fn get(call: &Call) -> Result<Response<Body>, StatusError> {
     let kind = &call.kind;
     let key = stored::key(kind, &call.info.namespace, &call.info.name);
-    let entry = call.server.config().store.get(&key).await.map_err(|error| stored::refusal(kind, &error))?;
+    let entry = call
+        .server
+        .config()
+        .store
+        .get(&key)
+        .await
+        .map_err(|error| stored::refusal(kind, &error))?;
     let entry = entry.ok_or_else(|| call.not_found(&call.info.name))?;
     respond::object(call, kind, StatusCode::OK, stored::bytes(kind, &entry)?)
 }

@@ -44,15 +44,31 @@ struct Token {
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 /// Reads the selected objects of a page.
-pub(super) async fn select(call: &Call, options: &ListOptions, selection: &Selection) -> Result<Selected, StatusError> {
+pub(super) async fn select(
+    call: &Call,
+    options: &ListOptions,
+    selection: &Selection,
+) -> Result<Selected, StatusError> {
     let kind = &call.kind;
     let resource = kind.storage_resource().to_string();
-    let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty()).then(|| call.info.namespace.as_str().into());
-    let token = if options.next.is_empty() { None } else { Some(read_token(&options.next)?) };
-    let mut range = Range { namespace, term: selection.term(kind), ..Range::all(resource) };
+    let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty())
+        .then(|| call.info.namespace.as_str().into());
+    let token = if options.next.is_empty() {
+        None
+    } else {
+        Some(read_token(&options.next)?)
+    };
+    let mut range = Range {
+        namespace,
+        term: selection.term(kind),
+        ..Range::all(resource)
+    };
     match &token {
         Some(token) => {
-            let (namespace, name) = token.start.split_once('/').unwrap_or(("", token.start.as_str()));
+            let (namespace, name) = token
+                .start
+                .split_once('/')
+                .unwrap_or(("", token.start.as_str()));
             range.after = Some((namespace.into(), name.into()));
             range.at = u64::try_from(token.rv).ok().map(Revision);
         }
@@ -64,9 +80,13 @@ pub(super) async fn select(call: &Call, options: &ListOptions, selection: &Selec
     let pages_from = range.after.clone();
     let page = match call.server.config().store.range(range).await {
         Ok(page) => page,
-        Err(StoreError::Compacted { .. }) if token.is_some() => return Err(expired_token(call, pages_from)),
+        Err(StoreError::Compacted { .. }) if token.is_some() => {
+            return Err(expired_token(call, pages_from));
+        }
         Err(StoreError::Compacted { asked, oldest }) => {
-            return Err(StatusError::expired(format!("too old resource version: {asked} ({oldest})")));
+            return Err(StatusError::expired(format!(
+                "too old resource version: {asked} ({oldest})"
+            )));
         }
         Err(error) => return Err(stored::refusal(kind, &error)),
     };
@@ -84,7 +104,9 @@ async fn settle_revision(call: &Call, at: At) -> Result<Option<Revision>, Status
     if Revision(wanted) > store.revision() {
         let wait = Duration::from_millis(call.server.config().limits.revision_wait_ms);
         let waited = tokio::time::timeout(wait, store.wait_for(Revision(wanted))).await;
-        waited.map_err(|_| too_large_version(wanted, store.revision().0, exact.is_some()))?.map_err(StatusError::internal)?;
+        waited
+            .map_err(|_| too_large_version(wanted, store.revision().0, exact.is_some()))?
+            .map_err(StatusError::internal)?;
     }
     Ok(exact)
 }
@@ -94,7 +116,11 @@ fn too_large_version(wanted: u64, current: u64, is_exact: bool) -> StatusError {
     if is_exact {
         return stored::timeout();
     }
-    let mut error = StatusError::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"));
+    let mut error = StatusError::new(
+        504,
+        "Timeout",
+        format!("Timeout: Too large resource version: {wanted}, current: {current}"),
+    );
     error.0.details = Some(meta::status::Details {
         causes: vec![meta::status::Cause {
             reason: "ResourceVersionTooLarge".into(),
@@ -108,7 +134,12 @@ fn too_large_version(wanted: u64, current: u64, is_exact: bool) -> StatusError {
 }
 
 /// Filters a page and cuts it at the limit.
-fn take(call: &Call, options: &ListOptions, selection: &Selection, page: &Page) -> Result<Selected, StatusError> {
+fn take(
+    call: &Call,
+    options: &ListOptions,
+    selection: &Selection,
+    page: &Page,
+) -> Result<Selected, StatusError> {
     let kind = &call.kind;
     let limit = options.limit.unwrap_or(usize::MAX);
     let mut items = Vec::with_capacity(page.entries.len().min(limit));
@@ -129,7 +160,10 @@ fn take(call: &Call, options: &ListOptions, selection: &Selection, page: &Page) 
         items.push(bytes);
         last = Some(entry);
     }
-    let next = last.filter(|_| has_more).map(|entry| write_token(page.revision, entry)).unwrap_or_default();
+    let next = last
+        .filter(|_| has_more)
+        .map(|entry| write_token(page.revision, entry))
+        .unwrap_or_default();
     let remaining = (has_more && selection.is_everything()).then_some(page.remaining);
     let head = Head {
         api_version: kind.api_version(),
@@ -144,7 +178,11 @@ fn take(call: &Call, options: &ListOptions, selection: &Selection, page: &Page) 
 fn write_token(revision: Revision, last: &Entry) -> String {
     let start = format!("{}/{}", last.key.namespace, last.key.name);
     let rv = i64::try_from(revision.0).unwrap_or(i64::MAX);
-    let token = Token { v: TOKEN_VERSION.into(), rv, start };
+    let token = Token {
+        v: TOKEN_VERSION.into(),
+        rv,
+        start,
+    };
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
 }
 
@@ -153,22 +191,32 @@ fn read_token(text: &str) -> Result<Token, StatusError> {
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|error| invalid(format!("continue key is not valid: {error}")))?;
-    let document = wire::json::read(&bytes).map_err(|why| invalid(format!("continue key is not valid: {why}")))?;
+    let document = wire::json::read(&bytes)
+        .map_err(|why| invalid(format!("continue key is not valid: {why}")))?;
     let token: Token = serde_json::from_value(document.value)
         .map_err(|error| invalid(format!("continue key is not valid: {error}")))?;
     if token.v != TOKEN_VERSION {
-        return Err(invalid("continue key is not valid: server does not recognize this encoded version".into()));
+        return Err(invalid(
+            "continue key is not valid: server does not recognize this encoded version".into(),
+        ));
     }
     Ok(token)
 }
 
 /// 410 for a page whose revision is gone, with a token that goes on inconsistently at the latest one.
-fn expired_token(call: &Call, after: Option<(std::sync::Arc<str>, std::sync::Arc<str>)>) -> StatusError {
+fn expired_token(
+    call: &Call,
+    after: Option<(std::sync::Arc<str>, std::sync::Arc<str>)>,
+) -> StatusError {
     let why = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
     let mut error = StatusError::expired(why);
     let (namespace, name) = after.unwrap_or_default();
     let rv = i64::try_from(call.server.config().store.revision().0).unwrap_or(i64::MAX);
-    let token = Token { v: TOKEN_VERSION.into(), rv, start: format!("{namespace}/{name}") };
+    let token = Token {
+        v: TOKEN_VERSION.into(),
+        rv,
+        start: format!("{namespace}/{name}"),
+    };
     let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default());
     error.0.metadata.insert("continue".into(), text.into());
     error
@@ -179,22 +227,33 @@ fn answer(call: &Call, selected: &Selected) -> Result<Response<Body>, StatusErro
     let items = || selected.items.iter().map(AsRef::as_ref);
     if call.answer.shape == Shape::Object && call.answer.format == Format::Json && !pretty {
         let body = wire::list::assemble(&selected.head, items());
-        return Ok(respond::bytes(StatusCode::OK, Format::Json.media_type(), body));
+        return Ok(respond::bytes(
+            StatusCode::OK,
+            Format::Json.media_type(),
+            body,
+        ));
     }
     let objects: Result<Vec<Object>, _> = items().map(serde_json::from_slice::<Object>).collect();
     let objects = objects.map_err(StatusError::internal)?;
     let shaped: Value = match &call.answer.shape {
-        Shape::Object => json!({"kind": selected.head.kind, "apiVersion": selected.head.api_version,
-            "metadata": selected.head.metadata(), "items": objects}),
+        Shape::Object => {
+            json!({"kind": selected.head.kind, "apiVersion": selected.head.api_version,
+            "metadata": selected.head.metadata(), "items": objects})
+        }
         Shape::Partial(version) => {
-            let items: Vec<Value> = objects.iter().map(|object| wire::partial::partial(object, version)).collect();
+            let items: Vec<Value> = objects
+                .iter()
+                .map(|object| wire::partial::partial(object, version))
+                .collect();
             json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": selected.head.metadata(), "items": items})
         }
         Shape::Table(version) => {
             let include = respond::include(call)?;
             let strategy = &call.kind.strategy;
-            let row = |object: &Object| table::row(&strategy.cells(object, call.now), object, include, version);
+            let row = |object: &Object| {
+                table::row(&strategy.cells(object, call.now), object, include, version)
+            };
             let rows: Vec<Value> = objects.iter().map(row).collect();
             table::table(&selected.head, version, Some(&strategy.columns()), &rows)
         }
@@ -209,7 +268,11 @@ mod tests {
     #[test]
     fn a_token_survives_its_journey_and_rubbish_is_refused() {
         let key = store::Key::new("pods", "web", "a");
-        let entry = Entry { key, revision: Revision(3), value: Bytes::new() };
+        let entry = Entry {
+            key,
+            revision: Revision(3),
+            value: Bytes::new(),
+        };
         let token = read_token(&write_token(Revision(7), &entry)).unwrap();
         assert_eq!((token.rv, token.start.as_str()), (7, "web/a"));
         assert!(read_token("garbage").is_err_and(|error| error.code() == 400));

@@ -42,11 +42,14 @@ pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
 /// Patches are JSON; YAML is taken too, as upstream does.
 fn read(call: &Call) -> Result<Document, StatusError> {
     let read = wire::json::read(&call.body).or_else(|_| wire::yaml::read(&call.body));
-    let document = read.map_err(|why| StatusError::bad_request(format!("error decoding patch: {why}")))?;
+    let document =
+        read.map_err(|why| StatusError::bad_request(format!("error decoding patch: {why}")))?;
     if document.value.is_object() {
         return Ok(document);
     }
-    Err(StatusError::bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}"))
+    Err(StatusError::bad_request(
+        "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
+    ))
 }
 
 enum Patch {
@@ -65,15 +68,21 @@ struct Patched {
 
 impl Change for Patched {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
-        let Some(old) = old else { return Err(StatusError::internal("a patch needs an object")) };
+        let Some(old) = old else {
+            return Err(StatusError::internal("a patch needs an object"));
+        };
         let (value, duplicates): (Value, &[String]) = match &self.patch {
             Patch::Json(patch) => (patch::json(old, patch)?, &[]),
             Patch::Merge(document) => (patch::merge(old, &document.value), &document.duplicates),
-            Patch::Strategic(document) => {
-                (patch::strategic(old, &document.value, &self.schema)?, &document.duplicates)
-            }
+            Patch::Strategic(document) => (
+                patch::strategic(old, &document.value, &self.schema)?,
+                &document.duplicates,
+            ),
         };
-        let document = Document { value, duplicates: duplicates.to_vec() };
+        let document = Document {
+            value,
+            duplicates: duplicates.to_vec(),
+        };
         let decoded = body::decode_as(document, &self.gvk, &self.schema, self.validation)?;
         let mut new = decoded.object;
         // A patch that does not name a version asks for none.

@@ -13,7 +13,10 @@ use crate::{body, respond, write};
 pub(super) async fn update(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = WriteOptions::read(&call.query, "UpdateOptions")?;
     let body = body::object(call, options.field_validation)?;
-    let change = Replace { body, creates: call.kind.strategy.allows_create_on_update() };
+    let change = Replace {
+        body,
+        creates: call.kind.strategy.allows_create_on_update(),
+    };
     let written = write::update(call, &call.info.name, &options, &change).await?;
     let mut response = respond::object(call, &call.kind, written.code(), written.object.clone())?;
     respond::warn(&mut response, &written.warnings);

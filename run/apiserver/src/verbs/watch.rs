@@ -9,7 +9,9 @@ use http::{Response, StatusCode};
 use kinds::Kind;
 use meta::{Object, StatusError};
 use serde_json::Value;
-use store::{Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope};
+use store::{
+    Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
+};
 use tokio::time::Instant;
 use wire::frame;
 use wire::list::Head;
@@ -27,24 +29,37 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let include = respond::include(&call)?;
     let opened = open(&call, &options, &selection).await?;
     let limits = call.server.config().limits;
-    let seconds = options.timeout_seconds.unwrap_or_else(|| {
-        limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2)
-    });
+    let seconds = options
+        .timeout_seconds
+        .unwrap_or_else(|| limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2));
     let state = Running {
-        presenter: Presenter { include, is_first: true, selection, call },
+        presenter: Presenter {
+            include,
+            is_first: true,
+            selection,
+            call,
+        },
         initial: opened.initial.into_iter(),
         ends_initial_events: opened.ends_initial_events,
         watch: opened.watch,
         revision: opened.revision,
         end: Instant::now() + Duration::from_secs(seconds),
-        bookmark_every: options.allows_bookmarks.then(|| Duration::from_secs(limits.bookmark_seconds)),
+        bookmark_every: options
+            .allows_bookmarks
+            .then(|| Duration::from_secs(limits.bookmark_seconds)),
         is_over: false,
     };
     let mut response = Response::new(Body::from_stream(stream(state)));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        http::HeaderValue::from_static("no-cache, private"),
+    );
     Ok(response)
 }
 
@@ -56,14 +71,20 @@ struct Opened {
 }
 
 /// Reads the state the watch starts with, if it starts with one, and opens the watch right behind it.
-async fn open(call: &Call, options: &ListOptions, selection: &Selection) -> Result<Opened, StatusError> {
+async fn open(
+    call: &Call,
+    options: &ListOptions,
+    selection: &Selection,
+) -> Result<Opened, StatusError> {
     let kind = &call.kind;
     let store = &call.server.config().store;
     let resource = kind.storage_resource().to_string();
-    let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty()).then(|| call.info.namespace.as_str().into());
+    let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty())
+        .then(|| call.info.namespace.as_str().into());
     let term = selection.term(kind);
-    let starts_with_state =
-        options.sends_initial_events || options.resource_version.is_empty() || options.resource_version == "0";
+    let starts_with_state = options.sends_initial_events
+        || options.resource_version.is_empty()
+        || options.resource_version == "0";
     let asked = match options.resource_version.as_str() {
         "" => 0,
         text => parse_revision(text)?,
@@ -80,15 +101,28 @@ async fn open(call: &Call, options: &ListOptions, selection: &Selection) -> Resu
         waited.map_err(|_| stored::timeout())?.map_err(refusal)?;
     }
     let (initial, revision) = if starts_with_state {
-        let range = Range { namespace: Clone::clone(&namespace), term: term.clone(), ..Range::all(resource.clone()) };
+        let range = Range {
+            namespace: Clone::clone(&namespace),
+            term: term.clone(),
+            ..Range::all(resource.clone())
+        };
         let page = store.range(range).await.map_err(refusal)?;
         (page.entries, page.revision)
     } else {
         (Vec::new(), Revision(asked))
     };
-    let scope = WatchScope { namespace, term, ..WatchScope::all(resource) };
+    let scope = WatchScope {
+        namespace,
+        term,
+        ..WatchScope::all(resource)
+    };
     let watch = store.watch(scope, revision).await.map_err(refusal)?;
-    Ok(Opened { initial, ends_initial_events: options.sends_initial_events, watch, revision })
+    Ok(Opened {
+        initial,
+        ends_initial_events: options.sends_initial_events,
+        watch,
+        revision,
+    })
 }
 
 /// A running watch.
@@ -127,7 +161,9 @@ impl Running {
             return Some(self.presenter.bookmark(self.revision, true));
         }
         loop {
-            let bookmark_at = self.bookmark_every.map_or(self.end, |every| (Instant::now() + every).min(self.end));
+            let bookmark_at = self
+                .bookmark_every
+                .map_or(self.end, |every| (Instant::now() + every).min(self.end));
             let item = tokio::select! {
                 item = self.watch.next() => item?,
                 () = tokio::time::sleep_until(bookmark_at) => {
@@ -161,7 +197,8 @@ impl Running {
 fn over(end: WatchEnd) -> Option<Bytes> {
     match end {
         WatchEnd::Lagged => {
-            let status = StatusError::expired("too old resource version: the watcher fell too far behind");
+            let status =
+                StatusError::expired("too old resource version: the watcher fell too far behind");
             let body = serde_json::to_vec(&status.0).unwrap_or_default();
             Some(frame::frame("ERROR", &body).into())
         }
@@ -180,12 +217,17 @@ struct Presenter {
 
 impl Presenter {
     fn initial(&mut self, entry: &Entry) -> Option<Bytes> {
-        self.selects(entry).then(|| self.show("ADDED", entry)).flatten()
+        self.selects(entry)
+            .then(|| self.show("ADDED", entry))
+            .flatten()
     }
 
     /// The frame of an event; `None` when the client does not select the object, now or before.
     fn event(&mut self, event: &Event) -> Option<Bytes> {
-        let was = event.previous.as_ref().is_some_and(|previous| self.selects(previous));
+        let was = event
+            .previous
+            .as_ref()
+            .is_some_and(|previous| self.selects(previous));
         let is = event.change != Change::Deleted && self.selects(&event.entry);
         let event_type = match (was, is) {
             (false, false) => return None,
@@ -200,10 +242,15 @@ impl Presenter {
         if self.selection.is_everything() {
             return true;
         }
-        if self.selection.exact_name().is_some_and(|name| name != entry.key.name.as_ref()) {
+        if self
+            .selection
+            .exact_name()
+            .is_some_and(|name| name != entry.key.name.as_ref())
+        {
             return false;
         }
-        stored::object(&self.call.kind, entry).is_ok_and(|object| self.selection.matches(&self.call.kind, &object))
+        stored::object(&self.call.kind, entry)
+            .is_ok_and(|object| self.selection.matches(&self.call.kind, &object))
     }
 
     fn show(&mut self, event_type: &str, entry: &Entry) -> Option<Bytes> {
@@ -230,9 +277,17 @@ impl Presenter {
             Shape::Table(version) => {
                 // Ages are counted from when the row is shown.
                 let now = (self.call.server.config().clock)();
-                let row = table::row(&kind.strategy.cells(object, now), object, self.include, version);
+                let row = table::row(
+                    &kind.strategy.cells(object, now),
+                    object,
+                    self.include,
+                    version,
+                );
                 let columns = std::mem::take(&mut self.is_first).then(|| kind.strategy.columns());
-                let head = Head { revision: respond::revision(object), ..Head::default() };
+                let head = Head {
+                    revision: respond::revision(object),
+                    ..Head::default()
+                };
                 table::table(&head, version, columns.as_deref(), &[row])
             }
         }
@@ -242,13 +297,24 @@ impl Presenter {
         let kind = &self.call.kind;
         let (api_version, name) = match &self.call.answer.shape {
             Shape::Object => (kind.api_version(), kind.kind.to_string()),
-            Shape::Partial(version) => (format!("meta.k8s.io/{version}"), "PartialObjectMetadata".to_owned()),
+            Shape::Partial(version) => (
+                format!("meta.k8s.io/{version}"),
+                "PartialObjectMetadata".to_owned(),
+            ),
             Shape::Table(version) => (format!("meta.k8s.io/{version}"), "Table".to_owned()),
         };
         let mut object = frame::bookmark(&api_version, &name, revision.0, ends_initial_events);
         if let Shape::Table(version) = &self.call.answer.shape {
-            let inner = frame::bookmark(&format!("meta.k8s.io/{version}"), "PartialObjectMetadata", revision.0, ends_initial_events);
-            let head = Head { revision: revision.0, ..Head::default() };
+            let inner = frame::bookmark(
+                &format!("meta.k8s.io/{version}"),
+                "PartialObjectMetadata",
+                revision.0,
+                ends_initial_events,
+            );
+            let head = Head {
+                revision: revision.0,
+                ..Head::default()
+            };
             let row = serde_json::json!({"cells": [], "object": inner});
             object = table::table(&head, version, None, &[row]);
         }

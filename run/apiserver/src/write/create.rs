@@ -20,25 +20,46 @@ const NAME_PREFIX_BYTES_MAX: usize = 58;
 /// # Errors
 /// Whatever refuses it on the way, as a Status.
 pub(crate) async fn create(
-    call: &Call, mut object: Object, options: &WriteOptions, mut warnings: Vec<String>,
+    call: &Call,
+    mut object: Object,
+    options: &WriteOptions,
+    mut warnings: Vec<String>,
 ) -> Result<Written, StatusError> {
     let kind = &call.kind;
     if !object.resource_version().is_empty() && object.resource_version() != "0" {
-        return Err(StatusError::internal("resourceVersion should not be set on objects to be created"));
+        return Err(StatusError::internal(
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
     object.remove(&["metadata", "resourceVersion"]);
     metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
     kind.strategy.default(&mut object);
     ownership::record(call, options, None, &mut object);
     let requested = object.name().to_owned();
-    let (object, more) = admit(call, Operation::Create, &requested, object, None, options.dry_run)?;
+    let (object, more) = admit(
+        call,
+        Operation::Create,
+        &requested,
+        object,
+        None,
+        options.dry_run,
+    )?;
     warnings.extend(more);
     for attempt in 1.. {
         let named = prepare(call, object.clone())?;
         let is_generated = requested.is_empty() && !named.name().is_empty();
         match commit(call, named, options, &mut warnings).await {
-            Err(error) if error.reason() == "AlreadyExists" && is_generated && attempt < NAME_TRIES_MAX => {}
-            result => return result.map(|object| Written { object, is_new: true, warnings }),
+            Err(error)
+                if error.reason() == "AlreadyExists"
+                    && is_generated
+                    && attempt < NAME_TRIES_MAX => {}
+            result => {
+                return result.map(|object| Written {
+                    object,
+                    is_new: true,
+                    warnings,
+                });
+            }
         }
     }
     Err(StatusError::internal("no name could be generated"))
@@ -47,8 +68,15 @@ pub(crate) async fn create(
 /// Names the object, fills in server-owned fields and lets the strategy prepare it.
 fn prepare(call: &Call, mut object: Object) -> Result<Object, StatusError> {
     let kind = &call.kind;
-    metadata::fill(kind, &mut object, uuid::Uuid::new_v4().to_string(), call.now);
-    let prefix = object.str_at(&["metadata", "generateName"]).unwrap_or_default();
+    metadata::fill(
+        kind,
+        &mut object,
+        uuid::Uuid::new_v4().to_string(),
+        call.now,
+    );
+    let prefix = object
+        .str_at(&["metadata", "generateName"])
+        .unwrap_or_default();
     if object.name().is_empty() && !prefix.is_empty() {
         let prefix = prefix.get(..NAME_PREFIX_BYTES_MAX).unwrap_or(prefix);
         let name = format!("{prefix}{}", suffix());
@@ -58,13 +86,17 @@ fn prepare(call: &Call, mut object: Object) -> Result<Object, StatusError> {
         object.remove(&["status"]);
     }
     let cluster = call.cluster();
-    kind.strategy.prepare_create(&mut object, &call.context(Operation::Create, &cluster));
+    kind.strategy
+        .prepare_create(&mut object, &call.context(Operation::Create, &cluster));
     canonical(call, object)
 }
 
 /// Validates, allocates and stores; answers with the object's bytes.
 async fn commit(
-    call: &Call, mut object: Object, options: &WriteOptions, warnings: &mut Vec<String>,
+    call: &Call,
+    mut object: Object,
+    options: &WriteOptions,
+    warnings: &mut Vec<String>,
 ) -> Result<bytes::Bytes, StatusError> {
     let kind = &call.kind;
     let name = object.name().to_owned();
@@ -74,12 +106,25 @@ async fn commit(
     errors.extend(kind.strategy.validate(&object, &context));
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
-    check(call, Operation::Create, &name, &object, None, options.dry_run)?;
+    check(
+        call,
+        Operation::Create,
+        &name,
+        &object,
+        None,
+        options.dry_run,
+    )?;
     let turn = call.server.turn(kind).await;
     kind.strategy.allocate(&mut object, None, &context)?;
     if options.dry_run {
         let key = stored::key(kind, &call.info.namespace, &name);
-        let present = call.server.config().store.get(&key).await.map_err(|error| stored::refusal(kind, &error))?;
+        let present = call
+            .server
+            .config()
+            .store
+            .get(&key)
+            .await
+            .map_err(|error| stored::refusal(kind, &error))?;
         return match present {
             Some(_) => Err(StatusError::already_exists(&kind.group_resource(), &name)),
             None => Ok(wire::encode::bytes(&object).into()),
@@ -87,11 +132,18 @@ async fn commit(
     }
     let key = stored::key(kind, &call.info.namespace, &name);
     let encoded = stored::encode(kind, &object);
-    let written = call.server.config().store.put(key, Precondition::Absent, encoded, durability(kind)).await;
+    let written = call
+        .server
+        .config()
+        .store
+        .put(key, Precondition::Absent, encoded, durability(kind))
+        .await;
     drop(turn);
     match written {
         Ok(entry) => committed(call, &entry),
-        Err(StoreError::Exists { .. }) => Err(StatusError::already_exists(&kind.group_resource(), &name)),
+        Err(StoreError::Exists { .. }) => {
+            Err(StatusError::already_exists(&kind.group_resource(), &name))
+        }
         Err(error) => Err(stored::refusal(kind, &error)),
     }
 }
@@ -99,6 +151,10 @@ async fn commit(
 impl Written {
     /// 201 for a new object, 200 for one that was there.
     pub(crate) fn code(&self) -> StatusCode {
-        if self.is_new { StatusCode::CREATED } else { StatusCode::OK }
+        if self.is_new {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        }
     }
 }

@@ -30,11 +30,21 @@ pub(crate) struct Deleted {
 ///
 /// # Errors
 /// It is not there, a precondition fails, or something refuses.
-pub(crate) async fn delete(call: &Call, name: &str, options: &DeleteOptions) -> Result<Deleted, StatusError> {
+pub(crate) async fn delete(
+    call: &Call,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Deleted, StatusError> {
     let kind = &call.kind;
     let key = stored::key(kind, &call.info.namespace, name);
     for _ in 0..call.server.config().limits.write_tries_max {
-        let present = call.server.config().store.get(&key).await.map_err(|error| stored::refusal(kind, &error))?;
+        let present = call
+            .server
+            .config()
+            .store
+            .get(&key)
+            .await
+            .map_err(|error| stored::refusal(kind, &error))?;
         let entry = present.ok_or_else(|| call.not_found(name))?;
         if let Some(deleted) = attempt(call, &entry, options).await? {
             return Ok(deleted);
@@ -44,16 +54,32 @@ pub(crate) async fn delete(call: &Call, name: &str, options: &DeleteOptions) -> 
 }
 
 /// One try; `None` when somebody else wrote in between.
-async fn attempt(call: &Call, entry: &Entry, options: &DeleteOptions) -> Result<Option<Deleted>, StatusError> {
+async fn attempt(
+    call: &Call,
+    entry: &Entry,
+    options: &DeleteOptions,
+) -> Result<Option<Deleted>, StatusError> {
     let kind = &call.kind;
     let old = stored::object(kind, entry)?;
     check_preconditions(call, &old, options)?;
-    let mut request = call.admission(Operation::Delete, old.name(), None, Some(old.clone()), options.dry_run);
+    let mut request = call.admission(
+        Operation::Delete,
+        old.name(),
+        None,
+        Some(old.clone()),
+        options.dry_run,
+    );
     access::admission::admit(&mut request, &call.cluster())?;
     access::admission::validate(&request, &call.cluster())?;
     let marked = mark(call, &old, options);
     let uid = old.uid().to_owned();
-    let answer = |object, is_gone| Ok(Some(Deleted { object, is_gone, uid: uid.clone() }));
+    let answer = |object, is_gone| {
+        Ok(Some(Deleted {
+            object,
+            is_gone,
+            uid: uid.clone(),
+        }))
+    };
     let next = match marked {
         Next::Nothing => return answer(stored::bytes(kind, entry)?, false),
         next if options.dry_run => {
@@ -66,16 +92,28 @@ async fn attempt(call: &Call, entry: &Entry, options: &DeleteOptions) -> Result<
         next => next,
     };
     let store = &call.server.config().store;
-    let (result, is_gone) = match next {
-        Next::Keep(object) => {
-            let encoded = stored::encode(kind, &object);
-            let precondition = Precondition::Revision(entry.revision);
-            (store.put(entry.key.clone(), precondition, encoded, durability(kind)).await, false)
-        }
-        _ => {
-            let tombstone = stored::encode(kind, &old);
-            (store.delete(entry.key.clone(), entry.revision, tombstone, durability(kind)).await, true)
-        }
+    let (result, is_gone) = if let Next::Keep(object) = next {
+        let encoded = stored::encode(kind, &object);
+        let precondition = Precondition::Revision(entry.revision);
+        (
+            store
+                .put(entry.key.clone(), precondition, encoded, durability(kind))
+                .await,
+            false,
+        )
+    } else {
+        let tombstone = stored::encode(kind, &old);
+        (
+            store
+                .delete(
+                    entry.key.clone(),
+                    entry.revision,
+                    tombstone,
+                    durability(kind),
+                )
+                .await,
+            true,
+        )
     };
     match result {
         Ok(entry) => answer(committed(call, &entry)?, is_gone),
@@ -84,10 +122,20 @@ async fn attempt(call: &Call, entry: &Entry, options: &DeleteOptions) -> Result<
     }
 }
 
-fn check_preconditions(call: &Call, old: &Object, options: &DeleteOptions) -> Result<(), StatusError> {
+fn check_preconditions(
+    call: &Call,
+    old: &Object,
+    options: &DeleteOptions,
+) -> Result<(), StatusError> {
     let conflict = |what: &str, wanted: &str, found: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(StatusError::conflict(&call.kind.group_resource(), old.name(), &why))
+        let why = format!(
+            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+        );
+        Err(StatusError::conflict(
+            &call.kind.group_resource(),
+            old.name(),
+            &why,
+        ))
     };
     match (&options.uid, &options.resource_version) {
         (Some(uid), _) if uid != old.uid() => conflict("UID", uid, old.uid()),
@@ -126,20 +174,29 @@ fn mark(call: &Call, old: &Object, options: &DeleteOptions) -> Next {
     let is_sooner = waits.is_none_or(|waits| grace < waits);
     if old.deletion_timestamp().is_none() || is_sooner {
         let end = end(old, waits, grace, call.now);
-        new.set(&["metadata", "deletionTimestamp"], meta::time::to_rfc3339(end).into());
+        new.set(
+            &["metadata", "deletionTimestamp"],
+            meta::time::to_rfc3339(end).into(),
+        );
         new.set(&["metadata", "deletionGracePeriodSeconds"], grace.into());
         if old.generation() > 0 {
             new.set(&["metadata", "generation"], (old.generation() + 1).into());
         }
         strategy.mark_deleted(&mut new);
     }
-    if new == *old { Next::Nothing } else { Next::Keep(new) }
+    if new == *old {
+        Next::Nothing
+    } else {
+        Next::Keep(new)
+    }
 }
 
 /// When the grace period ends: from now, or, when it is shortened, from when it began.
 fn end(old: &Object, waits: Option<i64>, grace: i64, now: Timestamp) -> Timestamp {
     let present = old.deletion_timestamp().and_then(meta::time::from_rfc3339);
-    let begun = present.zip(waits).map(|(end, waits)| end - SignedDuration::from_secs(waits));
+    let begun = present
+        .zip(waits)
+        .map(|(end, waits)| end - SignedDuration::from_secs(waits));
     let end = begun.unwrap_or(now) + SignedDuration::from_secs(grace);
     if begun.is_some() { end.max(now) } else { end }
 }
@@ -155,7 +212,10 @@ fn finalizers(call: &Call, old: &Object, wanted: Option<Propagation>) -> Vec<Str
         }
         None => orphan |= !foreground && call.kind.strategy.orphans_by_default(),
     }
-    let others = present.iter().filter(|name| !matches!(**name, ORPHAN | FOREGROUND)).map(|name| (*name).to_owned());
+    let others = present
+        .iter()
+        .filter(|name| !matches!(**name, ORPHAN | FOREGROUND))
+        .map(|name| (*name).to_owned());
     let mut finalizers: Vec<String> = others.collect();
     finalizers.extend(orphan.then(|| ORPHAN.to_owned()));
     finalizers.extend(foreground.then(|| FOREGROUND.to_owned()));

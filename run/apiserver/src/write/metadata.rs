@@ -7,7 +7,13 @@ use meta::{GroupResource, Object, ObjectExt, StatusError};
 use serde_json::Value;
 
 /// Fields of `metadata` that only the server writes.
-const OWNED: [&str; 5] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"];
+const OWNED: [&str; 5] = [
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+];
 
 /// Fills in what a new object gets. Source: `rest.FillObjectMetaSystemFields`.
 pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp) {
@@ -17,7 +23,10 @@ pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp
     }
     metadata.remove("selfLink");
     metadata.insert("uid".into(), uid.into());
-    metadata.insert("creationTimestamp".into(), meta::time::to_rfc3339(now).into());
+    metadata.insert(
+        "creationTimestamp".into(),
+        meta::time::to_rfc3339(now).into(),
+    );
     if kind.strategy.has_generation() {
         metadata.insert("generation".into(), 1.into());
     }
@@ -41,13 +50,19 @@ pub(super) fn is_respecified(new: &Object, old: &Object) -> bool {
     let rest = |object: &Object| -> Vec<(String, Value)> {
         let fields = object.as_object().into_iter().flatten();
         let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"));
-        fields.map(|(key, value)| (key.clone(), value.clone())).collect()
+        fields
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     };
     rest(new) != rest(old)
 }
 
 /// The namespace an object is written to. Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
-pub(super) fn settle_namespace(kind: &Kind, object: &mut Object, requested: &str) -> Result<(), StatusError> {
+pub(super) fn settle_namespace(
+    kind: &Kind,
+    object: &mut Object,
+    requested: &str,
+) -> Result<(), StatusError> {
     if !kind.is_namespaced() {
         object.remove(&["metadata", "namespace"]);
         return Ok(());
@@ -67,34 +82,63 @@ pub(super) fn settle_namespace(kind: &Kind, object: &mut Object, requested: &str
 pub(super) fn name_errors(kind: &Kind, object: &Object) -> Vec<FieldError> {
     let path = Path::new("metadata");
     let mut errors = Vec::new();
-    if let Some(prefix) = object.str_at(&["metadata", "generateName"]).filter(|prefix| !prefix.is_empty()) {
-        let complaints = kind.strategy.name_errors(prefix, true).into_iter();
-        errors.extend(complaints.map(|why| FieldError::invalid(&path.child("generateName"), prefix, why)));
+    if let Some(prefix) = object
+        .str_at(&["metadata", "generateName"])
+        .filter(|prefix| !prefix.is_empty())
+    {
+        let complaints = kind.strategy.name_errors(&masked(prefix), true).into_iter();
+        errors.extend(
+            complaints.map(|why| FieldError::invalid(&path.child("generateName"), prefix, why)),
+        );
     }
     match object.name() {
-        "" => errors.push(FieldError::required(&path.child("name"), "name or generateName is required")),
+        "" => errors.push(FieldError::required(
+            &path.child("name"),
+            "name or generateName is required",
+        )),
         name => {
             let complaints = kind.strategy.name_errors(name, false).into_iter();
-            errors.extend(complaints.map(|why| FieldError::invalid(&path.child("name"), name, why)));
+            errors
+                .extend(complaints.map(|why| FieldError::invalid(&path.child("name"), name, why)));
         }
     }
     errors
 }
 
+/// A prefix may end in a dash, as what follows makes it a name. Source: apimachinery `maskTrailingDash`.
+fn masked(prefix: &str) -> String {
+    match prefix.strip_suffix('-') {
+        Some(stem) if !stem.is_empty() => format!("{stem}a"),
+        _ => prefix.to_owned(),
+    }
+}
+
 /// Refuses a write whose object was read from another version, or is another object, than the stored one.
 pub(super) fn check_preconditions(
-    resource: &GroupResource, new: &Object, old: &Object, allows_unconditional: bool, kind: &Kind,
+    resource: &GroupResource,
+    new: &Object,
+    old: &Object,
+    allows_unconditional: bool,
+    kind: &Kind,
 ) -> Result<(), StatusError> {
     let name = old.name();
     let (given, uid) = (new.resource_version(), new.uid());
     if !uid.is_empty() && uid != old.uid() {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            old.uid()
+        );
         return Err(StatusError::conflict(resource, name, &why));
     }
     if given.is_empty() && !allows_unconditional {
         let path = Path::new("metadata").child("resourceVersion");
         let error = FieldError::invalid(&path, 0, "must be specified for an update");
-        return Err(StatusError::invalid(&kind.group, &kind.kind, name, &[error]));
+        return Err(StatusError::invalid(
+            &kind.group,
+            &kind.kind,
+            name,
+            &[error],
+        ));
     }
     if !given.is_empty() && given != "0" && given != old.resource_version() {
         return Err(StatusError::modified(resource, name));

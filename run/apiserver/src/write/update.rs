@@ -33,12 +33,21 @@ pub(crate) trait Change: Send + Sync {
 /// # Errors
 /// Whatever refuses it on the way, as a Status.
 pub(crate) async fn update(
-    call: &Call, name: &str, options: &WriteOptions, change: &dyn Change,
+    call: &Call,
+    name: &str,
+    options: &WriteOptions,
+    change: &dyn Change,
 ) -> Result<Written, StatusError> {
     let kind = &call.kind;
     let key = stored::key(kind, &call.info.namespace, name);
     for _ in 0..call.server.config().limits.write_tries_max {
-        let present = call.server.config().store.get(&key).await.map_err(|error| stored::refusal(kind, &error))?;
+        let present = call
+            .server
+            .config()
+            .store
+            .get(&key)
+            .await
+            .map_err(|error| stored::refusal(kind, &error))?;
         let Some(entry) = present else {
             if !change.creates() || call.subresource().is_some() {
                 return Err(call.not_found(name));
@@ -61,7 +70,10 @@ pub(crate) async fn update(
 
 /// One try; `None` when somebody else wrote in between and the client did not insist on a version.
 async fn attempt(
-    call: &Call, entry: &Entry, options: &WriteOptions, change: &dyn Change,
+    call: &Call,
+    entry: &Entry,
+    options: &WriteOptions,
+    change: &dyn Change,
 ) -> Result<Option<Written>, StatusError> {
     let kind = &call.kind;
     let old = stored::object(kind, entry)?;
@@ -69,32 +81,69 @@ async fn attempt(
     let allows_unconditional = kind.strategy.allows_unconditional_update();
     let is_conditional = !new.resource_version().is_empty() && new.resource_version() != "0";
     check_name(&new, &old)?;
-    metadata::check_preconditions(&kind.group_resource(), &new, &old, allows_unconditional, kind)?;
+    metadata::check_preconditions(
+        &kind.group_resource(),
+        &new,
+        &old,
+        allows_unconditional,
+        kind,
+    )?;
     let new = settle(call, new, &old, options, change, &mut warnings)?;
-    let unchanged = |object: Object| Written { object: wire::encode::bytes(&object).into(), is_new: false, warnings: Vec::new() };
+    let unchanged = |object: Object| Written {
+        object: wire::encode::bytes(&object).into(),
+        is_new: false,
+        warnings: Vec::new(),
+    };
     if same(&new, &old) {
-        return Ok(Some(Written { object: stored::bytes(kind, entry)?, is_new: false, warnings }));
+        return Ok(Some(Written {
+            object: stored::bytes(kind, entry)?,
+            is_new: false,
+            warnings,
+        }));
     }
     if options.dry_run {
-        return Ok(Some(Written { warnings, ..unchanged(new) }));
+        return Ok(Some(Written {
+            warnings,
+            ..unchanged(new)
+        }));
     }
     let store = &call.server.config().store;
     let encoded = stored::encode(kind, &new);
     let result = if is_finished(call, &new) {
-        store.delete(entry.key.clone(), entry.revision, encoded, durability(kind)).await
+        store
+            .delete(entry.key.clone(), entry.revision, encoded, durability(kind))
+            .await
     } else {
-        store.put(entry.key.clone(), Precondition::Revision(entry.revision), encoded, durability(kind)).await
+        store
+            .put(
+                entry.key.clone(),
+                Precondition::Revision(entry.revision),
+                encoded,
+                durability(kind),
+            )
+            .await
     };
     match result {
-        Ok(entry) => Ok(Some(Written { object: committed(call, &entry)?, is_new: false, warnings })),
-        Err(StoreError::Conflict { .. } | StoreError::Missing { .. }) if !is_conditional => Ok(None),
+        Ok(entry) => Ok(Some(Written {
+            object: committed(call, &entry)?,
+            is_new: false,
+            warnings,
+        })),
+        Err(StoreError::Conflict { .. } | StoreError::Missing { .. }) if !is_conditional => {
+            Ok(None)
+        }
         Err(error) => Err(stored::refusal(kind, &error)),
     }
 }
 
 /// Everything between the client's wish and the stored object.
 fn settle(
-    call: &Call, mut new: Object, old: &Object, options: &WriteOptions, change: &dyn Change, warnings: &mut Vec<String>,
+    call: &Call,
+    mut new: Object,
+    old: &Object,
+    options: &WriteOptions,
+    change: &dyn Change,
+    warnings: &mut Vec<String>,
 ) -> Result<Object, StatusError> {
     let kind = &call.kind;
     let name = old.name().to_owned();
@@ -103,7 +152,14 @@ fn settle(
     if !change.settles_ownership() {
         ownership::record(call, options, Some(old), &mut new);
     }
-    let (mut new, more) = admit(call, Operation::Update, &name, new, Some(old), options.dry_run)?;
+    let (mut new, more) = admit(
+        call,
+        Operation::Update,
+        &name,
+        new,
+        Some(old),
+        options.dry_run,
+    )?;
     warnings.extend(more);
     metadata::keep(&mut new, old);
     let cluster = call.cluster();
@@ -122,13 +178,30 @@ fn settle(
         Some(_) => kind.strategy.prepare_subresource(&mut new, old, &context),
     }
     let mut new = canonical(call, new)?;
-    if kind.strategy.has_generation() && call.subresource() != Some("status") && metadata::is_respecified(&new, old) {
+    if kind.strategy.has_generation()
+        && call.subresource() != Some("status")
+        && metadata::is_respecified(&new, old)
+    {
         new.set(&["metadata", "generation"], (old.generation() + 1).into());
     }
-    new.set(&["metadata", "resourceVersion"], old.resource_version().into());
-    invalid(call, &name, &kind.strategy.validate_update(&new, old, &context))?;
+    new.set(
+        &["metadata", "resourceVersion"],
+        old.resource_version().into(),
+    );
+    invalid(
+        call,
+        &name,
+        &kind.strategy.validate_update(&new, old, &context),
+    )?;
     warnings.extend(kind.strategy.warnings(&new, Some(old)));
-    check(call, Operation::Update, &name, &new, Some(old), options.dry_run)?;
+    check(
+        call,
+        Operation::Update,
+        &name,
+        &new,
+        Some(old),
+        options.dry_run,
+    )?;
     kind.strategy.allocate(&mut new, Some(old), &context)?;
     Ok(new)
 }
@@ -173,7 +246,10 @@ fn copy(to: &mut Object, from: &Object, field: &str) {
 fn same(new: &Object, old: &Object) -> bool {
     let without_times = |object: &Object| {
         let mut object = object.clone();
-        let managers = object.metadata_mut().get_mut("managedFields").and_then(serde_json::Value::as_array_mut);
+        let managers = object
+            .metadata_mut()
+            .get_mut("managedFields")
+            .and_then(serde_json::Value::as_array_mut);
         for manager in managers.into_iter().flatten() {
             manager.remove(&["time"]);
         }
@@ -186,6 +262,9 @@ fn same(new: &Object, old: &Object) -> bool {
 fn is_finished(call: &Call, object: &Object) -> bool {
     object.deletion_timestamp().is_some()
         && object.finalizers().is_empty()
-        && object.int_at(&["metadata", "deletionGracePeriodSeconds"]).unwrap_or_default() == 0
+        && object
+            .int_at(&["metadata", "deletionGracePeriodSeconds"])
+            .unwrap_or_default()
+            == 0
         && !call.kind.strategy.is_held(object)
 }

@@ -1,0 +1,6 @@
+//! The server in process, over a memory store: every test is a conversation.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod server;
+mod verbs;

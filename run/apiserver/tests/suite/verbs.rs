@@ -1,0 +1,214 @@
+//! The generic verbs.
+
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use crate::server::Talk;
+
+const MAPS: &str = "/api/v1/namespaces/web/configmaps";
+
+fn map(name: &str) -> Value {
+    json!({"metadata": {"name": name, "labels": {"app": name}}, "data": {"a": "1"}})
+}
+
+#[tokio::test]
+async fn an_object_is_created_read_changed_and_deleted() {
+    let talk = Talk::new().await;
+    let made = talk.post(MAPS, map("a")).await.expect(201);
+    assert_eq!(
+        (
+            made["kind"].as_str(),
+            made["metadata"]["namespace"].as_str()
+        ),
+        (Some("ConfigMap"), Some("web"))
+    );
+    assert_eq!(talk.get(&format!("{MAPS}/a")).await.expect(200), made);
+    let patched = talk
+        .patch(
+            "merge",
+            &format!("{MAPS}/a"),
+            json!({"data": {"a": null, "b": "2"}}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(patched["data"], json!({"b": "2"}));
+    assert_ne!(
+        patched["metadata"]["resourceVersion"],
+        made["metadata"]["resourceVersion"]
+    );
+    talk.put(&format!("{MAPS}/a"), made.clone()).await.refused(
+        409,
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again",
+    );
+    let gone = talk
+        .delete(&format!("{MAPS}/a"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(
+        (gone["status"].as_str(), gone["details"]["uid"].as_str()),
+        (Some("Success"), made["metadata"]["uid"].as_str())
+    );
+    talk.get(&format!("{MAPS}/a"))
+        .await
+        .refused(404, "configmaps \"a\" not found");
+}
+
+#[tokio::test]
+async fn a_patch_that_changes_nothing_writes_nothing() {
+    let talk = Talk::new().await;
+    let made = talk.post(MAPS, map("a")).await.expect(201);
+    let same = talk
+        .patch(
+            "strategic-merge",
+            &format!("{MAPS}/a"),
+            json!({"data": {"a": "1"}}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        same["metadata"]["resourceVersion"],
+        made["metadata"]["resourceVersion"]
+    );
+}
+
+#[tokio::test]
+async fn names_are_generated_and_taken_names_refused() {
+    let talk = Talk::new().await;
+    let made = talk
+        .post(MAPS, json!({"metadata": {"generateName": "x-"}}))
+        .await
+        .expect(201);
+    assert_eq!(made["metadata"]["name"].as_str().unwrap().len(), 7);
+    talk.post(MAPS, map("a")).await.expect(201);
+    talk.post(MAPS, map("a"))
+        .await
+        .refused(409, "configmaps \"a\" already exists");
+    talk.post(MAPS, json!({"metadata": {}})).await.refused(
+        422,
+        "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required",
+    );
+}
+
+#[tokio::test]
+async fn pages_are_of_one_revision() {
+    let talk = Talk::new().await;
+    for name in ["a", "b", "c"] {
+        talk.post(MAPS, map(name)).await.expect(201);
+    }
+    let first = talk.get(&format!("{MAPS}?limit=2")).await.expect(200);
+    assert_eq!(
+        (
+            first["items"].as_array().unwrap().len(),
+            first["metadata"]["remainingItemCount"].as_u64()
+        ),
+        (2, Some(1))
+    );
+    talk.delete(&format!("{MAPS}/c"), json!({}))
+        .await
+        .expect(200);
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let second = talk
+        .get(&format!("{MAPS}?limit=2&continue={token}"))
+        .await
+        .expect(200);
+    assert_eq!(second["items"][0]["metadata"]["name"], "c");
+    assert_eq!(
+        second["metadata"]["resourceVersion"],
+        first["metadata"]["resourceVersion"]
+    );
+    let selected = talk
+        .get(&format!("{MAPS}?labelSelector=app%3Da"))
+        .await
+        .expect(200);
+    assert_eq!(selected["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_finalizer_keeps_an_object_until_it_is_removed() {
+    let talk = Talk::new().await;
+    let mut object = map("a");
+    object["metadata"]["finalizers"] = json!(["example.com/wait"]);
+    talk.post(MAPS, object).await.expect(201);
+    let kept = talk
+        .delete(&format!("{MAPS}/a"), json!({}))
+        .await
+        .expect(200);
+    assert!(kept["metadata"]["deletionTimestamp"].is_string());
+    talk.get(&format!("{MAPS}/a")).await.expect(200);
+    talk.patch(
+        "merge",
+        &format!("{MAPS}/a"),
+        json!({"metadata": {"finalizers": null}}),
+    )
+    .await
+    .expect(200);
+    assert_eq!(talk.get(&format!("{MAPS}/a")).await.code, 404);
+}
+
+#[tokio::test]
+async fn a_dry_run_stores_nothing() {
+    let talk = Talk::new().await;
+    let shown = talk
+        .post(&format!("{MAPS}?dryRun=All"), map("a"))
+        .await
+        .expect(201);
+    assert!(shown["metadata"]["uid"].is_string());
+    assert_eq!(talk.get(&format!("{MAPS}/a")).await.code, 404);
+}
+
+#[tokio::test]
+async fn a_watch_list_sends_the_state_a_bookmark_and_what_comes() {
+    let talk = Talk::new().await;
+    talk.post(MAPS, map("a")).await.expect(201);
+    let path = format!(
+        "{MAPS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    );
+    let user = access::user::user("admin", &[access::user::MASTERS]);
+    let request = http::Request::get(path)
+        .extension(sampan_apiserver::Identity(user))
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let mut body = talk.server.handle(request).await.into_body();
+    let mut next = async || {
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        serde_json::from_slice::<Value>(&frame).unwrap()
+    };
+    assert_eq!(next().await["type"], "ADDED");
+    let bookmark = next().await;
+    assert_eq!(
+        bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"],
+        "true"
+    );
+    talk.post(MAPS, map("b")).await.expect(201);
+    talk.delete(&format!("{MAPS}/b"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(next().await["object"]["metadata"]["name"], "b");
+    assert_eq!(next().await["type"], "DELETED");
+}
+
+#[tokio::test]
+async fn what_is_not_served_or_not_understood_is_said() {
+    let talk = Talk::new().await;
+    talk.get("/api/v1/namespaces/web/rockets")
+        .await
+        .refused(404, "the server could not find the requested resource");
+    talk.put(MAPS, json!({})).await.refused(
+        405,
+        "the server does not allow this method on the requested resource",
+    );
+    talk.get(&format!("{MAPS}?limit=abc"))
+        .await
+        .refused(400, "strconv.ParseInt: parsing \"abc\": invalid syntax");
+    talk.post(&format!("{MAPS}?fieldValidation=Strict"), json!({"metadata": {"name": "x"}, "bogus": 1})).await.refused(
+        400,
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"bogus\"",
+    );
+    let warned = talk
+        .post(MAPS, json!({"metadata": {"name": "x"}, "bogus": 1}))
+        .await;
+    assert_eq!(
+        warned.headers["warning"],
+        "299 - \"unknown field \\\"bogus\\\"\""
+    );
+}
