@@ -140,6 +140,8 @@ pub struct Field {
     pub presence: Presence,
     /// Whether OpenAPI lists it as required.
     pub required: bool,
+    /// Whether server-side apply tracks its fields one by one although the struct is atomic elsewhere.
+    pub granular: bool,
     /// Strategic merge: `patchStrategy` and `patchMergeKey`.
     pub patch: PatchStrategy,
     /// The declared default (`+default=`), which server-side apply uses for absent list keys.
@@ -168,6 +170,8 @@ pub enum Presence {
 pub struct PatchStrategy {
     /// `merge` is among the strategies.
     pub merge: bool,
+    /// `replace` is among the strategies.
+    pub replace: bool,
     /// `retainKeys` is among the strategies.
     pub retain_keys: bool,
     /// The field that identifies list items; `None` for scalars.

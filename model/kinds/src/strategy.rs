@@ -204,7 +204,7 @@ pub trait Strategy: Send + Sync {
     fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
         match subresource {
             None => vec![Path::new("status")],
-            Some(_) => vec![Path::new("spec"), Path::new("metadata.labels")],
+            Some(_) => vec![Path::new("spec")],
         }
     }
 }

@@ -209,6 +209,9 @@ impl<'a> Emitter<'a> {
         if value_of(&field.markers, "required").is_some() || !is_optional {
             line.push_str(" required");
         }
+        if value_of(&field.markers, "structType") == Some("granular") {
+            line.push_str(" granular");
+        }
         if !field.patch_strategy.is_empty() {
             line.push_str(" patch=");
             line.push_str(&field.patch_strategy);

@@ -24,6 +24,9 @@ impl Strategy for DaemonSet {
             }
         }
         spec.default_to("revisionHistoryLimit", 10);
+        // Conversion writes it before the field's first value is known, so that the writer owns it.
+        let annotations = new.child_mut("metadata").child_mut("annotations");
+        annotations.default_to(TEMPLATE_GENERATION, "0");
     }
     fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
         new.child_mut("spec").drop_field("templateGeneration");

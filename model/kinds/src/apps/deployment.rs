@@ -1,6 +1,6 @@
 //! Deployment.
 
-use meta::Object;
+use meta::{Object, Path};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
@@ -10,6 +10,12 @@ use crate::strategy::{Scale, Strategy};
 pub(crate) struct Deployment;
 
 impl Strategy for Deployment {
+    fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
+        match subresource {
+            None => vec![Path::new("status")],
+            Some(_) => ["spec", "metadata.labels"].map(Path::new).into(),
+        }
+    }
     fn default(&self, new: &mut Object) {
         let spec = new.child_mut("spec");
         spec.default_to("replicas", 1);

@@ -1,6 +1,6 @@
 //! CertificateSigningRequest.
 
-use meta::Object;
+use meta::{Object, Path};
 use serde_json::json;
 
 use crate::edit::Edit as _;
@@ -37,6 +37,14 @@ impl Strategy for CertificateSigningRequest {
         if let Some(spec) = old.get("spec") {
             new.put("spec", spec.clone());
         }
+    }
+    fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
+        let other = match subresource {
+            None => "status",
+            Some("approval") => "status.certificate",
+            Some(_) => "status.conditions",
+        };
+        vec![Path::new("spec"), Path::new(other)]
     }
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["spec.signerName"]

@@ -1,6 +1,6 @@
 //! Namespace.
 
-use meta::{Object, ObjectExt as _, names};
+use meta::{Object, ObjectExt as _, Path, names};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
@@ -15,6 +15,12 @@ const FINALIZER: &str = "kubernetes";
 pub(crate) struct Namespace;
 
 impl Strategy for Namespace {
+    fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
+        match subresource {
+            None | Some("finalize") => vec![Path::new("status")],
+            Some(_) => vec![Path::new("spec")],
+        }
+    }
     fn default(&self, new: &mut Object) {
         let name = new.name().to_owned();
         if !name.is_empty() {

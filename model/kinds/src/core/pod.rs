@@ -1,6 +1,6 @@
 //! Pod.
 
-use meta::{Object, ObjectExt as _};
+use meta::{Object, ObjectExt as _, Path};
 use serde_json::{Value, json};
 
 use super::pod_spec;
@@ -11,6 +11,18 @@ use crate::strategy::{Context, Deletion, Strategy};
 pub(crate) struct Pod;
 
 impl Strategy for Pod {
+    fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
+        match subresource {
+            None => vec![Path::new("status")],
+            Some(_) => [
+                "spec",
+                "metadata.deletionTimestamp",
+                "metadata.ownerReferences",
+            ]
+            .map(Path::new)
+            .into(),
+        }
+    }
     fn default(&self, new: &mut Object) {
         pod_spec::default_pod(new);
     }

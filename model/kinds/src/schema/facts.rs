@@ -88,6 +88,7 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
         ty,
         presence,
         required: false,
+        granular: false,
         patch: PatchStrategy::default(),
         default: None,
     };
@@ -99,14 +100,17 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
     for word in rest.split_whitespace() {
         match word.split_once('=') {
             Some(("patch", strategies)) => {
-                field.patch.merge = strategies.split(',').any(|strategy| strategy == "merge");
-                field.patch.retain_keys = strategies
-                    .split(',')
-                    .any(|strategy| strategy == "retainKeys");
+                let has = |wanted: &str| strategies.split(',').any(|strategy| strategy == wanted);
+                field.patch.merge = has("merge");
+                field.patch.replace = has("replace");
+                field.patch.retain_keys = has("retainKeys");
             }
             Some(("key", key)) => field.patch.merge_key = Some(key.into()),
             Some(("go", name)) => field.go_type = name.into(),
-            _ => field.required |= word == "required",
+            _ => {
+                field.required |= word == "required";
+                field.granular |= word == "granular";
+            }
         }
     }
     Some(field)
