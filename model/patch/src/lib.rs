@@ -5,6 +5,7 @@
 
 mod go;
 mod json;
+pub mod managed;
 mod merge;
 mod strategic;
 

@@ -100,6 +100,7 @@ struct Node<'a> {
 
 static NO_STRATEGY: PatchStrategy = PatchStrategy {
     merge: false,
+    replace: false,
     retain_keys: false,
     merge_key: None,
 };
@@ -228,8 +229,12 @@ fn merge_field(
     let old = original.get_mut(key);
     let merged = match (old.map(Value::take), value) {
         (Some(Value::Object(old)), Value::Object(new)) => {
-            let (at, _) = at.field(key)?;
-            Value::Object(merge_map(old, new, at)?)
+            let (at, strategy) = at.field(key)?;
+            Value::Object(if strategy.replace {
+                new
+            } else {
+                merge_map(old, new, at)?
+            })
         }
         (Some(Value::Array(old)), Value::Array(new)) => {
             let (at, strategy) = at.list(key)?;

@@ -14,7 +14,6 @@ use std::{
 use anyhow::{Context as _, ensure};
 use cri::{
     Runtime,
-    contract::{CASES, Subject},
     v1::{
         ContainerConfig, ContainerMetadata, ContainerState, ExecRequest, ImageSpec,
         LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, NamespaceMode,
@@ -90,7 +89,6 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
         .await?;
     assert_eq!(output.exit_code, 1);
 
-    contract(layout, &runtime).await;
     exec_over_spdy(&runtime, &id).await?;
     port_forward(&runtime, &sandbox).await?;
 
@@ -122,19 +120,6 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
     let log = fs::read_to_string(log_dir(layout).join("main/0.log"))?;
     assert!(log.contains(" stdout F ready\n"), "{log}");
     Ok(())
-}
-
-async fn contract(layout: &Layout, runtime: &Runtime) {
-    let subject = Subject {
-        runtime: runtime.clone(),
-        image: BUSYBOX.to_owned(),
-        log_dir: log_dir(layout),
-        cgroup_root: layout.instance().cgroup_root(),
-    };
-    for (name, case) in CASES {
-        println!("{name}");
-        case(subject.clone()).await;
-    }
 }
 
 /// A command with a terminal of a given size, which reads it and fails.

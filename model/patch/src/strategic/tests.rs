@@ -118,6 +118,16 @@ fn patch_directives_replace_and_delete() {
 }
 
 #[test]
+fn selectors_of_disruption_budgets_are_replaced() {
+    check(
+        &builtin("io.k8s.api.policy.v1.PodDisruptionBudget").unwrap(),
+        &json!({"spec": {"selector": {"matchLabels": {"a": "1"}}}}),
+        &json!({"spec": {"selector": {"matchLabels": {"b": "2"}}}}),
+        &json!({"spec": {"selector": {"matchLabels": {"b": "2"}}}}),
+    );
+}
+
+#[test]
 fn retain_keys_clears_the_rest() {
     check(
         &deployment(),
