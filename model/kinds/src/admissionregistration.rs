@@ -6,6 +6,7 @@ use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
 use crate::plain::Counted;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -19,28 +20,28 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "MutatingAdmissionPolicy",
             "mutatingadmissionpolicies",
-            Counted,
+            Counted(&print::policy::MUTATING_POLICY),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "MutatingAdmissionPolicyBinding",
             "mutatingadmissionpolicybindings",
-            Counted,
+            Counted(&print::policy::POLICY_BINDING),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "MutatingWebhookConfiguration",
             "mutatingwebhookconfigurations",
-            Counted,
+            Counted(&print::policy::WEBHOOKS),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "ValidatingAdmissionPolicy",
             "validatingadmissionpolicies",
-            Counted,
+            Counted(&print::policy::VALIDATING_POLICY),
         )
         .category("api-extensions")
         .status()
@@ -48,14 +49,14 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ValidatingAdmissionPolicyBinding",
             "validatingadmissionpolicybindings",
-            Counted,
+            Counted(&print::policy::POLICY_BINDING),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "ValidatingWebhookConfiguration",
             "validatingwebhookconfigurations",
-            Counted,
+            Counted(&print::policy::WEBHOOKS),
         )
         .category("api-extensions")
         .build(),

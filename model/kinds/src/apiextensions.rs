@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Counted;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -15,7 +16,7 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "CustomResourceDefinition",
             "customresourcedefinitions",
-            Counted,
+            Counted(&print::CREATED_AT),
         )
         .short(&["crd", "crds"])
         .category("api-extensions")

@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -12,9 +13,13 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.cluster("APIService", "apiservices", Plain)
-            .category("api-extensions")
-            .status()
-            .build(),
+        V1.cluster(
+            "APIService",
+            "apiservices",
+            Plain(&print::other::API_SERVICE),
+        )
+        .category("api-extensions")
+        .status()
+        .build(),
     ]
 }

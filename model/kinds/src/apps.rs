@@ -7,6 +7,7 @@ mod stateful_set;
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -17,8 +18,12 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("ControllerRevision", "controllerrevisions", Plain)
-            .build(),
+        V1.namespaced(
+            "ControllerRevision",
+            "controllerrevisions",
+            Plain(&print::apps::CONTROLLER_REVISION),
+        )
+        .build(),
         V1.namespaced("DaemonSet", "daemonsets", daemon_set::DaemonSet)
             .short(&["ds"])
             .in_all()

@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -12,10 +13,14 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.cluster("SelfSubjectReview", "selfsubjectreviews", Plain)
-            .verbs(&["create"])
-            .build(),
-        V1.cluster("TokenReview", "tokenreviews", Plain)
+        V1.cluster(
+            "SelfSubjectReview",
+            "selfsubjectreviews",
+            Plain(&print::CREATED_AT),
+        )
+        .verbs(&["create"])
+        .build(),
+        V1.cluster("TokenReview", "tokenreviews", Plain(&print::CREATED_AT))
             .verbs(&["create"])
             .build(),
     ]

@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -15,18 +16,30 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.namespaced(
             "LocalSubjectAccessReview",
             "localsubjectaccessreviews",
-            Plain,
+            Plain(&print::CREATED_AT),
         )
         .verbs(&["create"])
         .build(),
-        V1.cluster("SelfSubjectAccessReview", "selfsubjectaccessreviews", Plain)
-            .verbs(&["create"])
-            .build(),
-        V1.cluster("SelfSubjectRulesReview", "selfsubjectrulesreviews", Plain)
-            .verbs(&["create"])
-            .build(),
-        V1.cluster("SubjectAccessReview", "subjectaccessreviews", Plain)
-            .verbs(&["create"])
-            .build(),
+        V1.cluster(
+            "SelfSubjectAccessReview",
+            "selfsubjectaccessreviews",
+            Plain(&print::CREATED_AT),
+        )
+        .verbs(&["create"])
+        .build(),
+        V1.cluster(
+            "SelfSubjectRulesReview",
+            "selfsubjectrulesreviews",
+            Plain(&print::CREATED_AT),
+        )
+        .verbs(&["create"])
+        .build(),
+        V1.cluster(
+            "SubjectAccessReview",
+            "subjectaccessreviews",
+            Plain(&print::CREATED_AT),
+        )
+        .verbs(&["create"])
+        .build(),
     ]
 }

@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -11,5 +12,9 @@ const V1: Group = Group {
 };
 
 pub(crate) fn rows() -> Vec<Kind> {
-    vec![V1.namespaced("Lease", "leases", Plain).relaxed().build()]
+    vec![
+        V1.namespaced("Lease", "leases", Plain(&print::core::LEASE))
+            .relaxed()
+            .build(),
+    ]
 }

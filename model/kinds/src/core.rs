@@ -24,6 +24,7 @@ use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::{Group, READ_WRITE};
 
 const V1: Group = Group {
@@ -49,13 +50,17 @@ pub(crate) fn rows() -> Vec<Kind> {
 
 fn small_rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("Binding", "bindings", Plain)
+        V1.namespaced("Binding", "bindings", Plain(&print::CREATED_AT))
             .verbs(&["create"])
             .build(),
-        V1.cluster("ComponentStatus", "componentstatuses", Plain)
-            .short(&["cs"])
-            .verbs(&["get", "list"])
-            .build(),
+        V1.cluster(
+            "ComponentStatus",
+            "componentstatuses",
+            Plain(&print::core::COMPONENT_STATUS),
+        )
+        .short(&["cs"])
+        .verbs(&["get", "list"])
+        .build(),
         V1.namespaced("ConfigMap", "configmaps", config_map::ConfigMap)
             .short(&["cm"])
             .build(),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
 use crate::plain::Counted;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -15,8 +16,12 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("EndpointSlice", "endpointslices", Counted)
-            .build(),
+        V1.namespaced(
+            "EndpointSlice",
+            "endpointslices",
+            Counted(&print::other::ENDPOINT_SLICE),
+        )
+        .build(),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -12,7 +13,7 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("Event", "events", Plain)
+        V1.namespaced("Event", "events", Plain(&print::core::EVENT))
             .short(&["ev"])
             .stored_as("", "events")
             .relaxed()

@@ -4,6 +4,7 @@ use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
 use crate::plain::Counted;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -14,13 +15,17 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.cluster("FlowSchema", "flowschemas", Counted)
-            .status()
-            .build(),
+        V1.cluster(
+            "FlowSchema",
+            "flowschemas",
+            Counted(&print::policy::FLOW_SCHEMA),
+        )
+        .status()
+        .build(),
         V1.cluster(
             "PriorityLevelConfiguration",
             "prioritylevelconfigurations",
-            Counted,
+            Counted(&print::policy::PRIORITY_LEVEL),
         )
         .status()
         .build(),

@@ -16,6 +16,7 @@ mod defaults;
 mod edit;
 mod metadata;
 mod plain;
+mod print;
 mod row;
 
 mod admissionregistration;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
 use crate::plain::{Counted, Plain};
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -18,7 +19,7 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("Ingress", "ingresses", Counted)
+        V1.namespaced("Ingress", "ingresses", Counted(&print::other::INGRESS))
             .short(&["ing"])
             .status()
             .build(),
@@ -28,7 +29,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             ingress_class::IngressClass,
         )
         .build(),
-        V1.cluster("IPAddress", "ipaddresses", Plain)
+        V1.cluster("IPAddress", "ipaddresses", Plain(&print::other::IP_ADDRESS))
             .short(&["ip"])
             .build(),
         V1.namespaced(
@@ -38,9 +39,13 @@ pub(crate) fn rows() -> Vec<Kind> {
         )
         .short(&["netpol"])
         .build(),
-        V1.cluster("ServiceCIDR", "servicecidrs", Plain)
-            .status()
-            .build(),
+        V1.cluster(
+            "ServiceCIDR",
+            "servicecidrs",
+            Plain(&print::other::SERVICE_CIDR),
+        )
+        .status()
+        .build(),
     ]
 }
 

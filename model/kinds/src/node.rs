@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -11,5 +12,12 @@ const V1: Group = Group {
 };
 
 pub(crate) fn rows() -> Vec<Kind> {
-    vec![V1.cluster("RuntimeClass", "runtimeclasses", Plain).build()]
+    vec![
+        V1.cluster(
+            "RuntimeClass",
+            "runtimeclasses",
+            Plain(&print::core::RUNTIME_CLASS),
+        )
+        .build(),
+    ]
 }

@@ -2,6 +2,7 @@
 
 use crate::kind::Kind;
 use crate::plain::Counted;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -12,9 +13,13 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("PodDisruptionBudget", "poddisruptionbudgets", Counted)
-            .short(&["pdb"])
-            .status()
-            .build(),
+        V1.namespaced(
+            "PodDisruptionBudget",
+            "poddisruptionbudgets",
+            Counted(&print::scaling::POD_DISRUPTION_BUDGET),
+        )
+        .short(&["pdb"])
+        .status()
+        .build(),
     ]
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
 use crate::plain::{Counted, Plain};
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -15,14 +16,31 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.cluster("DeviceClass", "deviceclasses", Counted).build(),
-        V1.namespaced("ResourceClaim", "resourceclaims", Plain)
-            .status()
-            .build(),
-        V1.namespaced("ResourceClaimTemplate", "resourceclaimtemplates", Plain)
-            .build(),
-        V1.cluster("ResourceSlice", "resourceslices", Counted)
-            .build(),
+        V1.cluster(
+            "DeviceClass",
+            "deviceclasses",
+            Counted(&print::NAME_AND_AGE),
+        )
+        .build(),
+        V1.namespaced(
+            "ResourceClaim",
+            "resourceclaims",
+            Plain(&print::other::RESOURCE_CLAIM),
+        )
+        .status()
+        .build(),
+        V1.namespaced(
+            "ResourceClaimTemplate",
+            "resourceclaimtemplates",
+            Plain(&print::NAME_AND_AGE),
+        )
+        .build(),
+        V1.cluster(
+            "ResourceSlice",
+            "resourceslices",
+            Counted(&print::other::RESOURCE_SLICE),
+        )
+        .build(),
     ]
 }
 

@@ -5,6 +5,7 @@ mod storage_class;
 
 use crate::kind::Kind;
 use crate::plain::Plain;
+use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -17,9 +18,14 @@ pub(crate) fn rows() -> Vec<Kind> {
     vec![
         V1.cluster("CSIDriver", "csidrivers", csi_driver::CsiDriver)
             .build(),
-        V1.cluster("CSINode", "csinodes", Plain).build(),
-        V1.namespaced("CSIStorageCapacity", "csistoragecapacities", Plain)
+        V1.cluster("CSINode", "csinodes", Plain(&print::storage::CSI_NODE))
             .build(),
+        V1.namespaced(
+            "CSIStorageCapacity",
+            "csistoragecapacities",
+            Plain(&print::CREATED_AT),
+        )
+        .build(),
         V1.cluster(
             "StorageClass",
             "storageclasses",
@@ -27,11 +33,19 @@ pub(crate) fn rows() -> Vec<Kind> {
         )
         .short(&["sc"])
         .build(),
-        V1.cluster("VolumeAttachment", "volumeattachments", Plain)
-            .status()
-            .build(),
-        V1.cluster("VolumeAttributesClass", "volumeattributesclasses", Plain)
-            .short(&["vac"])
-            .build(),
+        V1.cluster(
+            "VolumeAttachment",
+            "volumeattachments",
+            Plain(&print::storage::VOLUME_ATTACHMENT),
+        )
+        .status()
+        .build(),
+        V1.cluster(
+            "VolumeAttributesClass",
+            "volumeattributesclasses",
+            Plain(&print::storage::VOLUME_ATTRIBUTES_CLASS),
+        )
+        .short(&["vac"])
+        .build(),
     ]
 }

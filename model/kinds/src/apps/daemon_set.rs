@@ -4,6 +4,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// Rules of `apps/v1 DaemonSet`.
@@ -38,6 +39,7 @@ impl Strategy for DaemonSet {
         let changed = new.at(&["spec", "template"]) != old.at(&["spec", "template"]);
         template_generation(new, known + i64::from(changed));
     }
+    print_with!(print::apps::DAEMON_SET);
 }
 
 /// Where the retired field `spec.templateGeneration` lives on.

@@ -4,6 +4,7 @@ use meta::{Object, Path};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Scale, Strategy};
 
 /// Rules of `apps/v1 Deployment`.
@@ -36,4 +37,5 @@ impl Strategy for Deployment {
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
     }
+    print_with!(print::apps::DEPLOYMENT);
 }

@@ -3,6 +3,7 @@
 use meta::{Object, ObjectExt as _};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Scale, Strategy};
 
 /// Rules of `apps/v1 ReplicaSet`.
@@ -24,4 +25,5 @@ impl Strategy for ReplicaSet {
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
     }
+    print_with!(print::apps::REPLICA_SET);
 }

@@ -4,6 +4,7 @@ use meta::Object;
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Scale, Strategy};
 
 /// Rules of `apps/v1 StatefulSet`.
@@ -36,4 +37,5 @@ impl Strategy for StatefulSet {
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
     }
+    print_with!(print::apps::STATEFUL_SET);
 }

@@ -4,6 +4,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Default target of CPU use, in percent.
@@ -38,6 +39,7 @@ impl Strategy for V2Form {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::scaling::HORIZONTAL_POD_AUTOSCALER);
 }
 
 impl Strategy for V1Form {
@@ -84,6 +86,7 @@ impl Strategy for V1Form {
             status.put("currentCPUUtilizationPercentage", percent);
         }
     }
+    print_with!(print::scaling::HORIZONTAL_POD_AUTOSCALER);
 }
 
 fn cpu_metric(percent: i64) -> Value {

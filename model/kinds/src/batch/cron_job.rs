@@ -3,6 +3,7 @@
 use meta::Object;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `batch/v1 CronJob`.
@@ -16,4 +17,5 @@ impl Strategy for CronJob {
         spec.default_to("successfulJobsHistoryLimit", 3);
         spec.default_to("failedJobsHistoryLimit", 1);
     }
+    print_with!(print::apps::CRON_JOB);
 }

@@ -4,6 +4,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// Labels with the name of the job, old and new.
@@ -54,6 +55,7 @@ impl Strategy for Job {
             .unwrap_or_default()
             .to_string()
     }
+    print_with!(print::apps::JOB);
 }
 
 fn labels_from_template(job: &mut Object) {

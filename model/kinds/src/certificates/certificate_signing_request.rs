@@ -4,6 +4,7 @@ use meta::{Object, Path};
 use serde_json::json;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// Rules of `certificates.k8s.io/v1 CertificateSigningRequest`.
@@ -49,4 +50,5 @@ impl Strategy for CertificateSigningRequest {
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["spec.signerName"]
     }
+    print_with!(print::other::CERTIFICATE_SIGNING_REQUEST);
 }

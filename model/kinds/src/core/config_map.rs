@@ -1,5 +1,6 @@
 //! ConfigMap.
 
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `v1 ConfigMap`.
@@ -9,4 +10,5 @@ impl Strategy for ConfigMap {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::core::CONFIG_MAP);
 }

@@ -1,5 +1,6 @@
 //! Endpoints.
 
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `v1 Endpoints`.
@@ -9,4 +10,5 @@ impl Strategy for Endpoints {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::core::ENDPOINTS);
 }

@@ -1,5 +1,6 @@
 //! Event.
 
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `v1 Event`.
@@ -9,4 +10,5 @@ impl Strategy for Event {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::core::EVENT);
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `v1 LimitRange`.
@@ -12,6 +13,7 @@ impl Strategy for LimitRange {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::CREATED_AT);
 }
 
 /// For containers, the default limit follows the maximum, the default request the default limit, then the minimum.

@@ -4,6 +4,7 @@ use meta::{Object, ObjectExt as _, Path, names};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// The label that carries the namespace's own name.
@@ -56,4 +57,5 @@ impl Strategy for Namespace {
             }
         }
     }
+    print_with!(print::core::NAMESPACE);
 }

@@ -4,6 +4,7 @@ use meta::Object;
 use serde_json::Value;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// Rules of `v1 Node`.
@@ -29,6 +30,7 @@ impl Strategy for Node {
             value => value.to_owned(),
         }
     }
+    print_with!(print::core::NODE);
 }
 
 /// What may be allocated is, unless said otherwise, all there is.

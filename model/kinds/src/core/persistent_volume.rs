@@ -4,6 +4,7 @@ use meta::Object;
 use serde_json::json;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// Rules of `v1 PersistentVolume`.
@@ -43,4 +44,5 @@ impl Strategy for PersistentVolume {
                 .put(TIME, meta::time::to_rfc3339(cx.now));
         }
     }
+    print_with!(print::storage::PERSISTENT_VOLUME);
 }

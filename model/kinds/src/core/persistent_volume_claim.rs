@@ -4,6 +4,7 @@ use meta::Object;
 use serde_json::Value;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// Rules of `v1 PersistentVolumeClaim`.
@@ -20,6 +21,7 @@ impl Strategy for PersistentVolumeClaim {
     fn prepare_update(&self, new: &mut Object, _old: &Object, _cx: &Context<'_>) {
         normalize_data_sources(new.child_mut("spec"));
     }
+    print_with!(print::storage::PERSISTENT_VOLUME_CLAIM);
 }
 
 /// Claims start out pending, also those in a StatefulSet's templates.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::pod_spec;
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Deletion, Strategy};
 
 /// Rules of `v1 Pod`.
@@ -102,6 +103,7 @@ impl Strategy for Pod {
             _ => crate::kind::value_at(object, field),
         }
     }
+    print_with!(print::pod::POD);
 }
 
 fn keep_spec_and_status(new: &mut Object, old: &Object) {

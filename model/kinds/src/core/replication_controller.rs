@@ -4,6 +4,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Scale, Strategy};
 
 /// Rules of `v1 ReplicationController`.
@@ -39,4 +40,5 @@ impl Strategy for ReplicationController {
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
     }
+    print_with!(print::apps::REPLICATION_CONTROLLER);
 }

@@ -1,5 +1,6 @@
 //! ResourceQuota.
 
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `v1 ResourceQuota`.
@@ -9,4 +10,5 @@ impl Strategy for ResourceQuota {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::core::RESOURCE_QUOTA);
 }

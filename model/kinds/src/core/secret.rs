@@ -6,6 +6,7 @@ use meta::Object;
 use serde_json::Value;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `v1 Secret`.
@@ -28,4 +29,5 @@ impl Strategy for Secret {
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["type"]
     }
+    print_with!(print::core::SECRET);
 }

@@ -7,6 +7,7 @@ use meta::{Object, ObjectExt as _, Path, StatusError, names};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
 /// How long a client sticks to an endpoint, in seconds.
@@ -105,6 +106,7 @@ impl Strategy for Service {
             Some(_) => vec![Path::new("spec")],
         }
     }
+    print_with!(print::core::SERVICE);
 }
 
 /// The text of a field; empty when absent.

@@ -1,5 +1,6 @@
 //! ServiceAccount.
 
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `v1 ServiceAccount`.
@@ -9,4 +10,5 @@ impl Strategy for ServiceAccount {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::NAME_AND_AGE);
 }

@@ -3,6 +3,7 @@
 use meta::Object;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `networking.k8s.io/v1 IngressClass`.
@@ -17,4 +18,5 @@ impl Strategy for IngressClass {
             parameters.default_to("scope", "Cluster");
         }
     }
+    print_with!(print::other::INGRESS_CLASS);
 }

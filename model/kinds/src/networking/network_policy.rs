@@ -4,6 +4,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::json;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `networking.k8s.io/v1 NetworkPolicy`.
@@ -22,4 +23,5 @@ impl Strategy for NetworkPolicy {
         };
         new.child_mut("spec").put("policyTypes", types);
     }
+    print_with!(print::other::NETWORK_POLICY);
 }

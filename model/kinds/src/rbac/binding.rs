@@ -3,6 +3,7 @@
 use meta::{Object, names};
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `rbac.authorization.k8s.io/v1 RoleBinding`.
@@ -20,6 +21,7 @@ impl Strategy for RoleBinding {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
     }
+    print_with!(print::other::ROLE_BINDING);
 }
 
 impl Strategy for ClusterRoleBinding {
@@ -32,6 +34,7 @@ impl Strategy for ClusterRoleBinding {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
     }
+    print_with!(print::other::CLUSTER_ROLE_BINDING);
 }
 
 fn default_role_ref(new: &mut Object) {

@@ -2,6 +2,7 @@
 
 use meta::names;
 
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `rbac.authorization.k8s.io/v1 Role`.
@@ -16,6 +17,7 @@ impl Strategy for Role {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
     }
+    print_with!(print::CREATED_AT);
 }
 
 impl Strategy for ClusterRole {
@@ -25,4 +27,5 @@ impl Strategy for ClusterRole {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
     }
+    print_with!(print::CREATED_AT);
 }

@@ -3,6 +3,7 @@
 use meta::Object;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `scheduling.k8s.io/v1 PriorityClass`.
@@ -12,4 +13,5 @@ impl Strategy for PriorityClass {
     fn default(&self, new: &mut Object) {
         new.default_to("preemptionPolicy", "PreemptLowerPriority");
     }
+    print_with!(print::core::PRIORITY_CLASS);
 }

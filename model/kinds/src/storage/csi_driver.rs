@@ -4,6 +4,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::json;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `storage.k8s.io/v1 CSIDriver`.
@@ -29,4 +30,5 @@ impl Strategy for CsiDriver {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::storage::CSI_DRIVER);
 }

@@ -3,6 +3,7 @@
 use meta::Object;
 
 use crate::edit::Edit as _;
+use crate::print::{self, print_with};
 use crate::strategy::Strategy;
 
 /// Rules of `storage.k8s.io/v1 StorageClass`.
@@ -16,4 +17,5 @@ impl Strategy for StorageClass {
     fn has_generation(&self) -> bool {
         false
     }
+    print_with!(print::storage::STORAGE_CLASS);
 }

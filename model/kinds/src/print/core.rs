@@ -1,0 +1,597 @@
+//! The tables of the core group.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use meta::{Object, ObjectExt as _};
+use serde_json::Value;
+
+use super::{AGE, Col, NAME, Printer, age, join, labels, number, since, text_or};
+
+/// Widest load-balancer address; what is longer is cut, since the same cells serve wide and narrow output only where
+/// upstream cuts too.
+const LOAD_BALANCER_WIDTH: usize = 16;
+const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
+const ROLE_LABEL: &str = "kubernetes.io/role";
+
+/// ConfigMaps.
+pub(crate) static CONFIG_MAP: Printer = Printer {
+    columns: &[
+        NAME,
+        Col("Data", "string", "@io.k8s.api.core.v1.ConfigMap.data", 0),
+        AGE,
+    ],
+    cells: |object, now| {
+        let size = |field: &str| {
+            object
+                .at(&[field])
+                .and_then(Value::as_object)
+                .map_or(0, serde_json::Map::len)
+        };
+        vec![
+            object.name().into(),
+            (size("data") + size("binaryData")).into(),
+            age(object, now),
+        ]
+    },
+};
+
+/// Secrets.
+pub(crate) static SECRET: Printer = Printer {
+    columns: &[
+        NAME,
+        Col("Type", "string", "@io.k8s.api.core.v1.Secret.type", 0),
+        Col("Data", "string", "@io.k8s.api.core.v1.Secret.data", 0),
+        AGE,
+    ],
+    cells: |object, now| {
+        let size = object
+            .at(&["data"])
+            .and_then(Value::as_object)
+            .map_or(0, serde_json::Map::len);
+        vec![
+            object.name().into(),
+            text_or(object, &["type"], ""),
+            size.into(),
+            age(object, now),
+        ]
+    },
+};
+
+/// Namespaces.
+pub(crate) static NAMESPACE: Printer = Printer {
+    columns: &[
+        NAME,
+        Col("Status", "string", "The status of the namespace", 0),
+        AGE,
+    ],
+    cells: |object, now| {
+        vec![
+            object.name().into(),
+            text_or(object, &["status", "phase"], ""),
+            age(object, now),
+        ]
+    },
+};
+
+/// ComponentStatuses.
+pub(crate) static COMPONENT_STATUS: Printer = Printer {
+    columns: &[
+        NAME,
+        Col("Status", "string", "Status of the component conditions", 0),
+        Col(
+            "Message",
+            "string",
+            "Message of the component conditions",
+            0,
+        ),
+        Col("Error", "string", "Error of the component conditions", 0),
+    ],
+    cells: |object, _now| {
+        let conditions = object.list_at(&["conditions"]).iter();
+        let healthy = conditions
+            .into_iter()
+            .find(|one| one.str_at(&["type"]) == Some("Healthy"));
+        let status = match healthy.map(|one| one.str_at(&["status"])) {
+            None => "Unknown",
+            Some(Some("True")) => "Healthy",
+            Some(_) => "Unhealthy",
+        };
+        let text = |field: &str| {
+            healthy
+                .and_then(|one| one.str_at(&[field]))
+                .unwrap_or_default()
+        };
+        vec![
+            object.name().into(),
+            status.into(),
+            text("message").into(),
+            text("error").into(),
+        ]
+    },
+};
+
+/// Endpoints.
+pub(crate) static ENDPOINTS: Printer = Printer {
+    columns: &[
+        NAME,
+        Col(
+            "Endpoints",
+            "string",
+            "@io.k8s.api.core.v1.Endpoints.subsets",
+            0,
+        ),
+        AGE,
+    ],
+    cells: |object, now| {
+        vec![
+            object.name().into(),
+            endpoints(object).into(),
+            age(object, now),
+        ]
+    },
+};
+
+fn endpoints(object: &Object) -> String {
+    let subsets = object.list_at(&["subsets"]);
+    if subsets.is_empty() {
+        return "<none>".into();
+    }
+    let mut found = Vec::new();
+    for subset in subsets {
+        let addresses = subset
+            .list_at(&["addresses"])
+            .iter()
+            .filter_map(|address| address.str_at(&["ip"]));
+        let ports = subset.list_at(&["ports"]);
+        if ports.is_empty() {
+            found.extend(addresses.clone().map(str::to_owned));
+        }
+        for port in ports {
+            let port = port.int_at(&["port"]).unwrap_or_default();
+            found.extend(addresses.clone().map(|ip| {
+                if ip.contains(':') {
+                    format!("[{ip}]:{port}")
+                } else {
+                    format!("{ip}:{port}")
+                }
+            }));
+        }
+    }
+    join(&found, found.len(), "")
+}
+
+/// Services.
+pub(crate) static SERVICE: Printer = Printer {
+    columns: &[
+        NAME,
+        Col("Type", "string", "@io.k8s.api.core.v1.ServiceSpec.type", 0),
+        Col(
+            "Cluster-IP",
+            "string",
+            "@io.k8s.api.core.v1.ServiceSpec.clusterIP",
+            0,
+        ),
+        Col(
+            "External-IP",
+            "string",
+            "@io.k8s.api.core.v1.ServiceSpec.externalIPs",
+            0,
+        ),
+        Col(
+            "Port(s)",
+            "string",
+            "@io.k8s.api.core.v1.ServiceSpec.ports",
+            0,
+        ),
+        AGE,
+        Col(
+            "Selector",
+            "string",
+            "@io.k8s.api.core.v1.ServiceSpec.selector",
+            1,
+        ),
+    ],
+    cells: |object, now| {
+        let ip = object
+            .list_at(&["spec", "clusterIPs"])
+            .first()
+            .and_then(Value::as_str);
+        vec![
+            object.name().into(),
+            text_or(object, &["spec", "type"], ""),
+            ip.unwrap_or("<none>").into(),
+            external_ip(object).into(),
+            ports(object).into(),
+            age(object, now),
+            labels(object.at(&["spec", "selector"])).into(),
+        ]
+    },
+};
+
+/// The addresses of a load balancer, in order, cut to what fits.
+pub(crate) fn load_balancer(object: &Object) -> String {
+    let ingress = object
+        .list_at(&["status", "loadBalancer", "ingress"])
+        .iter();
+    let addresses: BTreeSet<&str> = ingress
+        .filter_map(|one| {
+            let text = |field: &str| one.str_at(&[field]).filter(|text| !text.is_empty());
+            text("ip").or_else(|| text("hostname"))
+        })
+        .collect();
+    let text = addresses.into_iter().collect::<Vec<_>>().join(",");
+    if text.len() > LOAD_BALANCER_WIDTH {
+        let kept: String = text.chars().take(LOAD_BALANCER_WIDTH - 3).collect();
+        return format!("{kept}...");
+    }
+    text
+}
+
+fn external_ip(object: &Object) -> String {
+    let given: Vec<&str> = object
+        .list_at(&["spec", "externalIPs"])
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    match object.str_at(&["spec", "type"]).unwrap_or_default() {
+        "ClusterIP" | "NodePort" if given.is_empty() => "<none>".into(),
+        "ClusterIP" | "NodePort" => given.join(","),
+        "LoadBalancer" => {
+            let balancer = load_balancer(object);
+            let all: Vec<&str> = [balancer.as_str()]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .chain(given)
+                .collect();
+            if all.is_empty() {
+                "<pending>".into()
+            } else {
+                all.join(",")
+            }
+        }
+        "ExternalName" => object
+            .str_at(&["spec", "externalName"])
+            .unwrap_or_default()
+            .to_owned(),
+        _ => "<unknown>".into(),
+    }
+}
+
+fn ports(object: &Object) -> String {
+    let texts: Vec<String> = object
+        .list_at(&["spec", "ports"])
+        .iter()
+        .map(|port| {
+            let number = |field: &str| port.int_at(&[field]).unwrap_or_default();
+            let protocol = port.str_at(&["protocol"]).unwrap_or_default();
+            match number("nodePort") {
+                0 => format!("{}/{protocol}", number("port")),
+                node => format!("{}:{node}/{protocol}", number("port")),
+            }
+        })
+        .collect();
+    if texts.is_empty() {
+        "<none>".into()
+    } else {
+        texts.join(",")
+    }
+}
+
+/// Nodes.
+pub(crate) static NODE: Printer = Printer {
+    columns: &[
+        NAME,
+        Col("Status", "string", "The status of the node", 0),
+        Col("Roles", "string", "The roles of the node", 0),
+        AGE,
+        Col(
+            "Version",
+            "string",
+            "@io.k8s.api.core.v1.NodeSystemInfo.kubeletVersion",
+            0,
+        ),
+        Col(
+            "Internal-IP",
+            "string",
+            "@io.k8s.api.core.v1.NodeStatus.addresses",
+            1,
+        ),
+        Col(
+            "External-IP",
+            "string",
+            "@io.k8s.api.core.v1.NodeStatus.addresses",
+            1,
+        ),
+        Col(
+            "OS-Image",
+            "string",
+            "@io.k8s.api.core.v1.NodeSystemInfo.osImage",
+            1,
+        ),
+        Col(
+            "Kernel-Version",
+            "string",
+            "@io.k8s.api.core.v1.NodeSystemInfo.kernelVersion",
+            1,
+        ),
+        Col(
+            "Container-Runtime",
+            "string",
+            "@io.k8s.api.core.v1.NodeSystemInfo.containerRuntimeVersion",
+            1,
+        ),
+    ],
+    cells: node,
+};
+
+fn node(object: &Object, now: Timestamp) -> Vec<Value> {
+    let info =
+        |field: &str, nothing: &str| text_or(object, &["status", "nodeInfo", field], nothing);
+    let address = |name: &str| {
+        let mut addresses = object.list_at(&["status", "addresses"]).iter();
+        let found = addresses.find(|address| address.str_at(&["type"]) == Some(name));
+        found.map_or_else(
+            || "<none>".into(),
+            |address| text_or(address, &["address"], ""),
+        )
+    };
+    let kernel = info("kernelVersion", "<unknown>");
+    let kernel = match object.str_at(&["status", "nodeInfo", "architecture"]) {
+        Some(name) if !name.is_empty() => {
+            format!("{} ({name})", kernel.as_str().unwrap_or_default())
+        }
+        _ => kernel.as_str().unwrap_or_default().to_owned(),
+    };
+    vec![
+        object.name().into(),
+        node_status(object).into(),
+        node_roles(object).into(),
+        age(object, now),
+        info("kubeletVersion", ""),
+        address("InternalIP"),
+        address("ExternalIP"),
+        info("osImage", "<unknown>"),
+        kernel.into(),
+        info("containerRuntimeVersion", "<unknown>"),
+    ]
+}
+
+fn node_status(object: &Object) -> String {
+    let mut conditions = object.list_at(&["status", "conditions"]).iter();
+    let ready = conditions.find(|one| one.str_at(&["type"]) == Some("Ready"));
+    let status = match ready.map(|one| one.str_at(&["status"])) {
+        None => "Unknown",
+        Some(Some("True")) => "Ready",
+        Some(_) => "NotReady",
+    };
+    match object.bool_at(&["spec", "unschedulable"]) {
+        Some(true) => format!("{status},SchedulingDisabled"),
+        _ => status.to_owned(),
+    }
+}
+
+fn node_roles(object: &Object) -> String {
+    let mut roles = BTreeSet::new();
+    for (key, value) in object.labels() {
+        match key.strip_prefix(ROLE_PREFIX) {
+            Some(role) if !role.is_empty() => {
+                roles.insert(role.to_owned());
+            }
+            None if key == ROLE_LABEL && !value.is_empty() => {
+                roles.insert(value);
+            }
+            _ => {}
+        }
+    }
+    let roles: Vec<String> = roles.into_iter().collect();
+    if roles.is_empty() {
+        "<none>".into()
+    } else {
+        roles.join(",")
+    }
+}
+
+/// Events.
+pub(crate) static EVENT: Printer = Printer {
+    columns: &[
+        Col(
+            "Last Seen",
+            "string",
+            "@io.k8s.api.core.v1.Event.lastTimestamp",
+            0,
+        ),
+        Col("Type", "string", "@io.k8s.api.core.v1.Event.type", 0),
+        Col("Reason", "string", "@io.k8s.api.core.v1.Event.reason", 0),
+        Col(
+            "Object",
+            "string",
+            "@io.k8s.api.core.v1.Event.involvedObject",
+            0,
+        ),
+        Col(
+            "Subobject",
+            "string",
+            "@io.k8s.api.core.v1.ObjectReference.fieldPath",
+            1,
+        ),
+        Col("Source", "string", "@io.k8s.api.core.v1.Event.source", 1),
+        Col("Message", "string", "@io.k8s.api.core.v1.Event.message", 0),
+        Col(
+            "First Seen",
+            "string",
+            "@io.k8s.api.core.v1.Event.firstTimestamp",
+            1,
+        ),
+        Col("Count", "string", "@io.k8s.api.core.v1.Event.count", 1),
+        Col(
+            "Name",
+            "string",
+            "@io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta.name",
+            1,
+        ),
+    ],
+    cells: event,
+};
+
+/// The cells of an event in either version.
+fn event(object: &Object, now: Timestamp) -> Vec<Value> {
+    let pick = |old: &[&str], new: &[&str]| {
+        let text = |path: &[&str]| object.str_at(path).filter(|text| !text.is_empty());
+        text(old).or_else(|| text(new)).map(str::to_owned)
+    };
+    let first = pick(&["firstTimestamp"], &["deprecatedFirstTimestamp"]);
+    let first = first.or_else(|| pick(&["eventTime"], &["eventTime"]));
+    let first = since(first.as_deref(), now);
+    let last = pick(&["lastTimestamp"], &["deprecatedLastTimestamp"]);
+    let mut last = last.map_or_else(|| first.clone(), |time| since(Some(&time), now));
+    let mut count = object
+        .int_at(&["count"])
+        .or_else(|| object.int_at(&["deprecatedCount"]))
+        .unwrap_or_default();
+    if let Some(series) = object.at(&["series"]) {
+        last = since(series.str_at(&["lastObservedTime"]), now);
+        count = series.int_at(&["count"]).unwrap_or_default();
+    } else if count == 0 {
+        count = 1;
+    }
+    let about =
+        |field: &str| pick(&["involvedObject", field], &["regarding", field]).unwrap_or_default();
+    let kind = about("kind").to_lowercase();
+    let name = about("name");
+    let target = if name.is_empty() {
+        kind
+    } else {
+        format!("{kind}/{name}")
+    };
+    let component = pick(&["source", "component"], &["reportingComponent"])
+        .or_else(|| pick(&["deprecatedSource", "component"], &["reportingController"]))
+        .unwrap_or_default();
+    let host = pick(&["source", "host"], &["reportingInstance"]);
+    let source = host.map_or_else(|| component.clone(), |host| format!("{component}, {host}"));
+    let message = pick(&["message"], &["note"]).unwrap_or_default();
+    vec![
+        last.into(),
+        text_or(object, &["type"], ""),
+        text_or(object, &["reason"], ""),
+        target.into(),
+        about("fieldPath").into(),
+        source.into(),
+        message.trim().into(),
+        first.into(),
+        count.into(),
+        object.name().into(),
+    ]
+}
+
+/// ResourceQuotas.
+pub(crate) static RESOURCE_QUOTA: Printer = Printer {
+    columns: &[
+        NAME,
+        Col(
+            "Request",
+            "string",
+            "Request represents a minimum amount of cpu/memory that a container may consume.",
+            0,
+        ),
+        Col(
+            "Limit",
+            "string",
+            "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
+            0,
+        ),
+        AGE,
+    ],
+    cells: |object, now| {
+        let mut requests = Vec::new();
+        let mut limits = Vec::new();
+        for (name, hard) in object
+            .at(&["status", "hard"])
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            let used = object.str_at(&["status", "used", name]).unwrap_or("0");
+            let text = format!("{name}: {used}/{}", hard.as_str().unwrap_or("0"));
+            if name.starts_with("limits.") {
+                limits.push(text);
+            } else {
+                requests.push(text);
+            }
+        }
+        vec![
+            object.name().into(),
+            requests.join(", ").into(),
+            limits.join(", ").into(),
+            age(object, now),
+        ]
+    },
+};
+
+/// Leases.
+pub(crate) static LEASE: Printer = Printer {
+    columns: &[
+        NAME,
+        Col(
+            "Holder",
+            "string",
+            "@io.k8s.api.coordination.v1.LeaseSpec.holderIdentity",
+            0,
+        ),
+        AGE,
+    ],
+    cells: |object, now| {
+        vec![
+            object.name().into(),
+            text_or(object, &["spec", "holderIdentity"], ""),
+            age(object, now),
+        ]
+    },
+};
+
+/// PriorityClasses.
+pub(crate) static PRIORITY_CLASS: Printer = Printer {
+    columns: &[
+        NAME,
+        Col(
+            "Value",
+            "integer",
+            "@io.k8s.api.scheduling.v1.PriorityClass.value",
+            0,
+        ),
+        Col(
+            "Global-Default",
+            "boolean",
+            "@io.k8s.api.scheduling.v1.PriorityClass.globalDefault",
+            0,
+        ),
+        AGE,
+        Col(
+            "PreemptionPolicy",
+            "string",
+            "@io.k8s.api.scheduling.v1.PriorityClass.preemptionPolicy",
+            0,
+        ),
+    ],
+    cells: |object, now| {
+        vec![
+            object.name().into(),
+            number(object, &["value"]),
+            super::flag(object, &["globalDefault"], false),
+            age(object, now),
+            text_or(object, &["preemptionPolicy"], ""),
+        ]
+    },
+};
+
+/// RuntimeClasses.
+pub(crate) static RUNTIME_CLASS: Printer = Printer {
+    columns: &[NAME, Col("Handler", "string", "", 0), AGE],
+    cells: |object, now| {
+        vec![
+            object.name().into(),
+            text_or(object, &["handler"], ""),
+            age(object, now),
+        ]
+    },
+};
