@@ -11,15 +11,22 @@ pub mod pod;
 pub mod scaled;
 pub mod snapshot;
 
+pub mod cluster_role_aggregation;
 pub mod deployment;
+pub mod node_lifecycle;
+pub mod pod_gc;
 pub mod replica_set;
+pub mod root_ca;
+pub mod service_account;
+pub mod taint_eviction;
+pub mod ttl_after_finished;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use action::{Action, Event, Propagation, Reference, Report};
 pub use controller::{Controller, Decision, Failure};
-pub use snapshot::Snapshot;
+pub use snapshot::{Settings, Snapshot};
 
 /// The resources that the controllers know by name.
 pub mod resources {

@@ -2,10 +2,22 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use meta::{Key, Object, Resource};
+
+/// What the process was told when it started.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Since when the caches are followed: what happened before was not seen by this process.
+    pub watching_since: Timestamp,
+    /// The cluster's CA certificates in PEM; `None` publishes none.
+    pub root_ca: Option<String>,
+}
 
 /// A read-only view of the caches. A kind that nobody watches reads as empty.
 pub trait Snapshot {
+    /// What the process was told when it started.
+    fn settings(&self) -> &Settings;
     /// One object.
     fn get(&self, resource: &Resource, key: &Key) -> Option<Arc<Object>>;
     /// The objects of a namespace, or all when it is empty; sorted by key.

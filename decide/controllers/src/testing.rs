@@ -9,15 +9,18 @@ use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::controller::{Controller, Decision};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Settings, Snapshot};
 
 /// The objects of a small world.
-#[derive(Default)]
-pub(crate) struct World(BTreeMap<(Resource, Key), Arc<Object>>);
+pub(crate) struct World(BTreeMap<(Resource, Key), Arc<Object>>, Settings);
 
 impl World {
     pub(crate) fn new(objects: impl IntoIterator<Item = (Resource, Object)>) -> Self {
-        let mut world = Self::default();
+        let settings = Settings {
+            watching_since: time(0),
+            root_ca: Some("CA".into()),
+        };
+        let mut world = Self(BTreeMap::new(), settings);
         for (resource, object) in objects {
             world.put(&resource, object);
         }
@@ -121,6 +124,9 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 impl Snapshot for World {
+    fn settings(&self) -> &Settings {
+        &self.1
+    }
     fn get(&self, resource: &Resource, key: &Key) -> Option<Arc<Object>> {
         self.0.get(&(resource.clone(), key.clone())).cloned()
     }

@@ -7,7 +7,7 @@ use meta::{Object, ObjectExt};
 
 use crate::pod::{HostPort, Pod};
 use crate::resources::Resources;
-use crate::taint::Taint;
+use meta::taint::Taint;
 
 /// A node.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,6 @@ pub mod rejection;
 pub mod resources;
 pub mod schedule;
 pub mod score;
-pub mod taint;
 pub mod wake;
 
 pub use cluster::{Cluster, Node};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::affinity::{NodeTerm, PodTerm, SpreadConstraint};
 use crate::resources::{Resources, nonzero_requests, requests};
-use crate::taint::Toleration;
+use meta::taint::Toleration;
 
 /// A port on the node that a pod wants for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

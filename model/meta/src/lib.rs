@@ -10,6 +10,7 @@ pub mod quantity;
 pub mod resource;
 pub mod selector;
 pub mod status;
+pub mod taint;
 pub mod time;
 
 pub use field::{FieldError, Path};

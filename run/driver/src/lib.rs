@@ -11,8 +11,17 @@ mod world;
 use std::sync::Arc;
 
 use client::{Elector, Informers, Recorder, Rest};
+use controllers::Settings;
+use controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use controllers::deployment::Deployment;
+use controllers::node_lifecycle::NodeLifecycle;
+use controllers::pod_gc::PodGc;
 use controllers::replica_set::{ReplicaSet, ReplicationController};
+use controllers::root_ca::RootCa;
+use controllers::service_account::ServiceAccount;
+use controllers::taint_eviction::TaintEviction;
+use controllers::ttl_after_finished::TtlAfterFinished;
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -30,6 +39,8 @@ pub struct Options {
     pub runs_controllers: bool,
     /// Whether to run the scheduler.
     pub runs_scheduler: bool,
+    /// The cluster's CA certificates in PEM, published in every namespace; `None` publishes none.
+    pub root_ca: Option<String>,
 }
 
 impl Options {
@@ -40,6 +51,7 @@ impl Options {
             elects_leader: false,
             runs_controllers: true,
             runs_scheduler: true,
+            root_ca: None,
         }
     }
 }
@@ -70,19 +82,36 @@ pub async fn run_with(informers: Informers, options: Options, shutdown: Cancella
         });
     }
     let recorder = Recorder::new(informers.rest().clone(), "sampan", "", working.clone());
+    let settings = Arc::new(Settings {
+        watching_since: Timestamp::now(),
+        root_ca: options.root_ca,
+    });
     let shared = Arc::new(Shared {
         informers,
         recorder,
+        settings,
         shutdown: working,
     });
     if options.runs_scheduler {
         tasks.spawn(scheduling::run(Arc::clone(&shared)));
     }
     if options.runs_controllers {
-        tasks.spawn(reconcile::run::<Deployment>(Arc::clone(&shared)));
-        tasks.spawn(reconcile::run::<ReplicaSet>(Arc::clone(&shared)));
-        tasks.spawn(reconcile::run::<ReplicationController>(Arc::clone(&shared)));
+        spawn_controllers(&mut tasks, &shared);
     }
     while tasks.join_next().await.is_some() {}
     info!("controllers and scheduler stopped");
+}
+
+fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
+    let shared = || Arc::clone(shared);
+    tasks.spawn(reconcile::run::<Deployment>(shared()));
+    tasks.spawn(reconcile::run::<ReplicaSet>(shared()));
+    tasks.spawn(reconcile::run::<ReplicationController>(shared()));
+    tasks.spawn(reconcile::run::<NodeLifecycle>(shared()));
+    tasks.spawn(reconcile::run::<TaintEviction>(shared()));
+    tasks.spawn(reconcile::run::<PodGc>(shared()));
+    tasks.spawn(reconcile::run::<ServiceAccount>(shared()));
+    tasks.spawn(reconcile::run::<RootCa>(shared()));
+    tasks.spawn(reconcile::run::<ClusterRoleAggregation>(shared()));
+    tasks.spawn(reconcile::run::<TtlAfterFinished>(shared()));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Informers, Recorder, WorkQueue};
-use controllers::Controller;
+use controllers::{Controller, Settings};
 use jiff::Timestamp;
 use meta::Key;
 use tokio::task::JoinSet;
@@ -24,12 +24,13 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Shared {
     pub(crate) informers: Informers,
     pub(crate) recorder: Recorder,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) shutdown: CancellationToken,
 }
 
 /// Runs one controller until shutdown.
 pub(crate) async fn run<C: Controller>(shared: Arc<Shared>) {
-    let world = World::new(&shared.informers, C::WATCHES);
+    let world = World::new(&shared.informers, C::WATCHES, Arc::clone(&shared.settings));
     let queue: WorkQueue<Key> = WorkQueue::default();
     for (resource, informer) in world.informers() {
         let (world, queue, resource) = (world.clone(), queue.clone(), resource.clone());

@@ -40,7 +40,11 @@ struct Scheduling {
 
 /// Schedules until shutdown.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let world = World::new(&shared.informers, &[PODS, NODES, NAMESPACES]);
+    let world = World::new(
+        &shared.informers,
+        &[PODS, NODES, NAMESPACES],
+        Arc::clone(&shared.settings),
+    );
     let scheduling = Arc::new(Scheduling {
         state: Mutex::default(),
         changed: Notify::new(),

@@ -4,23 +4,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use client::{Informer, Informers};
-use controllers::Snapshot;
+use controllers::{Settings, Snapshot};
 use meta::{Key, Object, Resource};
 
 /// The informers of the kinds that one controller reads.
 #[derive(Clone)]
 pub(crate) struct World {
     informers: Arc<BTreeMap<Resource, Informer>>,
+    settings: Arc<Settings>,
 }
 
 impl World {
     /// Starts what is not started yet.
-    pub(crate) fn new(informers: &Informers, resources: &[Resource]) -> Self {
+    pub(crate) fn new(
+        informers: &Informers,
+        resources: &[Resource],
+        settings: Arc<Settings>,
+    ) -> Self {
         let started = resources
             .iter()
             .map(|resource| (resource.clone(), informers.whole(resource)));
         Self {
             informers: Arc::new(started.collect()),
+            settings,
         }
     }
     /// The informer of a kind.
@@ -43,6 +49,9 @@ impl World {
 }
 
 impl Snapshot for World {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
     fn get(&self, resource: &Resource, key: &Key) -> Option<Arc<Object>> {
         self.informer(resource)?.cache().get(key).cloned()
     }

@@ -3,7 +3,7 @@
 use crate::cluster::Node;
 use crate::pod::Pod;
 use crate::rejection::{Plugin, Rejection};
-use crate::taint::{Taint, is_tolerated};
+use meta::taint::{Taint, is_tolerated};
 
 pub(crate) fn filter(pod: &Pod, node: &Node) -> Result<(), Rejection> {
     let taint = Taint {

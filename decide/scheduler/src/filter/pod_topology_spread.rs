@@ -6,7 +6,7 @@ use crate::affinity::SpreadConstraint;
 use crate::cluster::{Cluster, Node};
 use crate::pod::Pod;
 use crate::rejection::{Plugin, Rejection};
-use crate::taint::untolerated;
+use meta::taint::untolerated;
 
 const NOT_MET: &str = "node(s) didn't match pod topology spread constraints";
 

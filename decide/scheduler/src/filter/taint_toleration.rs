@@ -3,7 +3,7 @@
 use crate::cluster::Node;
 use crate::pod::Pod;
 use crate::rejection::{Plugin, Rejection};
-use crate::taint::untolerated;
+use meta::taint::untolerated;
 
 pub(crate) fn filter(pod: &Pod, node: &Node) -> Result<(), Rejection> {
     match untolerated(&node.taints, &pod.tolerations) {

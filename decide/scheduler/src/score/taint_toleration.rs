@@ -3,7 +3,7 @@
 use super::normalize;
 use crate::cluster::Node;
 use crate::pod::Pod;
-use crate::taint::is_tolerated;
+use meta::taint::is_tolerated;
 
 pub(crate) fn score(pod: &Pod, nodes: &[&Node]) -> Vec<i64> {
     let soft = |node: &&Node| {

@@ -1,7 +1,8 @@
-//! Taints and tolerations.
+//! Taints and tolerations: what keeps pods off nodes, and what they put up with.
 
-use meta::ObjectExt;
 use serde_json::Value;
+
+use crate::object::ObjectExt;
 
 /// A node's taint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Toleration {
     pub value: String,
     /// Effect; empty tolerates every effect.
     pub effect: String,
+    /// How long it puts up with a `NoExecute` taint; `None` is for ever.
+    pub seconds: Option<i64>,
 }
 
 impl Toleration {
@@ -52,6 +55,7 @@ impl Toleration {
             operator: text("operator"),
             value: text("value"),
             effect: text("effect"),
+            seconds: toleration.int_at(&["tolerationSeconds"]),
         }
     }
     /// Whether it tolerates a taint. Source: `component-helpers/scheduling/corev1`.
