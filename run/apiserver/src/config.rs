@@ -8,6 +8,8 @@ use kinds::strategy::Ranges;
 use store::Store;
 
 use crate::auth::TokenVerifier;
+use crate::health::Check;
+use crate::openapi::OpenApi;
 
 /// Everything an API server needs.
 #[derive(Clone)]
@@ -24,6 +26,14 @@ pub struct Config {
     pub clock: fn() -> Timestamp,
     /// From where cluster IPs and node ports are taken.
     pub ranges: Ranges,
+    /// Where clients reach the server, as `host:port`; `/api` says so.
+    pub address: String,
+    /// How kubelets are spoken to: our client certificate and who signs theirs. `None` refuses logs, exec and the like.
+    pub kubelet: Option<Arc<rustls::ClientConfig>>,
+    /// Who makes the OpenAPI documents; `None` serves none.
+    pub openapi: Option<Arc<dyn OpenApi>>,
+    /// What `/healthz`, `/livez` and `/readyz` ask.
+    pub checks: Vec<Check>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -33,6 +43,12 @@ pub struct Config {
 pub struct Limits {
     /// Largest request body, in bytes. Source: apiserver `MaxRequestBodyBytes`.
     pub body_bytes_max: usize,
+    /// Requests that read, at once. Source: `--max-requests-inflight`.
+    pub reads_max: usize,
+    /// Requests that write, at once. Source: `--max-mutating-requests-inflight`.
+    pub writes_max: usize,
+    /// Watches and streams, at once.
+    pub long_running_max: usize,
     /// Tries of a write that meets a conflict it may settle itself.
     pub write_tries_max: usize,
     /// Longest wait for a revision that has not happened yet, in milliseconds. Source: apiserver's 3 s.
@@ -48,6 +64,9 @@ impl Limits {
     pub const fn upstream() -> Self {
         Self {
             body_bytes_max: 3 << 20,
+            reads_max: 400,
+            writes_max: 200,
+            long_running_max: 10_000,
             write_tries_max: 64,
             revision_wait_ms: 3_000,
             watch_seconds: 1_800,

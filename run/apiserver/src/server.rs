@@ -5,8 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::Body;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::Kind;
@@ -17,10 +19,13 @@ use wire::media;
 
 use crate::call::Call;
 use crate::config::Config;
+use crate::discovery::Discovery;
+use crate::limits::{Class, InFlight};
+use crate::metrics::Metrics;
 use crate::options::Query;
 use crate::policy::PolicyCache;
 use crate::request::RequestInfo;
-use crate::{auth, respond, verbs};
+use crate::{auth, fixed, limits, proxy, respond, verbs};
 
 /// The sender of a request that comes from inside the process. Set as a request extension by [`ApiServer::client_of`].
 #[derive(Clone, Debug)]
@@ -39,6 +44,9 @@ pub struct ApiServer {
 struct Inner {
     config: Config,
     policy: PolicyCache,
+    discovery: Discovery,
+    in_flight: InFlight,
+    metrics: Metrics,
     /// Held while something unique is allocated.
     allocation: Arc<Mutex<()>>,
 }
@@ -46,7 +54,11 @@ struct Inner {
 impl ApiServer {
     /// A server of this configuration; it does nothing until it is asked.
     pub fn new(config: Config) -> Self {
+        let limits = config.limits;
         let inner = Inner {
+            discovery: Discovery::new(&config.registry, &config.address),
+            in_flight: InFlight::new(limits.reads_max, limits.writes_max, limits.long_running_max),
+            metrics: Metrics::new(),
             config,
             policy: PolicyCache::default(),
             allocation: Arc::default(),
@@ -63,6 +75,16 @@ impl ApiServer {
 
     pub(crate) fn policy(&self) -> Arc<access::Policy> {
         self.inner.policy.get(self.config().store.as_ref())
+    }
+
+    pub(crate) fn discovery(&self) -> &Discovery {
+        &self.inner.discovery
+    }
+
+    /// The metrics as text.
+    pub(crate) fn scrape(&self) -> String {
+        let store = self.config().store.as_ref();
+        self.inner.metrics.render(store, &self.inner.in_flight)
     }
 
     pub(crate) fn committed(&self, resource: &str) {
@@ -87,23 +109,75 @@ impl ApiServer {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        match self.answer(request).await {
-            Ok(response) => response,
-            Err(error) => respond::refusal(&error),
-        }
-    }
-
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, StatusError> {
+        let started = Instant::now();
         let (parts, body) = request.into_parts();
         let query = Query::read(parts.uri.query().unwrap_or_default());
         let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
-        let caller = auth::authenticate(self, &parts)?;
-        let user = auth::impersonate(self, caller, &parts.headers)?;
-        auth::allow(self, &auth::attributes(&user, &info))?;
+        let is_dry_run = !query.text("dryRun").is_empty();
+        let response = self.bounded(parts, body, query, &info).await;
+        let response = response.unwrap_or_else(|error| respond::refusal(&error));
+        let code = response.status().as_u16();
+        let took = started.elapsed();
+        self.inner.metrics.observe(&info, is_dry_run, code, took);
+        response
+    }
+
+    /// Answers a request when not too many run already.
+    async fn bounded(
+        &self,
+        parts: Parts,
+        body: Body,
+        query: Query,
+        info: &RequestInfo,
+    ) -> Result<Response<Body>, StatusError> {
         if !info.is_resource {
-            return Err(StatusError::no_route());
+            let user = self.sender(&parts)?;
+            auth::allow(self, &auth::attributes(&user, info))?;
+            return fixed::answer(self, &parts);
         }
+        let class = limits::class(&info.verb, &info.subresource);
+        let permit = self.inner.in_flight.enter(class)?;
+        let response = self.answer(parts, body, query, info.clone()).await?;
+        if class != Class::LongRunning {
+            return Ok(response);
+        }
+        // What is long-running lasts until its body ends.
+        let open = (permit, self.inner.metrics.long_running(info));
+        Ok(response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _held = &open;
+                frame
+            }))
+        }))
+    }
+
+    /// Who sends a request, after impersonation.
+    fn sender(&self, parts: &Parts) -> Result<User, StatusError> {
+        let caller = auth::authenticate(self, parts)?;
+        auth::impersonate(self, caller, &parts.headers)
+    }
+
+    async fn answer(
+        &self,
+        parts: Parts,
+        body: Body,
+        query: Query,
+        info: RequestInfo,
+    ) -> Result<Response<Body>, StatusError> {
+        let user = self.sender(&parts)?;
+        auth::allow(self, &auth::attributes(&user, &info))?;
         let kind = self.kind(&info)?;
+        if proxy::is_carried(&kind, &info.subresource) {
+            let connect = proxy::Connect {
+                server: self,
+                info: &info,
+                user: &user,
+                query: &query,
+                parts,
+                body,
+            };
+            return proxy::connect(connect).await;
+        }
         let accept = parts
             .headers
             .get(http::header::ACCEPT)

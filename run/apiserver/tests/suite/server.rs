@@ -7,6 +7,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use sampan_apiserver::auth::TokenVerifier;
 use sampan_apiserver::config::Limits;
+use sampan_apiserver::health::ping;
 use sampan_apiserver::{ApiServer, Config, Identity};
 use serde_json::{Value, json};
 use store::MemoryStore;
@@ -47,6 +48,10 @@ impl Talk {
             static_tokens: Vec::new(),
             clock: jiff::Timestamp::now,
             ranges: kinds::strategy::Ranges::default(),
+            address: "127.0.0.1:6443".into(),
+            kubelet: None,
+            openapi: None,
+            checks: vec![ping()],
             limits: Limits::upstream(),
         });
         let talk = Self { server };

@@ -1,0 +1,119 @@
+//! Paths that are no resource: discovery, health, version, metrics, keys, OpenAPI, and the index of them all.
+
+use access::authn::service_account_token::ISSUER;
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use meta::StatusError;
+use serde_json::{Value, json};
+use wire::media::Format;
+
+use crate::server::ApiServer;
+use crate::{health, metrics, respond};
+
+/// Where the token keys are published. Source: apiserver `serviceaccount.JWKSPath`.
+const JWKS: &str = "/openid/v1/jwks";
+/// Source: OpenID Connect Discovery 1.0.
+const OPENID: &str = "/.well-known/openid-configuration";
+
+/// Answers a request for a path that is no resource.
+///
+/// # Errors
+/// 404 for paths nobody answers, 405 for methods other than GET and HEAD.
+pub(crate) fn answer(server: &ApiServer, parts: &Parts) -> Result<Response<Body>, StatusError> {
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let found = match path {
+        "/" => Some(pretty(&index(server))),
+        "/version" | "/version/" => Some(pretty(&health::version())),
+        "/metrics" => Some(respond::bytes(
+            StatusCode::OK,
+            metrics::MEDIA_TYPE,
+            server.scrape(),
+        )),
+        JWKS => Some(json_bytes("application/jwk-set+json", &keys(server))),
+        OPENID => Some(json_bytes("application/json", &openid())),
+        _ => health::answer(path, query, &server.config().checks).map(whole),
+    };
+    let found = match found {
+        Some(found) => Some(found),
+        None => documents(server, parts, path, query)?,
+    };
+    let response = found.ok_or_else(StatusError::no_route)?;
+    match parts.method {
+        Method::GET | Method::HEAD => Ok(response),
+        _ => Err(StatusError::method_not_allowed()),
+    }
+}
+
+/// Discovery and OpenAPI.
+fn documents(
+    server: &ApiServer,
+    parts: &Parts,
+    path: &str,
+    query: &str,
+) -> Result<Option<Response<Body>>, StatusError> {
+    if let Some(answer) = server.discovery().answer(path, &parts.headers) {
+        return answer.map(whole).map(Some);
+    }
+    if !path.starts_with("/openapi/") {
+        return Ok(None);
+    }
+    let openapi = server.config().openapi.as_ref();
+    let answer = openapi
+        .and_then(|openapi| openapi.answer(&server.config().registry, path, query, &parts.headers));
+    Ok(answer.map(whole))
+}
+
+fn whole(response: Response<Bytes>) -> Response<Body> {
+    response.map(Body::from)
+}
+
+fn pretty(value: &Value) -> Response<Body> {
+    let media_type = Format::Json.media_type();
+    respond::bytes(StatusCode::OK, media_type, format!("{value:#}\n"))
+}
+
+fn json_bytes(media_type: &'static str, value: &Value) -> Response<Body> {
+    respond::bytes(StatusCode::OK, media_type, value.to_string())
+}
+
+/// The public halves of the token keys.
+fn keys(server: &ApiServer) -> Value {
+    server.config().tokens.jwks()
+}
+
+fn openid() -> Value {
+    json!({
+        "issuer": ISSUER,
+        "jwks_uri": format!("{ISSUER}{JWKS}"),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    })
+}
+
+/// Every path that can be asked for, as `/` lists them.
+fn index(server: &ApiServer) -> Value {
+    let mut paths: Vec<String> = server.discovery().paths().map(str::to_owned).collect();
+    for fixed in [
+        OPENID,
+        JWKS,
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/version",
+    ] {
+        paths.push(fixed.to_owned());
+    }
+    for check in &server.config().checks {
+        for endpoint in check.asked_by {
+            let path = endpoint.path();
+            paths.push(format!("{path}/{}", check.name));
+            paths.push(path.to_owned());
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    json!({"paths": paths})
+}

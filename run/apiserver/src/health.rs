@@ -1,0 +1,235 @@
+//! `/healthz`, `/livez`, `/readyz` with their checks as plain text, and `/version`.
+//!
+//! Source: apiserver `server/healthz`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use meta::field::quote;
+use serde_json::{Value, json};
+
+/// Kubernetes' minor version that is served.
+const MINOR: &str = "36";
+/// What `/version` names; clients read the part before `+`.
+pub const GIT_VERSION: &str = "v1.36.2+sampan";
+const UNKNOWN: &str = "warn: some health checks cannot be excluded: no matches for ";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// One thing that must be well.
+#[derive(Clone)]
+pub struct Check {
+    /// Its name, as it stands in paths and verbose answers.
+    pub name: &'static str,
+    /// Which of the three endpoints ask for it.
+    pub asked_by: &'static [Endpoint],
+    /// Says what is wrong; the words are logged, never sent.
+    pub run: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+}
+
+/// A health endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/healthz`, which is older than the other two.
+    Healthz,
+    /// `/livez`: whether a restart would help.
+    Livez,
+    /// `/readyz`: whether requests may be sent here.
+    Readyz,
+}
+
+impl Endpoint {
+    /// The endpoint's path.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Healthz => "/healthz",
+            Self::Livez => "/livez",
+            Self::Readyz => "/readyz",
+        }
+    }
+    fn name(self) -> &'static str {
+        match self {
+            Self::Healthz => "healthz",
+            Self::Livez => "livez",
+            Self::Readyz => "readyz",
+        }
+    }
+}
+
+/// Asked by all three endpoints.
+pub const ALL: &[Endpoint] = &[Endpoint::Healthz, Endpoint::Livez, Endpoint::Readyz];
+
+/// The check that is always there: whoever answers is alive.
+pub fn ping() -> Check {
+    Check {
+        name: "ping",
+        asked_by: ALL,
+        run: Arc::new(|| Ok(())),
+    }
+}
+
+/// The answer to a GET of a health path; `None` when it is none. `query` is the raw query string.
+pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Bytes>> {
+    let mut parts = path.trim_matches('/').splitn(2, '/');
+    let first = parts.next()?;
+    let endpoint = *ALL.iter().find(|endpoint| endpoint.name() == first)?;
+    let asked: Vec<&Check> = checks
+        .iter()
+        .filter(|check| check.asked_by.contains(&endpoint))
+        .collect();
+    Some(match parts.next() {
+        None | Some("") => all(endpoint, query, &asked),
+        Some(name) => match asked.iter().find(|check| check.name == name) {
+            Some(check) => one(check),
+            None => text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned()),
+        },
+    })
+}
+
+fn one(check: &Check) -> Response<Bytes> {
+    match (check.run)() {
+        Ok(()) => text(StatusCode::OK, "ok".to_owned()),
+        Err(why) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("internal server error: {why}\n"),
+        ),
+    }
+}
+
+fn all(endpoint: Endpoint, query: &str, checks: &[&Check]) -> Response<Bytes> {
+    let parameters: Vec<(&str, &str)> = query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .collect();
+    let excluded: BTreeSet<&str> = parameters
+        .iter()
+        .filter(|(key, _)| *key == "exclude")
+        .map(|(_, value)| *value)
+        .collect();
+    let (mut lines, mut is_well) = (String::new(), true);
+    for check in checks {
+        let name = check.name;
+        if excluded.contains(name) {
+            lines.extend(["[+]", name, " excluded: ok\n"]);
+            continue;
+        }
+        match (check.run)() {
+            Ok(()) => lines.extend(["[+]", name, " ok\n"]),
+            Err(why) => {
+                tracing::warn!(check = name, why, "health check failed");
+                lines.extend(["[-]", name, " failed: reason withheld\n"]);
+                is_well = false;
+            }
+        }
+    }
+    let unknown: Vec<String> = excluded
+        .iter()
+        .filter(|name| checks.iter().all(|check| check.name != **name))
+        .map(|name| quote(name))
+        .collect();
+    if !unknown.is_empty() {
+        let unknown = unknown.join(",");
+        lines.extend([UNKNOWN, unknown.as_str(), "\n"]);
+    }
+    let name = endpoint.name();
+    if !is_well {
+        return text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("{lines}{name} check failed\n"),
+        );
+    }
+    if parameters.iter().any(|(key, _)| *key == "verbose") {
+        text(StatusCode::OK, format!("{lines}{name} check passed\n"))
+    } else {
+        text(StatusCode::OK, "ok".to_owned())
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+    headers.insert(
+        http::header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// What `/version` answers.
+pub fn version() -> Value {
+    json!({
+        "major": "1",
+        "minor": MINOR,
+        "emulationMajor": "1",
+        "emulationMinor": MINOR,
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35",
+        "gitVersion": GIT_VERSION,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "rustc",
+        "platform": format!("linux/{}", architecture()),
+    })
+}
+
+/// The machine's architecture in Go's words.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(path: &str, query: &str, is_store_well: bool) -> Option<String> {
+        let store = Check {
+            name: "etcd",
+            asked_by: ALL,
+            run: Arc::new(move || {
+                if is_store_well {
+                    Ok(())
+                } else {
+                    Err("disk full".to_owned())
+                }
+            }),
+        };
+        let response = answer(path, query, &[ping(), store])?;
+        let body = String::from_utf8(response.body().to_vec()).unwrap();
+        Some(format!("{} {body}", response.status().as_u16()))
+    }
+
+    #[test]
+    fn answers_are_plain_text_as_upstream_words_them() {
+        let ok = |path, query| show(path, query, true).unwrap();
+        assert_eq!(ok("/readyz", ""), "200 ok");
+        assert_eq!(ok("/livez/ping", ""), "200 ok");
+        assert_eq!(
+            ok("/readyz", "verbose"),
+            "200 [+]ping ok\n[+]etcd ok\nreadyz check passed\n"
+        );
+        assert_eq!(
+            ok("/readyz", "verbose=true&exclude=etcd&exclude=x"),
+            "200 [+]ping ok\n[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: no matches for \"x\"\nreadyz check passed\n"
+        );
+        assert_eq!(ok("/healthz/none", ""), "404 404 page not found\n");
+        assert_eq!(show("/api", "", true), None);
+    }
+
+    #[test]
+    fn failures_withhold_their_reason() {
+        assert_eq!(
+            show("/healthz", "", false).unwrap(),
+            "500 [+]ping ok\n[-]etcd failed: reason withheld\nhealthz check failed\n"
+        );
+    }
+}

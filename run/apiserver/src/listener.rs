@@ -1,0 +1,237 @@
+//! The HTTPS listener: accepts, shakes hands, hands requests to the API server, ends gracefully.
+//!
+//! Knows nothing of requests; who the client is by its certificate travels as a [`PeerCertificate`] extension.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use futures::StreamExt;
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::server::{ApiServer, PeerCertificate};
+
+/// Most connections open at once; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 8192;
+/// Longest TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a request's headers. Source: apiserver `ReadHeaderTimeout`, 32 s.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+/// Time between two pings of an HTTP/2 connection on which nothing comes in. Source: apiserver `http2.Server`, 30 s.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Longest wait for the answer to a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+/// Requests that one HTTP/2 connection may run at once. Source: apiserver `MaxConcurrentStreams`.
+const STREAMS_MAX: u32 = 100;
+/// Longest wait for requests in flight when the listener ends.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Wait after the kernel refuses to accept, so that running out of files does not spin.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// What can go wrong before the listener listens.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate authority for clients cannot be used.
+    #[error("cannot use the client certificate authority")]
+    ClientAuthority(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The TLS settings are refused.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Takes the address.
+///
+/// # Errors
+/// It is in use, not this machine's, or not allowed.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ListenError::Bind { address, source })
+}
+
+/// TLS settings: our certificate, and client certificates that `client_authority` (PEM) signed, when shown.
+///
+/// # Errors
+/// The authority cannot be read.
+pub fn tls(
+    certificate: Arc<dyn ResolvesServerCert>,
+    client_authority: &str,
+) -> Result<Arc<ServerConfig>, ListenError> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(client_authority.as_bytes()) {
+        let root = root.map_err(|error| ListenError::ClientAuthority(error.into()))?;
+        roots
+            .add(root)
+            .map_err(|error| ListenError::ClientAuthority(error.into()))?;
+    }
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| ListenError::ClientAuthority(error.into()))?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(ListenError::Tls)?
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Serves until `shutdown`, then lets requests in flight end, for a bounded time.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    server: ApiServer,
+    shutdown: CancellationToken,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let connection = Connection {
+                    acceptor: acceptor.clone(),
+                    server: server.clone(),
+                    watcher: graceful.watcher(),
+                    shutdown: shutdown.clone(),
+                };
+                tokio::spawn(async move {
+                    connection.serve(stream).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted, waiting");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were still in flight when the listener ended");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(connections)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, permit))
+}
+
+/// What one connection is served with.
+struct Connection {
+    acceptor: TlsAcceptor,
+    server: ApiServer,
+    watcher: hyper_util::server::graceful::Watcher,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream));
+        let stream = tokio::select! {
+            () = self.shutdown.cancelled() => return,
+            shaken = shaken => match shaken {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => return tracing::debug!("TLS handshake took too long"),
+            },
+        };
+        let (_, session) = stream.get_ref();
+        let peer = session
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .map(|certificate| PeerCertificate(certificate.to_vec()));
+        let server = self.server;
+        let shutdown = self.shutdown;
+        let service = service_fn(move |request| {
+            answer(server.clone(), peer.clone(), shutdown.clone(), request)
+        });
+        let builder = builder();
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        if let Err(error) = self.watcher.watch(connection.into_owned()).await {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+async fn answer(
+    server: ApiServer,
+    peer: Option<PeerCertificate>,
+    shutdown: CancellationToken,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    let response = server.handle(request).await;
+    Ok(response.map(|body| until(shutdown, body)))
+}
+
+/// Lets a body without an end, such as a watch, end with the listener.
+fn until(shutdown: CancellationToken, body: Body) -> Body {
+    if body.size_hint().exact().is_some() {
+        return body;
+    }
+    let frames = body.into_data_stream();
+    Body::from_stream(frames.take_until(shutdown.cancelled_owned()))
+}
