@@ -55,6 +55,9 @@ impl Strategy for Job {
             .unwrap_or_default()
             .to_string()
     }
+    fn orphans_by_default(&self) -> bool {
+        true
+    }
     print_with!(print::apps::JOB);
 }
 

@@ -57,5 +57,14 @@ impl Strategy for Namespace {
             }
         }
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
+    fn mark_deleted(&self, object: &mut Object) {
+        object.child_mut("status").put("phase", "Terminating");
+    }
+    fn is_held(&self, object: &Object) -> bool {
+        !object.list_at(&["spec", "finalizers"]).is_empty()
+    }
     print_with!(print::core::NAMESPACE);
 }

@@ -44,5 +44,8 @@ impl Strategy for PersistentVolume {
                 .put(TIME, meta::time::to_rfc3339(cx.now));
         }
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
     print_with!(print::storage::PERSISTENT_VOLUME);
 }

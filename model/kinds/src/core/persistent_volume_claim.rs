@@ -21,6 +21,9 @@ impl Strategy for PersistentVolumeClaim {
     fn prepare_update(&self, new: &mut Object, _old: &Object, _cx: &Context<'_>) {
         normalize_data_sources(new.child_mut("spec"));
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
     print_with!(print::storage::PERSISTENT_VOLUME_CLAIM);
 }
 

@@ -103,6 +103,9 @@ impl Strategy for Pod {
             _ => crate::kind::value_at(object, field),
         }
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
     print_with!(print::pod::POD);
 }
 

@@ -7,5 +7,8 @@ use crate::strategy::Strategy;
 pub(crate) struct PodTemplate;
 
 impl Strategy for PodTemplate {
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
     print_with!(print::apps::POD_TEMPLATE);
 }

@@ -40,5 +40,8 @@ impl Strategy for ReplicationController {
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
     }
+    fn orphans_by_default(&self) -> bool {
+        true
+    }
     print_with!(print::apps::REPLICATION_CONTROLLER);
 }

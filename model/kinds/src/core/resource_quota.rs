@@ -10,5 +10,8 @@ impl Strategy for ResourceQuota {
     fn has_generation(&self) -> bool {
         false
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
     print_with!(print::core::RESOURCE_QUOTA);
 }

@@ -106,6 +106,12 @@ impl Strategy for Service {
             Some(_) => vec![Path::new("spec")],
         }
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
+    fn allocates(&self) -> bool {
+        true
+    }
     print_with!(print::core::SERVICE);
 }
 

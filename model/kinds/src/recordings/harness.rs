@@ -101,6 +101,11 @@ fn create(kind: &Kind, input: Value, namespace: &str, strict: bool) -> Result<Ob
             .metadata_mut()
             .insert("name".into(), format!("{prefix}47s2s").into());
     }
+    finish(kind, object)
+}
+
+/// Prepares, validates and allocates a named object.
+fn finish(kind: &Kind, mut object: Object) -> Result<Object, StatusError> {
     let ranges = Ranges::default();
     let user = User {
         name: "admin".into(),
@@ -116,7 +121,17 @@ fn create(kind: &Kind, input: Value, namespace: &str, strict: bool) -> Result<Ob
         random: 7,
         ranges: &ranges,
     };
-    write::prepare_create(kind, &mut object, &cx);
+    if kind.subresource("status").is_some() && !kind.strategy.keeps_status_on_create() {
+        object.remove(&["status"]);
+    }
+    object.metadata_mut().remove("generation");
+    if kind.strategy.has_generation() {
+        object.metadata_mut().insert("generation".into(), 1.into());
+    }
+    kind.strategy.prepare_create(&mut object, &cx);
+    object = schema::decode(object, &kind.schema)
+        .map_err(StatusError::internal)?
+        .object;
     let errors: Vec<FieldError> = write::validate_create(kind, &object, &cx);
     if !errors.is_empty() {
         return Err(StatusError::invalid(

@@ -30,5 +30,8 @@ impl Strategy for CsiDriver {
     fn has_generation(&self) -> bool {
         false
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
     print_with!(print::storage::CSI_DRIVER);
 }

@@ -17,5 +17,8 @@ impl Strategy for StorageClass {
     fn has_generation(&self) -> bool {
         false
     }
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
     print_with!(print::storage::STORAGE_CLASS);
 }

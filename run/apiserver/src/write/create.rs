@@ -33,7 +33,7 @@ pub(crate) async fn create(
     }
     object.remove(&["metadata", "resourceVersion"]);
     metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
-    kind.strategy.default(&mut object);
+    kind.apply_defaults(&mut object);
     ownership::record(call, options, None, &mut object);
     let requested = object.name().to_owned();
     let (object, more) = admit(
@@ -82,7 +82,7 @@ fn prepare(call: &Call, mut object: Object) -> Result<Object, StatusError> {
         let name = format!("{prefix}{}", suffix());
         object.set(&["metadata", "name"], name.into());
     }
-    if kind.subresource("status").is_some() {
+    if kind.subresource("status").is_some() && !kind.strategy.keeps_status_on_create() {
         object.remove(&["status"]);
     }
     let cluster = call.cluster();
@@ -102,8 +102,7 @@ async fn commit(
     let name = object.name().to_owned();
     let cluster = call.cluster();
     let context = call.context(Operation::Create, &cluster);
-    let mut errors = metadata::name_errors(kind, &object);
-    errors.extend(kind.strategy.validate(&object, &context));
+    let errors = kinds::write::validate_create(kind, &object, &context);
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
     check(

@@ -78,41 +78,6 @@ pub(super) fn settle_namespace(
     Ok(())
 }
 
-/// What is wrong with the name of a new object.
-pub(super) fn name_errors(kind: &Kind, object: &Object) -> Vec<FieldError> {
-    let path = Path::new("metadata");
-    let mut errors = Vec::new();
-    if let Some(prefix) = object
-        .str_at(&["metadata", "generateName"])
-        .filter(|prefix| !prefix.is_empty())
-    {
-        let complaints = kind.strategy.name_errors(&masked(prefix), true).into_iter();
-        errors.extend(
-            complaints.map(|why| FieldError::invalid(&path.child("generateName"), prefix, why)),
-        );
-    }
-    match object.name() {
-        "" => errors.push(FieldError::required(
-            &path.child("name"),
-            "name or generateName is required",
-        )),
-        name => {
-            let complaints = kind.strategy.name_errors(name, false).into_iter();
-            errors
-                .extend(complaints.map(|why| FieldError::invalid(&path.child("name"), name, why)));
-        }
-    }
-    errors
-}
-
-/// A prefix may end in a dash, as what follows makes it a name. Source: apimachinery `maskTrailingDash`.
-fn masked(prefix: &str) -> String {
-    match prefix.strip_suffix('-') {
-        Some(stem) if !stem.is_empty() => format!("{stem}a"),
-        _ => prefix.to_owned(),
-    }
-}
-
 /// Refuses a write whose object was read from another version, or is another object, than the stored one.
 pub(super) fn check_preconditions(
     resource: &GroupResource,

@@ -148,7 +148,7 @@ fn settle(
     let kind = &call.kind;
     let name = old.name().to_owned();
     metadata::settle_namespace(kind, &mut new, &call.info.namespace)?;
-    kind.strategy.default(&mut new);
+    kind.apply_defaults(&mut new);
     if !change.settles_ownership() {
         ownership::record(call, options, Some(old), &mut new);
     }
@@ -191,7 +191,7 @@ fn settle(
     invalid(
         call,
         &name,
-        &kind.strategy.validate_update(&new, old, &context),
+        &kinds::write::validate_update(kind, &new, old, &context),
     )?;
     warnings.extend(kind.strategy.warnings(&new, Some(old)));
     check(
