@@ -18,10 +18,10 @@ const NAMESPACE: &str = "k8s.io";
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
+    /// A file cannot be read or written.
+    #[error("cannot use {}", path.display())]
     Read {
-        /// The archive.
+        /// The archive, its directory, or the note of what was loaded.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -110,6 +110,88 @@ pub async fn import(
             });
         }
     }
+    Ok(references)
+}
+
+/// Loads all archives (`*.tar`) of a directory that are new or changed since they were last loaded.
+///
+/// Gives the references of what was loaded; a directory that does not exist holds nothing.
+///
+/// # Errors
+/// When the directory cannot be read, or at the first archive that cannot be loaded.
+pub async fn import_dir(
+    layout: &Layout,
+    runtime: &Runtime,
+    dir: &Path,
+) -> Result<Vec<String>, ImportError> {
+    let read = |source| ImportError::Read {
+        path: dir.to_owned(),
+        source,
+    };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(read)?,
+    };
+    let mut archives: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()
+        .map_err(read)?;
+    archives.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    archives.sort();
+    let mut loaded = Vec::new();
+    for archive in archives {
+        loaded.extend(import_if_new(layout, runtime, &archive).await?);
+    }
+    Ok(loaded)
+}
+
+/// Loads an archive unless a note says that it was, and its images are still there.
+async fn import_if_new(
+    layout: &Layout,
+    runtime: &Runtime,
+    archive: &Path,
+) -> Result<Vec<String>, ImportError> {
+    let read = |source| ImportError::Read {
+        path: archive.to_owned(),
+        source,
+    };
+    let data = std::fs::metadata(archive).map_err(read)?;
+    let version = format!(
+        "{} bytes, changed {:?}",
+        data.len(),
+        data.modified().map_err(read)?
+    );
+    let name = archive.file_stem().unwrap_or_default();
+    let note = layout.persistent().join("imported").join(name);
+    let old = std::fs::read_to_string(&note).unwrap_or_default();
+    let mut lines = old.lines();
+    if lines.next() == Some(version.as_str()) {
+        let mut are_there = true;
+        for reference in lines {
+            let ask = |source| ImportError::Ask {
+                reference: reference.to_owned(),
+                source,
+            };
+            are_there &= runtime
+                .image_status(reference)
+                .await
+                .map_err(ask)?
+                .is_some();
+        }
+        if are_there {
+            return Ok(Vec::new());
+        }
+    }
+    let references = import(layout, runtime, archive).await?;
+    let text = format!("{version}\n{}\n", references.join("\n"));
+    let write = |source| ImportError::Read {
+        path: note.clone(),
+        source,
+    };
+    if let Some(dir) = note.parent() {
+        std::fs::create_dir_all(dir).map_err(write)?;
+    }
+    std::fs::write(&note, text).map_err(write)?;
     Ok(references)
 }
 

@@ -114,7 +114,8 @@ fn has_capability(status: &str, bit: u32) -> bool {
 
 /// Mounts an overlay for a moment, in the file system that will hold the containers'.
 fn overlay(dir: &Path) -> Result<(), Missing> {
-    let probe = dir.join("probe");
+    // By process, since two may check at once.
+    let probe = dir.join(format!("probe-{}", std::process::id()));
     let outcome = try_overlay(&probe);
     let cleared = fs::remove_dir_all(&probe);
     outcome.and(cleared).map_err(|source| Missing::Overlay {

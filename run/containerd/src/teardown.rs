@@ -17,6 +17,9 @@ const END_GRACE: Duration = Duration::from_secs(10);
 /// What could not be taken down.
 #[derive(Debug, thiserror::Error)]
 pub enum TeardownError {
+    /// The process has no right to it.
+    #[error("taking a node down needs root: run the command with sudo")]
+    Root,
     /// Containers run, and the containerd that could stop them does not come up.
     #[error("cannot start containerd to stop the containers it left running")]
     Start(#[from] StartError),
@@ -50,6 +53,9 @@ pub enum TeardownError {
 /// # Errors
 /// The first thing that could not be taken down; another call goes on from there.
 pub async fn teardown(layout: &Layout) -> Result<(), TeardownError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(TeardownError::Root);
+    }
     let instance = layout.instance();
     let io = |what| move |source| TeardownError::Process(what, source);
     let running = process::containerd(layout)

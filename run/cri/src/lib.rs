@@ -2,11 +2,16 @@
 //!
 //! - [`v1`]: the messages, clients and servers, generated from `proto/cri.proto`;
 //! - [`Runtime`]: one connection to a runtime, with a method per call.
+//! - `contract`: what every runtime must do, as tests; `fake`: a runtime without containers.
 //!
 //! This crate decides nothing about pods and knows no Kubernetes object.
 
 mod client;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
 
 #[expect(
     clippy::all,

@@ -2,7 +2,12 @@
 //!
 //! Every step is repeatable: setting up twice changes nothing, and pods that are attached stay so.
 
-use std::{io, net::Ipv4Addr, path::Path, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use tokio::fs;
@@ -98,6 +103,8 @@ struct Address {
 /// Without root, without `ip` or `nft`, or when no subnet is free.
 pub async fn set_up(instance: &Instance) -> Result<NodeNetwork, NetworkError> {
     let bridge = instance.bridge();
+    // Held until the bridge has its address, so that two instances do not choose the same subnet.
+    let _guard = lock(instance.run_dir().with_file_name("network.lock")).await?;
     let links: Vec<Link> = ask("addr show").await?;
     let routes: Vec<Route> = ask("-4 route show").await?;
     let subnet = saved_or_chosen(instance, &bridge, &links, &routes).await?;
@@ -256,6 +263,26 @@ async fn assert_setting(path: &Path) -> Result<(), NetworkError> {
         return Ok(());
     }
     fs::write(path, "1").await.map_err(file("write"))
+}
+
+async fn lock(path: PathBuf) -> Result<File, NetworkError> {
+    let locked = path.clone();
+    let lock = move || {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    let file = tokio::task::spawn_blocking(lock)
+        .await
+        .unwrap_or_else(|error| Err(error.into()));
+    file.map_err(|source| NetworkError::File {
+        operation: "lock",
+        path: locked,
+        source,
+    })
 }
 
 async fn write(path: &Path, text: &str) -> Result<(), NetworkError> {

@@ -1,3 +1,5 @@
+//! A command over each protocol, and through the bridge between them.
+
 use tokio::io::{AsyncReadExt as _, duplex};
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role as SocketRole};
 

@@ -1,3 +1,5 @@
+//! Two ends of one connection, and ends that talk nonsense.
+
 use tokio::io::{AsyncReadExt as _, duplex};
 
 use super::*;
