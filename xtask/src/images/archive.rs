@@ -113,7 +113,12 @@ impl Image {
                 blob,
             )?;
         }
-        fs::write(path, tar.finish()).with_context(|| format!("cannot write {}", path.display()))
+        let bytes = tar.finish();
+        // One that is the same keeps its time, so that a cluster does not load it again.
+        if fs::read(path).is_ok_and(|old| old == bytes) {
+            return Ok(());
+        }
+        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

@@ -12,8 +12,10 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use containerd::{Layout, images, teardown};
 use cri::{
     Runtime,
+    contract::{CASES, Subject},
     v1::{
         ContainerConfig, ContainerMetadata, ContainerState, ExecRequest, ImageSpec,
         LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, NamespaceMode,
@@ -21,7 +23,6 @@ use cri::{
     },
 };
 use dataplane::Instance;
-use sampan_containerd::{self as containerd, Layout, images, teardown};
 use streaming::{
     dial::{DialError, dial},
     remote_command::{Channel, Channels, call},
@@ -47,19 +48,9 @@ async fn a_pod_runs_survives_a_second_start_and_leaves_nothing() -> anyhow::Resu
 }
 
 async fn pod(layout: &Layout) -> anyhow::Result<()> {
-    let ready = containerd::ensure(layout)
-        .await
-        .context("is this root, with setup/packages.txt installed?")?;
+    let ready = containerd::ensure(layout).await?;
     let runtime = ready.runtime;
-    for archive in ["pause.tar", "busybox.tar"] {
-        images::import(layout, &runtime, &archives()?.join(archive)).await?;
-    }
-    let text = layout.persistent().join("text");
-    fs::write(&text, "no archive")?;
-    let error = images::import(layout, &runtime, &text)
-        .await
-        .expect_err("text is no archive");
-    assert!(error.to_string().contains("cannot be imported"), "{error}");
+    import(layout, &runtime).await?;
 
     let config = sandbox(layout);
     fs::create_dir_all(log_dir(layout).join("main"))?;
@@ -89,6 +80,7 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
         .await?;
     assert_eq!(output.exit_code, 1);
 
+    contract(layout, &runtime).await;
     exec_over_spdy(&runtime, &id).await?;
     port_forward(&runtime, &sandbox).await?;
 
@@ -120,6 +112,37 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
     let log = fs::read_to_string(log_dir(layout).join("main/0.log"))?;
     assert!(log.contains(" stdout F ready\n"), "{log}");
     Ok(())
+}
+
+/// The archives are loaded once, and what is no archive is refused.
+async fn import(layout: &Layout, runtime: &Runtime) -> anyhow::Result<()> {
+    let loaded = images::import_dir(layout, runtime, &archives()?).await?;
+    assert!(
+        loaded.iter().any(|reference| reference == BUSYBOX),
+        "{loaded:?}"
+    );
+    let loaded = images::import_dir(layout, runtime, &archives()?).await?;
+    assert!(loaded.is_empty(), "they are there already: {loaded:?}");
+    let text = layout.persistent().join("text");
+    fs::write(&text, "no archive")?;
+    let error = images::import(layout, runtime, &text)
+        .await
+        .expect_err("text is no archive");
+    assert!(error.to_string().contains("cannot be imported"), "{error}");
+    Ok(())
+}
+
+async fn contract(layout: &Layout, runtime: &Runtime) {
+    let subject = Subject {
+        runtime: runtime.clone(),
+        image: BUSYBOX.to_owned(),
+        log_dir: log_dir(layout),
+        cgroup_root: layout.instance().cgroup_root(),
+    };
+    for (name, case) in CASES {
+        eprintln!("{name}");
+        case(subject.clone()).await;
+    }
 }
 
 /// A command with a terminal of a given size, which reads it and fails.
