@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Watches the workloads of any cluster and shows what the status engine says about them.
+//!
+//! `sampan status` is [`run`]. What an API or a console needs is below it: [`World`] holds the objects
+//! of a cluster and joins them, [`Board`] keeps the verdicts and says which of them changed,
+//! [`Session`] feeds both from a cluster.
+//!
+//! Invariants as absences: no rule about any kind is decided here; one list and watch per kind, never
+//! a request per workload; nothing polls: a verdict that changes by time alone is asked for again at
+//! its own `recheckAt`.
+
+mod args;
+mod board;
+mod discover;
+mod error;
+mod follow;
+mod lang;
+mod live;
+mod offline;
+mod run;
+mod session;
+mod show;
+mod world;
+
+pub use args::{OutputForm, StatusArgs};
+pub use board::{Board, BoardChange, Item, View};
+pub use discover::{Followed, Plan, Role, Target};
+pub use error::StatusError;
+pub use lang::Lang;
+pub use run::{Outcome, run};
+pub use session::{Notice, Session};
+pub use world::{Id, Reading, World};
