@@ -191,7 +191,7 @@ impl World {
     fn take(&mut self, id: &Id) -> Option<Arc<Value>> {
         let old = self.objects.get_mut(id.0)?.remove(&id.1)?;
         if let Some(Role::Event) = self.followed.get(id.0).map(|followed| followed.role) {
-            unindex(&mut self.events_of, about(&old), id)
+            unindex(&mut self.events_of, about(&old), id);
         } else {
             self.by_uid.remove(old.uid());
             if let Some(uid) = controller_uid(&old) {
