@@ -161,8 +161,8 @@ fn blocked(fleet: &Fleet<'_, '_, '_>) -> Option<Draft> {
         draft.severity = Severity::Warning;
         return Some(draft);
     }
-    let is_stuck = is_overdue(fleet) || fleet.is_stalled();
-    if top.is_new || is_stuck || is_paused(fleet) {
+    // Asked last: a grace period that does not matter must not ask for another evaluation.
+    if top.is_new || is_paused(fleet) || is_overdue(fleet) || fleet.is_stalled() {
         return fleet.blocked_draft(&groups);
     }
     Some(old_revision_fails(fleet, &groups))
