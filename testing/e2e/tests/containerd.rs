@@ -17,7 +17,7 @@ use cri::{
     Runtime,
     contract::{CASES, Subject},
     v1::{
-        ContainerConfig, ContainerMetadata, ContainerState, ExecRequest, ImageSpec,
+        AuthConfig, ContainerConfig, ContainerMetadata, ContainerState, ExecRequest, ImageSpec,
         LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, NamespaceMode,
         NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
     },
@@ -28,6 +28,7 @@ use streaming::{
     remote_command::{Channel, Channels, call},
     spdy,
 };
+use testkit::registry::{Access, PASSWORD, Registry, USER};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const BUSYBOX: &str = "docker.io/library/busybox:1.36";
@@ -51,6 +52,7 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
     let ready = containerd::ensure(layout).await?;
     let runtime = ready.runtime;
     import(layout, &runtime).await?;
+    pull(&runtime).await?;
 
     let config = sandbox(layout);
     fs::create_dir_all(log_dir(layout).join("main"))?;
@@ -129,6 +131,47 @@ async fn import(layout: &Layout, runtime: &Runtime) -> anyhow::Result<()> {
         .await
         .expect_err("text is no archive");
     assert!(error.to_string().contains("cannot be imported"), "{error}");
+    Ok(())
+}
+
+/// Pulls that work, and those that fail in the ways the kubelet tells apart.
+async fn pull(runtime: &Runtime) -> anyhow::Result<()> {
+    let open = Registry::start(Access::Open)?;
+    let archive = archives()?.join("hello-v1.tar");
+    let reference = open.push(&archive, "team/hello:v1")?;
+    runtime.pull_image(&reference, None, None).await?;
+    assert!(runtime.image_status(&reference).await?.is_some());
+    let missing = format!("{}/team/hello:v9", open.address());
+    let error = runtime
+        .pull_image(&missing, None, None)
+        .await
+        .expect_err("no such tag");
+    assert!(
+        error.is_not_found() && error.message().ends_with("not found"),
+        "{error}"
+    );
+
+    let private = Registry::start(Access::Private)?;
+    let reference = private.push(&archive, "team/hello:v1")?;
+    let error = runtime
+        .pull_image(&reference, None, None)
+        .await
+        .expect_err("no credentials");
+    assert!(error.message().contains("401 Unauthorized"), "{error}");
+    let auth = AuthConfig {
+        username: USER.to_owned(),
+        password: PASSWORD.to_owned(),
+        ..AuthConfig::default()
+    };
+    runtime.pull_image(&reference, Some(auth), None).await?;
+
+    let gone = format!("{}/team/hello:v2", private.address());
+    drop(private);
+    let error = runtime
+        .pull_image(&gone, None, None)
+        .await
+        .expect_err("no registry");
+    assert!(error.message().contains("connection refused"), "{error}");
     Ok(())
 }
 

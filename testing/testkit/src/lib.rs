@@ -1,3 +1,4 @@
 //! What several crates' tests share.
 
 pub mod fake_api;
+pub mod registry;
