@@ -1,2 +1,66 @@
-//! The sampan binary.
-fn main() {}
+//! The sampan binary: flags and wiring. Each role is a file; no decision is taken here.
+
+mod control_plane;
+mod data_dir;
+mod down;
+mod image;
+mod logs;
+mod node;
+mod server;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Kubernetes for a small boat.
+#[derive(Parser)]
+#[command(name = "sampan", version, about, long_about = None)]
+struct Cli {
+    /// What to log, as in RUST_LOG: error, warn, info, debug, or per module.
+    #[arg(long, global = true, default_value = "warn", env = "SAMPAN_LOG")]
+    log: String,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Run a single-node cluster: control plane and node. Needs root.
+    Up(up::Flags),
+    /// Run the control plane alone. Needs no root.
+    Server(server::Flags),
+    /// Work with the images of the node.
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Stop the containers of `sampan up` and remove what it made on this machine; the data stay.
+    Down(DataDir),
+}
+
+/// Where a cluster keeps its data.
+#[derive(clap::Args, Clone)]
+struct DataDir {
+    /// Directory for the cluster's data [default: /var/lib/sampan as root, ~/.local/state/sampan otherwise].
+    #[arg(long, env = "SAMPAN_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::start(&cli.log);
+    let result = match cli.role {
+        Role::Up(flags) => up::run(flags).await,
+        Role::Server(flags) => server::run(flags).await,
+        Role::Image(command) => image::run(command).await,
+        Role::Down(flags) => down::run(&flags).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sampan: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

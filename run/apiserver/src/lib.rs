@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod body;
+mod bootstrap;
 mod call;
 mod cluster;
 pub mod config;

@@ -27,7 +27,7 @@ use crate::policy::PolicyCache;
 use crate::request::RequestInfo;
 use crate::{auth, fixed, limits, proxy, respond, verbs};
 
-/// The sender of a request that comes from inside the process. Set as a request extension by [`ApiServer::client_of`].
+/// The sender of a request that comes from inside the process, as a request extension.
 #[derive(Clone, Debug)]
 pub struct Identity(pub User);
 
@@ -99,11 +99,10 @@ impl ApiServer {
         Some(Arc::clone(&self.inner.allocation).lock_owned().await)
     }
 
-    /// A service that sends requests to this server as `user`, without a socket.
-    pub fn client_of(&self, user: User) -> InProcess {
+    /// A service that takes requests from within the process; each carries an [`Identity`].
+    pub fn in_process(&self) -> InProcess {
         InProcess {
             server: self.clone(),
-            user,
         }
     }
 
@@ -269,11 +268,10 @@ impl tower::Service<Request<Body>> for ApiServer {
     }
 }
 
-/// Sends requests to the server as one user, without a socket; a `kube::Client` can be built on it.
+/// Takes requests without a socket, whatever their body; a `kube::Client` can be built on it.
 #[derive(Clone)]
 pub struct InProcess {
     server: ApiServer,
-    user: User,
 }
 
 impl<B> tower::Service<Request<B>> for InProcess
@@ -290,8 +288,6 @@ where
     }
     fn call(&mut self, request: Request<B>) -> Answering {
         let server = self.server.clone();
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Identity(self.user.clone()));
-        Box::pin(async move { Ok(server.handle(request).await) })
+        Box::pin(async move { Ok(server.handle(request.map(Body::new)).await) })
     }
 }

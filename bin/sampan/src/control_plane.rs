@@ -1,0 +1,227 @@
+//! The control plane: store, keys, API server, listener, controllers and scheduler, wired together.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use apiserver::auth::TokenVerifier;
+use apiserver::config::Limits;
+use apiserver::{ApiServer, Config, Identity, listener};
+use jiff::Timestamp;
+use kinds::strategy::{Ranges, User};
+use pki::{Authority, ServingCertificate, TokenKey};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::DataDir;
+
+/// Flags of everything that runs a control plane.
+#[derive(clap::Args, Clone)]
+#[group(id = "control-plane")]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    data: DataDir,
+    /// Port of the API server; 0 takes a free one.
+    #[arg(long, default_value_t = 6443)]
+    port: u16,
+    /// Address the API server listens on.
+    #[arg(long, default_value = "127.0.0.1")]
+    bind_address: IpAddr,
+    /// Where to write the administrator's kubeconfig [default: DATA_DIR/admin.kubeconfig].
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A running control plane.
+pub(crate) struct ControlPlane {
+    pub(crate) server: ApiServer,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) address: SocketAddr,
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) shutdown: CancellationToken,
+    kubeconfig: PathBuf,
+    started: Instant,
+}
+
+impl ControlPlane {
+    /// Starts everything; whatever stands in the way is found before anything is changed.
+    pub(crate) async fn start(flags: Flags) -> Result<Self> {
+        let started = Instant::now();
+        let address = SocketAddr::new(flags.bind_address, flags.port);
+        let listener = listener::bind(address).await.with_context(|| {
+            format!(
+                "port {} cannot be used: stop what uses it, or choose another with --port",
+                flags.port
+            )
+        })?;
+        let address = listener
+            .local_addr()
+            .context("cannot read the listener's address")?;
+        let data_dir = flags.data.open()?;
+        let store = open_store(&data_dir.join("store"))?;
+        let keys = data_dir.join("pki");
+        let authority = Arc::new(Authority::open(&keys, Timestamp::now())?);
+        let tokens = Arc::new(Tokens(TokenKey::open(&keys)?));
+        let server = ApiServer::new(Config {
+            store,
+            registry: kinds::builtin(),
+            tokens,
+            static_tokens: Vec::new(),
+            clock: Timestamp::now,
+            ranges: Ranges::default(),
+            limits: Limits::upstream(),
+        });
+        server
+            .bootstrap(Vec::new())
+            .await
+            .context("cannot make the objects that every cluster has")?;
+        let kubeconfig = flags
+            .kubeconfig
+            .unwrap_or_else(|| data_dir.join("admin.kubeconfig"));
+        write_kubeconfig(&kubeconfig, &authority, address)?;
+        let shutdown = CancellationToken::new();
+        let mut plane = Self {
+            server,
+            authority,
+            data_dir,
+            address,
+            tasks: JoinSet::new(),
+            shutdown,
+            kubeconfig,
+            started,
+        };
+        plane.serve(listener)?;
+        plane.drive();
+        Ok(plane)
+    }
+
+    /// A client that acts as `user`, in this process.
+    pub(crate) fn client_as(&self, user: User) -> kube::Client {
+        client::in_process(self.server.in_process(), Identity(user))
+    }
+
+    fn serve(&mut self, listener: TcpListener) -> Result<()> {
+        let certificate = self
+            .authority
+            .issue(&serving_identity(self.address.ip()), Timestamp::now())?;
+        let certificate = ServingCertificate::new(&certificate)?;
+        let tls = listener::tls(certificate, self.authority.certificate())?;
+        self.tasks.spawn(listener::serve(
+            listener,
+            tls,
+            self.server.clone(),
+            self.shutdown.clone(),
+        ));
+        Ok(())
+    }
+
+    /// Controllers and scheduler, in one process under the controller manager's identity.
+    fn drive(&mut self) {
+        let user = access::user::user(access::user::CONTROLLER_MANAGER, &[access::user::MASTERS]);
+        let options = driver::Options::single("sampan");
+        self.tasks.spawn(driver::run(
+            self.client_as(user),
+            options,
+            self.shutdown.clone(),
+        ));
+    }
+
+    /// Says that it is ready, runs until a signal, and ends in order.
+    pub(crate) async fn run_to_end(mut self, what: &str) -> Result<()> {
+        println(&format!(
+            "{what} is ready after {:.2} s: https://{}, kubeconfig {}",
+            self.started.elapsed().as_secs_f64(),
+            self.address,
+            self.kubeconfig.display()
+        ))?;
+        signal().await?;
+        self.shutdown.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+/// One line for people, on standard output.
+fn println(line: &str) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}
+
+/// Waits for Ctrl-C or a request to end.
+async fn signal() -> Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("cannot listen for signals")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for signals"),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn open_store(directory: &Path) -> Result<Arc<dyn store::Store>> {
+    let opened = Instant::now();
+    let clock = move || -> Duration { opened.elapsed() };
+    let options = store::Options {
+        indexer: Arc::new(apiserver::index),
+        clock: Arc::new(clock),
+    };
+    Ok(Arc::new(store::Embedded::open(directory, options)?))
+}
+
+fn serving_identity(address: IpAddr) -> pki::Identity {
+    let names = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ];
+    pki::Identity {
+        common_name: "kube-apiserver".into(),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        addresses: vec![
+            address,
+            IpAddr::from([127, 0, 0, 1]),
+            IpAddr::from([10, 96, 0, 1]),
+        ],
+        ..pki::Identity::default()
+    }
+}
+
+fn write_kubeconfig(path: &Path, authority: &Authority, address: SocketAddr) -> Result<()> {
+    let admin = pki::Identity::client("kubernetes-admin", access::user::MASTERS);
+    let client = authority.issue(&admin, Timestamp::now())?;
+    let reachable = if address.ip().is_unspecified() {
+        IpAddr::from([127, 0, 0, 1])
+    } else {
+        address.ip()
+    };
+    let server = format!("https://{}", SocketAddr::new(reachable, address.port()));
+    pki::kubeconfig::write(
+        path,
+        &pki::kubeconfig::render(&server, authority.certificate(), &client),
+    )?;
+    Ok(())
+}
+
+/// The token key as the API server asks for it.
+struct Tokens(TokenKey);
+
+impl TokenVerifier for Tokens {
+    fn verify(&self, token: &str) -> Option<Value> {
+        self.0.verify(token)
+    }
+    fn sign(&self, claims: &Value) -> Result<String, String> {
+        self.0.sign(claims).map_err(|error| error.to_string())
+    }
+    fn jwks(&self) -> Value {
+        self.0.jwks()
+    }
+}

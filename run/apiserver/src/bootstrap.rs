@@ -1,0 +1,96 @@
+//! What a server makes before it is ready: the objects that exist from the first start.
+//!
+//! They take the write path like everybody's. What is there already is left as it is.
+
+use axum::body::Body;
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use kinds::strategy::User;
+use meta::{Object, ObjectExt, StatusError};
+
+use crate::server::{ApiServer, Identity};
+
+impl ApiServer {
+    /// Makes whatever of the bootstrap objects is missing, `more` after upstream's own.
+    ///
+    /// # Errors
+    /// The first refusal; the server is then not fit for use.
+    pub async fn bootstrap(&self, more: Vec<Object>) -> Result<(), StatusError> {
+        let (namespaces, others): (Vec<Object>, Vec<Object>) = access::bootstrap::objects()
+            .into_iter()
+            .chain(more)
+            .partition(|object| object.kind() == "Namespace");
+        for namespace in &namespaces {
+            self.ensure(namespace).await?;
+        }
+        futures::future::try_join_all(others.iter().map(|object| self.ensure(object))).await?;
+        Ok(())
+    }
+
+    async fn ensure(&self, object: &Object) -> Result<(), StatusError> {
+        let gvk = object.gvk().ok_or_else(StatusError::no_route)?;
+        let kind = self
+            .config()
+            .registry
+            .kind(&gvk)
+            .ok_or_else(StatusError::no_route)?;
+        let root = if kind.group.is_empty() {
+            "/api".to_owned()
+        } else {
+            format!("/apis/{}", kind.group)
+        };
+        let scope = match object.namespace() {
+            "" => String::new(),
+            namespace => format!("/namespaces/{namespace}"),
+        };
+        let collection = format!("{root}/{}{scope}/{}", kind.version, kind.plural);
+        let name = object.name().replace('%', "%25");
+        match self
+            .send(Method::GET, &format!("{collection}/{name}"), None)
+            .await
+        {
+            Err(error) if error.code() == 404 => {}
+            result => return result,
+        }
+        match self.send(Method::POST, &collection, Some(object)).await {
+            Err(error) if error.reason() == "AlreadyExists" => Ok(()),
+            result => result,
+        }
+    }
+
+    /// One request as the server itself.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Object>,
+    ) -> Result<(), StatusError> {
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("user-agent", "kube-apiserver");
+        let request = request
+            .extension(Identity(itself()))
+            .body(body)
+            .map_err(StatusError::internal)?;
+        let response = self.handle(request).await;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(StatusError::internal)?
+            .to_bytes();
+        Err(StatusError(
+            serde_json::from_slice(&bytes).map_err(StatusError::internal)?,
+        ))
+    }
+}
+
+/// The identity of the server's own requests.
+fn itself() -> User {
+    access::user::user(access::user::API_SERVER, &[access::user::MASTERS])
+}
