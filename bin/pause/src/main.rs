@@ -5,7 +5,10 @@
 
 use std::{mem::MaybeUninit, process::ExitCode, ptr};
 
-#[expect(unsafe_code, reason = "waiting for signals and children has no safe form in std")]
+#[expect(
+    unsafe_code,
+    reason = "waiting for signals and children has no safe form in std"
+)]
 fn main() -> ExitCode {
     let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initializes the set that the calls after it change and read; no pointer

@@ -74,6 +74,10 @@ impl ControlPlane {
             static_tokens: Vec::new(),
             clock: Timestamp::now,
             ranges: Ranges::default(),
+            address: address.to_string(),
+            kubelet: Some(kubelet_tls(&authority)?),
+            openapi: None,
+            checks: vec![apiserver::health::ping()],
             limits: Limits::upstream(),
         });
         server
@@ -173,6 +177,13 @@ fn open_store(directory: &Path) -> Result<Arc<dyn store::Store>> {
         clock: Arc::new(clock),
     };
     Ok(Arc::new(store::Embedded::open(directory, options)?))
+}
+
+/// How the API server shows itself to kubelets.
+fn kubelet_tls(authority: &Authority) -> Result<Arc<rustls::ClientConfig>> {
+    let identity = pki::Identity::client("kube-apiserver-kubelet-client", access::user::MASTERS);
+    let certificate = authority.issue(&identity, Timestamp::now())?;
+    Ok(pki::serving::client(authority.certificate(), &certificate)?)
 }
 
 fn serving_identity(address: IpAddr) -> pki::Identity {

@@ -20,6 +20,8 @@ use crate::server::ApiServer;
 pub(crate) struct Call {
     pub(crate) server: ApiServer,
     pub(crate) kind: Arc<Kind>,
+    /// `apiVersion` of the row.
+    pub(crate) api_version: String,
     pub(crate) info: RequestInfo,
     pub(crate) user: User,
     pub(crate) query: Query,

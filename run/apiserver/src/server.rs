@@ -191,6 +191,7 @@ impl ApiServer {
             body.map_err(|error| unreadable(error.as_ref(), self.config().limits.body_bytes_max))?;
         let call = Call {
             server: self.clone(),
+            api_version: kind.api_version(),
             kind,
             info,
             user,

@@ -29,6 +29,15 @@ pub(crate) struct Written {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Who settles which manager owns the fields of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// The write path, by comparing before and after.
+    Recorded,
+    /// The change itself: server-side apply.
+    Applied,
+}
+
 /// How soon a write of a kind must be on disk.
 fn durability(kind: &Kind) -> Durability {
     match kind.durability {

@@ -71,3 +71,31 @@ fn certified(certificate: &KeyedCertificate) -> Result<Arc<CertifiedKey>, PkiErr
     let key = any_supported_type(&key).map_err(PkiError::Tls)?;
     Ok(Arc::new(CertifiedKey::new(chain, key)))
 }
+
+/// TLS settings of a client: it shows `certificate` and trusts servers that `authority` (PEM) signed.
+///
+/// # Errors
+/// The PEM cannot be read, or the TLS library refuses it.
+pub fn client(
+    authority: &str,
+    certificate: &KeyedCertificate,
+) -> Result<Arc<rustls::ClientConfig>, PkiError> {
+    let mut roots = rustls::RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+        let root = root.map_err(|_| {
+            PkiError::Tls(rustls::Error::General(
+                "the authority cannot be read".into(),
+            ))
+        })?;
+        roots.add(root).map_err(PkiError::Tls)?;
+    }
+    let (chain, key) = parse(certificate)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(PkiError::Tls)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(PkiError::Tls)?;
+    Ok(Arc::new(config))
+}

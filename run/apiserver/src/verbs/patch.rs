@@ -10,17 +10,22 @@ use wire::media;
 
 use crate::call::Call;
 use crate::options::{FieldValidation, WriteOptions};
-use crate::write::Change;
-use crate::{body, respond, write};
+use crate::write::{Change, Ownership};
+use crate::{body, ownership, respond, write};
 
 const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
-const ACCEPTED: &[&str] = &[JSON, MERGE, STRATEGIC];
+const APPLY: &str = "application/apply-patch+yaml";
+const ACCEPTED: &[&str] = &[JSON, MERGE, STRATEGIC, APPLY];
 
 pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = WriteOptions::read(&call.query, "PatchOptions")?;
     let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
+    ownership::check_options(&options, content_type == APPLY)?;
+    if content_type == APPLY {
+        return apply(call, &options).await;
+    }
     let patch = match content_type {
         JSON => Patch::Json(call.body.to_vec()),
         MERGE => Patch::Merge(read(call)?),
@@ -33,10 +38,84 @@ pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
         schema: call.kind.schema.clone(),
         validation: options.field_validation,
     };
-    let written = write::update(call, &call.info.name, &options, &change).await?;
+    write(call, &options, &change).await
+}
+
+async fn write(
+    call: &Call,
+    options: &WriteOptions,
+    change: &dyn Change,
+) -> Result<Response<Body>, StatusError> {
+    let written = write::update(call, &call.info.name, options, change).await?;
     let mut response = respond::object(call, &call.kind, written.code(), written.object.clone())?;
     respond::warn(&mut response, &written.warnings);
     Ok(response)
+}
+
+async fn apply(call: &Call, options: &WriteOptions) -> Result<Response<Body>, StatusError> {
+    let document = wire::yaml::read(&call.body)
+        .map_err(|why| StatusError::bad_request(format!("error decoding YAML: {why}")))?;
+    let (config, gvk) = (&document.value, call.kind.gvk());
+    if config.gvk().as_ref() != Some(&gvk) {
+        let found = config.gvk();
+        let (version, kind) = match found {
+            Some(found) => (found.api_version(), found.kind),
+            None => (config.api_version().to_owned(), config.kind().to_owned()),
+        };
+        let version = if version.is_empty() {
+            "/".to_owned()
+        } else {
+            version
+        };
+        return Err(StatusError::bad_request(format!(
+            "invalid object type: {version}, Kind={kind}"
+        )));
+    }
+    write(
+        call,
+        options,
+        &Applied {
+            call,
+            options,
+            config: document.value.clone(),
+        },
+    )
+    .await
+}
+
+/// Merges an applied configuration.
+struct Applied<'a> {
+    call: &'a Call,
+    options: &'a WriteOptions,
+    config: Value,
+}
+
+impl Change for Applied<'_> {
+    fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
+        let kind = &self.call.kind;
+        let value = ownership::apply(self.call, self.options, old, &self.config)?;
+        let document = Document {
+            value,
+            duplicates: Vec::new(),
+        };
+        let decoded = body::decode_as(
+            document,
+            &kind.gvk(),
+            &kind.schema,
+            self.options.field_validation,
+        )?;
+        let mut new = decoded.object;
+        if self.config.resource_version().is_empty() {
+            new.remove(&["metadata", "resourceVersion"]);
+        }
+        Ok((new, decoded.warnings))
+    }
+    fn creates(&self) -> bool {
+        true
+    }
+    fn ownership(&self) -> Ownership {
+        Ownership::Applied
+    }
 }
 
 /// Patches are JSON; YAML is taken too, as upstream does.

@@ -5,7 +5,9 @@ use kinds::strategy::Operation;
 use meta::{Object, ObjectExt, StatusError};
 use store::{Precondition, StoreError};
 
-use super::{Written, admit, canonical, check, committed, durability, invalid, metadata};
+use super::{
+    Ownership, Written, admit, canonical, check, committed, durability, invalid, metadata,
+};
 use crate::call::{Call, suffix};
 use crate::options::WriteOptions;
 use crate::{ownership, stored};
@@ -24,6 +26,7 @@ pub(crate) async fn create(
     mut object: Object,
     options: &WriteOptions,
     mut warnings: Vec<String>,
+    ownership: Ownership,
 ) -> Result<Written, StatusError> {
     let kind = &call.kind;
     if !object.resource_version().is_empty() && object.resource_version() != "0" {
@@ -34,7 +37,9 @@ pub(crate) async fn create(
     object.remove(&["metadata", "resourceVersion"]);
     metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
     kind.apply_defaults(&mut object);
-    ownership::record(call, options, None, &mut object);
+    if ownership == Ownership::Recorded {
+        ownership::record(call, options, None, &mut object);
+    }
     let requested = object.name().to_owned();
     let (object, more) = admit(
         call,

@@ -4,7 +4,9 @@ use kinds::strategy::Operation;
 use meta::{Object, ObjectExt, StatusError};
 use store::{Entry, Precondition, StoreError};
 
-use super::{Written, admit, canonical, check, committed, create, durability, invalid, metadata};
+use super::{
+    Ownership, Written, admit, canonical, check, committed, create, durability, invalid, metadata,
+};
 use crate::call::Call;
 use crate::options::WriteOptions;
 use crate::{ownership, stored};
@@ -22,9 +24,9 @@ pub(crate) trait Change: Send + Sync {
     fn creates(&self) -> bool {
         false
     }
-    /// Whether field ownership was settled by the change itself (server-side apply).
-    fn settles_ownership(&self) -> bool {
-        false
+    /// Who settles field ownership.
+    fn ownership(&self) -> Ownership {
+        Ownership::Recorded
     }
 }
 
@@ -56,7 +58,7 @@ pub(crate) async fn update(
             if object.name().is_empty() {
                 object.set(&["metadata", "name"], name.into());
             }
-            match create(call, object, options, warnings).await {
+            match create(call, object, options, warnings, change.ownership()).await {
                 Err(error) if error.reason() == "AlreadyExists" => continue,
                 result => return result,
             }
@@ -94,7 +96,7 @@ async fn attempt(
         is_new: false,
         warnings: Vec::new(),
     };
-    if same(&new, &old) {
+    if new == old {
         return Ok(Some(Written {
             object: stored::bytes(kind, entry)?,
             is_new: false,
@@ -149,7 +151,7 @@ fn settle(
     let name = old.name().to_owned();
     metadata::settle_namespace(kind, &mut new, &call.info.namespace)?;
     kind.apply_defaults(&mut new);
-    if !change.settles_ownership() {
+    if change.ownership() == Ownership::Recorded {
         ownership::record(call, options, Some(old), &mut new);
     }
     let (mut new, more) = admit(
@@ -203,6 +205,7 @@ fn settle(
         options.dry_run,
     )?;
     kind.strategy.allocate(&mut new, Some(old), &context)?;
+    patch::managed::keep_times_if_unchanged(old, &mut new);
     Ok(new)
 }
 
@@ -240,22 +243,6 @@ fn copy(to: &mut Object, from: &Object, field: &str) {
             to.remove(&[field]);
         }
     }
-}
-
-/// Whether two versions say the same, but for the times at which managers last wrote.
-fn same(new: &Object, old: &Object) -> bool {
-    let without_times = |object: &Object| {
-        let mut object = object.clone();
-        let managers = object
-            .metadata_mut()
-            .get_mut("managedFields")
-            .and_then(serde_json::Value::as_array_mut);
-        for manager in managers.into_iter().flatten() {
-            manager.remove(&["time"]);
-        }
-        object
-    };
-    without_times(new) == without_times(old)
 }
 
 /// Whether the last thing that kept a deleted object is gone. Source: `ShouldDeleteDuringUpdate`.
