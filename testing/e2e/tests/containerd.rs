@@ -48,6 +48,101 @@ async fn a_pod_runs_survives_a_second_start_and_leaves_nothing() -> anyhow::Resu
     nothing_is_left(&layout)
 }
 
+#[tokio::test]
+async fn two_instances_run_side_by_side_and_containerd_comes_back() -> anyhow::Result<()> {
+    let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let one = Layout::new(Instance::of(one.path())?);
+    let two = Layout::new(Instance::of(two.path())?);
+    let outcome = tokio::spawn({
+        let (one, two) = (one.clone(), two.clone());
+        async move { Box::pin(side_by_side(&one, &two)).await }
+    })
+    .await;
+    teardown(&one).await?;
+    teardown(&two).await?;
+    outcome??;
+    nothing_is_left(&one)?;
+    nothing_is_left(&two)
+}
+
+async fn side_by_side(one: &Layout, two: &Layout) -> anyhow::Result<()> {
+    let (first, second) = tokio::try_join!(containerd::ensure(one), containerd::ensure(two))?;
+    assert!(!first.network.subnet.overlaps(second.network.subnet));
+    images::import_dir(one, &first.runtime, &archives()?).await?;
+    assert!(
+        second.runtime.list_images().await?.is_empty(),
+        "images are apart"
+    );
+    let config = sandbox(one);
+    fs::create_dir_all(log_dir(one).join("main"))?;
+    let sandbox = first.runtime.run_pod_sandbox(config.clone(), "").await?;
+    let id = container(&first.runtime, &sandbox, config).await?;
+    assert!(
+        second.runtime.list_pod_sandboxes(None).await?.is_empty(),
+        "pods are apart"
+    );
+
+    // As if it had crashed: found by its command line, and ended by its own number.
+    let watcher = tokio::spawn(containerd::watch_over(one.clone()));
+    let before = containerd_of(one)?.context("containerd runs")?;
+    let killed = Command::new("kill")
+        .args(["-9", &before.to_string()])
+        .status()?;
+    ensure!(killed.success());
+    let back = async {
+        loop {
+            let after = containerd_of(one)?;
+            if after.is_some_and(|after| after != before) {
+                return containerd::ensure(one).await.map_err(anyhow::Error::from);
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let back = tokio::time::timeout(Duration::from_secs(30), back).await??;
+    let status = back
+        .runtime
+        .container_status(&id, false)
+        .await?
+        .status
+        .context("status")?;
+    assert_eq!(
+        status.state(),
+        ContainerState::ContainerRunning,
+        "the container did not notice"
+    );
+    let output = back
+        .runtime
+        .exec_sync(&id, words("true"), Duration::from_secs(5))
+        .await?;
+    assert_eq!(output.exit_code, 0);
+    watcher.abort();
+    Ok(())
+}
+
+/// The process of the containerd of an instance.
+fn containerd_of(layout: &Layout) -> anyhow::Result<Option<u32>> {
+    let config = layout
+        .persistent()
+        .join("config.toml")
+        .display()
+        .to_string();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        if line.contains("--config") && line.contains(&config) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
+}
+
 async fn pod(layout: &Layout) -> anyhow::Result<()> {
     let ready = containerd::ensure(layout).await?;
     let runtime = ready.runtime;
