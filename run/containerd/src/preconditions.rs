@@ -46,6 +46,11 @@ pub enum Missing {
         #[source]
         source: io::Error,
     },
+    /// The name of the data directory does not fit into the options of an overlay.
+    #[error(
+        "containers cannot live in {0}: overlayfs takes no directory with a colon, comma or backslash in its name; choose another --data-dir"
+    )]
+    DataDir(String),
     /// The kernel cannot limit something.
     #[error(
         "the cgroup controller {0:?} is not available: mount it, or boot the kernel with `cgroup_enable={0}`"
@@ -72,7 +77,13 @@ pub fn check(layout: &Layout) -> Result<Programs, Vec<Missing>> {
     }
     let mut missing = Vec::new();
     let programs = Programs::find();
-    if let Err(error) = overlay(&layout.persistent()) {
+    let dir = layout.persistent();
+    if dir
+        .to_str()
+        .is_none_or(|text| text.contains([':', ',', '\\']))
+    {
+        missing.push(Missing::DataDir(dir.display().to_string()));
+    } else if let Err(error) = overlay(&dir) {
         missing.push(error);
     }
     match controllers() {
@@ -128,7 +139,7 @@ fn try_overlay(probe: &Path) -> io::Result<()> {
     for name in ["lower", "upper", "work", "merged"] {
         fs::create_dir_all(probe.join(name))?;
     }
-    let dir = |name| escape(&probe.join(name));
+    let dir = |name| probe.join(name).display().to_string();
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
         dir("lower"),
@@ -145,14 +156,6 @@ fn try_overlay(probe: &Path) -> io::Result<()> {
         options.as_c_str(),
     )?;
     Ok(unmount(&merged, UnmountFlags::DETACH)?)
-}
-
-/// A path as the value of an overlay option, in which colons and commas separate.
-fn escape(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    text.replace('\\', "\\\\")
-        .replace(':', "\\:")
-        .replace(',', "\\,")
 }
 
 /// The controllers this machine offers, as one text of words.
@@ -195,6 +198,18 @@ mod tests {
         }
         assert!(!offered_1.iter().any(|offered| offered == "pids"));
         assert_eq!(offered("", "cpu memory pids\n"), ["cpu", "memory", "pids"]);
+    }
+
+    #[test]
+    fn a_data_directory_that_no_overlay_can_lie_in_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("a:b");
+        std::fs::create_dir(&dir).unwrap();
+        let layout = Layout::new(dataplane::Instance::of(&dir).unwrap());
+        let missing = check(&layout).unwrap_err();
+        // Without root nothing else is looked at.
+        let is_told = |it: &Missing| matches!(it, Missing::DataDir(_) | Missing::Root);
+        assert!(missing.iter().any(is_told), "{missing:?}");
     }
 
     #[test]

@@ -51,7 +51,10 @@ async fn a_pod_runs_survives_a_second_start_and_leaves_nothing() -> anyhow::Resu
 #[tokio::test]
 async fn two_instances_run_side_by_side_and_containerd_comes_back() -> anyhow::Result<()> {
     let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let one = Layout::new(Instance::of(one.path())?);
+    // A name with blanks, and too long for the path of a socket.
+    let strange = one.path().join(format!("a dir {}", "x".repeat(100)));
+    fs::create_dir(&strange)?;
+    let one = Layout::new(Instance::of(&strange)?);
     let two = Layout::new(Instance::of(two.path())?);
     let outcome = tokio::spawn({
         let (one, two) = (one.clone(), two.clone());
