@@ -13,6 +13,8 @@ pub mod snapshot;
 
 pub mod cluster_role_aggregation;
 pub mod deployment;
+pub mod garbage;
+pub mod namespace;
 pub mod node_lifecycle;
 pub mod pod_gc;
 pub mod replica_set;

@@ -318,10 +318,16 @@ pub struct Informers {
     shared: Arc<InformersShared>,
 }
 
+/// An informer, and what ends it.
+struct Started {
+    informer: Informer,
+    stop: CancellationToken,
+}
+
 struct InformersShared {
     rest: Rest,
     shutdown: CancellationToken,
-    started: Mutex<BTreeMap<Resource, Informer>>,
+    started: Mutex<BTreeMap<Resource, Started>>,
 }
 
 impl Informers {
@@ -340,8 +346,8 @@ impl Informers {
     pub fn rest(&self) -> &Rest {
         &self.shared.rest
     }
-    /// The informer of a kind with whole objects; one that had metadata alone is replaced by nothing: ask for whole
-    /// objects first where both are wanted.
+    /// The informer of a kind with whole objects. One that had metadata alone ends: whoever reads it should have
+    /// asked later.
     pub fn whole(&self, resource: &Resource) -> Informer {
         self.start(resource, Detail::Whole)
     }
@@ -349,38 +355,42 @@ impl Informers {
     pub fn metadata(&self, resource: &Resource) -> Informer {
         self.start(resource, Detail::Metadata)
     }
-    /// The informer of a kind if it was started.
-    pub fn started(&self, resource: &Resource) -> Option<Informer> {
-        let started = self
-            .shared
-            .started
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        started.get(resource).cloned()
+    /// Ends the informer of a kind that is served no more.
+    pub fn stop(&self, resource: &Resource) {
+        if let Some(started) = self.started().remove(resource) {
+            started.stop.cancel();
+        }
     }
     /// Every kind that is followed.
     pub fn resources(&self) -> Vec<Resource> {
-        let started = self
-            .shared
+        self.started().keys().cloned().collect()
+    }
+
+    fn started(&self) -> std::sync::MutexGuard<'_, BTreeMap<Resource, Started>> {
+        self.shared
             .started
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        started.keys().cloned().collect()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, resource: &Resource, detail: Detail) -> Informer {
-        let mut started = self
-            .shared
-            .started
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(informer) = started.get(resource) {
-            return informer.clone();
+        let mut started = self.started();
+        if let Some(known) = started.get(resource)
+            && (known.informer.shared.detail == Detail::Whole || detail == Detail::Metadata)
+        {
+            return known.informer.clone();
         }
         let informer = Informer::new(resource.clone(), detail, "");
-        started.insert(resource.clone(), informer.clone());
+        let stop = self.shared.shutdown.child_token();
+        let next = Started {
+            informer: informer.clone(),
+            stop: stop.clone(),
+        };
+        if let Some(replaced) = started.insert(resource.clone(), next) {
+            replaced.stop.cancel();
+        }
         let (running, shared) = (informer.clone(), Arc::clone(&self.shared));
-        tokio::spawn(async move { running.run(&shared.rest, &shared.shutdown).await });
+        tokio::spawn(async move { running.run(&shared.rest, &stop).await });
         informer
     }
 }

@@ -169,6 +169,9 @@ impl<'a> Actor<'a> {
             for (at, outcome) in outcomes.into_iter().enumerate() {
                 match outcome {
                     Ok(written) => self.written.extend(written),
+                    Err(error) if error.is_conflict() => {
+                        stopped.get_or_insert(Stopped::Stale);
+                    }
                     Err(error) => {
                         let failure = failure(&error, first + chunk * DELETES_MAX + at);
                         stopped.get_or_insert(Stopped::Failed(failure));
@@ -204,8 +207,9 @@ impl<'a> Actor<'a> {
         let outcome = self.rest.delete(resource, key, &options).await;
         let answer = match outcome {
             Ok(answer) => answer,
-            // Gone, or replaced by another of the same name: the one that was seen is no more.
-            Err(error) if error.is_not_found() || error.is_conflict() => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(None),
+            // Replaced by another of the same name: the one that was seen is no more.
+            Err(error) if error.is_conflict() && resource_version.is_none() => return Ok(None),
             Err(error) => {
                 if let Some(report) = report {
                     self.recorder

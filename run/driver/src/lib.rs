@@ -4,6 +4,9 @@
 //! there is no work.
 
 mod act;
+mod everything;
+mod garbage;
+mod namespaces;
 mod reconcile;
 mod scheduling;
 mod world;
@@ -103,15 +106,15 @@ pub async fn run_with(informers: Informers, options: Options, shutdown: Cancella
 }
 
 fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
-    let shared = || Arc::clone(shared);
-    tasks.spawn(reconcile::run::<Deployment>(shared()));
-    tasks.spawn(reconcile::run::<ReplicaSet>(shared()));
-    tasks.spawn(reconcile::run::<ReplicationController>(shared()));
-    tasks.spawn(reconcile::run::<NodeLifecycle>(shared()));
-    tasks.spawn(reconcile::run::<TaintEviction>(shared()));
-    tasks.spawn(reconcile::run::<PodGc>(shared()));
-    tasks.spawn(reconcile::run::<ServiceAccount>(shared()));
-    tasks.spawn(reconcile::run::<RootCa>(shared()));
-    tasks.spawn(reconcile::run::<ClusterRoleAggregation>(shared()));
-    tasks.spawn(reconcile::run::<TtlAfterFinished>(shared()));
+    reconcile::start::<Deployment>(tasks, shared);
+    reconcile::start::<ReplicaSet>(tasks, shared);
+    reconcile::start::<ReplicationController>(tasks, shared);
+    reconcile::start::<NodeLifecycle>(tasks, shared);
+    reconcile::start::<TaintEviction>(tasks, shared);
+    reconcile::start::<PodGc>(tasks, shared);
+    reconcile::start::<ServiceAccount>(tasks, shared);
+    reconcile::start::<RootCa>(tasks, shared);
+    reconcile::start::<ClusterRoleAggregation>(tasks, shared);
+    reconcile::start::<TtlAfterFinished>(tasks, shared);
+    tasks.spawn(everything::run(Arc::clone(shared)));
 }

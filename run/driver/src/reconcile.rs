@@ -28,12 +28,16 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Runs one controller until shutdown.
-pub(crate) async fn run<C: Controller>(shared: Arc<Shared>) {
+/// Starts one controller; its informers are asked for at once, before anyone asks for metadata alone.
+pub(crate) fn start<C: Controller>(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     let world = World::new(&shared.informers, C::WATCHES, Arc::clone(&shared.settings));
+    tasks.spawn(run::<C>(Arc::clone(shared), world));
+}
+
+async fn run<C: Controller>(shared: Arc<Shared>, world: World) {
     let queue: WorkQueue<Key> = WorkQueue::default();
     for (resource, informer) in world.informers() {
-        let (world, queue, resource) = (world.clone(), queue.clone(), resource.clone());
+        let (world, queue) = (world.clone(), queue.clone());
         informer.subscribe(move |change| {
             for object in change.old.iter().chain(&change.new) {
                 for key in C::concerns(&world, &resource, object) {

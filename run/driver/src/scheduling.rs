@@ -53,7 +53,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         writes: Arc::new(Semaphore::new(WRITES_MAX)),
     });
     for (resource, informer) in world.informers() {
-        let (scheduling, resource) = (Arc::clone(&scheduling), resource.clone());
+        let scheduling = Arc::clone(&scheduling);
         informer.subscribe(move |change| {
             let (old, new) = (change.old.as_ref(), change.new.as_ref());
             let woken = {

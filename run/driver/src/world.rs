@@ -1,16 +1,16 @@
 //! The informers' caches as the snapshot that decisions read.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use client::{Informer, Informers};
 use controllers::{Settings, Snapshot};
 use meta::{Key, Object, Resource};
 
-/// The informers of the kinds that one controller reads.
+/// The informers of the kinds that one controller reads; clones share them.
 #[derive(Clone)]
 pub(crate) struct World {
-    informers: Arc<BTreeMap<Resource, Informer>>,
+    informers: Arc<RwLock<BTreeMap<Resource, Informer>>>,
     settings: Arc<Settings>,
 }
 
@@ -25,21 +25,47 @@ impl World {
             .iter()
             .map(|resource| (resource.clone(), informers.whole(resource)));
         Self {
-            informers: Arc::new(started.collect()),
+            informers: Arc::new(RwLock::new(started.collect())),
             settings,
         }
     }
+    /// Adds an informer.
+    pub(crate) fn add(&self, resource: &Resource, informer: Informer) {
+        let mut informers = self
+            .informers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        informers.insert(resource.clone(), informer);
+    }
+    /// Takes an informer out.
+    pub(crate) fn remove(&self, resource: &Resource) {
+        self.informers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(resource);
+    }
     /// The informer of a kind.
-    pub(crate) fn informer(&self, resource: &Resource) -> Option<&Informer> {
-        self.informers.get(resource)
+    pub(crate) fn informer(&self, resource: &Resource) -> Option<Informer> {
+        let informers = self
+            .informers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        informers.get(resource).cloned()
     }
     /// All of them.
-    pub(crate) fn informers(&self) -> impl Iterator<Item = (&Resource, &Informer)> {
-        self.informers.iter()
+    pub(crate) fn informers(&self) -> Vec<(Resource, Informer)> {
+        let informers = self
+            .informers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        informers
+            .iter()
+            .map(|(resource, informer)| (resource.clone(), informer.clone()))
+            .collect()
     }
     /// Waits until every cache was complete once.
     pub(crate) async fn synced(&self) -> bool {
-        for informer in self.informers.values() {
+        for (_, informer) in self.informers() {
             if !informer.synced().await {
                 return false;
             }

@@ -221,3 +221,71 @@ async fn a_refused_pod_is_said_and_tried_again() {
     .await;
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_deleted_owner_leaves_is_collected() {
+    for propagation in ["Background", "Foreground", "Orphan"] {
+        let api = FakeApi::default();
+        api.put(NODES, node("node-1", "110"));
+        let running = Running::start(&api).with_kubelets(&api);
+        api.put(DEPLOYMENTS, deployment(2, "one"));
+        api.until("two available", |api| {
+            status_of(api, "availableReplicas") == 2
+        })
+        .await;
+        api.delete(DEPLOYMENTS, "default", "web", propagation);
+        api.until("the deployment to go", |api| {
+            api.list(DEPLOYMENTS).is_empty()
+        })
+        .await;
+        if propagation == "Orphan" {
+            api.until("the set to be free", |api| {
+                api.list(SETS)
+                    .iter()
+                    .all(|set| set.owner_references().is_empty())
+            })
+            .await;
+            assert_eq!((api.list(SETS).len(), api.list(PODS).len()), (1, 2));
+        } else {
+            api.until("nothing to be left", |api| {
+                api.list(SETS).is_empty() && api.list(PODS).is_empty()
+            })
+            .await;
+        }
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_namespace_is_emptied_and_goes() {
+    const NAMESPACES: &str = "/api/v1/namespaces";
+    let api = FakeApi::default();
+    let namespace =
+        json!({ "metadata": { "name": "a" }, "spec": { "finalizers": ["kubernetes"] } });
+    api.put(NAMESPACES, namespace);
+    let held = json!({ "metadata": { "name": "held", "namespace": "a", "finalizers": ["example.com/hold"] } });
+    api.put("/api/v1/configmaps", held);
+    api.put(
+        "/api/v1/configmaps",
+        json!({ "metadata": { "name": "free", "namespace": "a" } }),
+    );
+    let running = Running::start(&api);
+    api.until("the account", |api| {
+        api.get("/api/v1/serviceaccounts", "a", "default").is_some()
+    })
+    .await;
+    api.delete(NAMESPACES, "", "a", "Background");
+    let message = "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances";
+    api.until("the condition", |api| {
+        let namespace = api.get(NAMESPACES, "", "a").unwrap_or_default();
+        let conditions = namespace.list_at(&["status", "conditions"]);
+        conditions
+            .iter()
+            .any(|condition| condition["message"] == message)
+    })
+    .await;
+    api.remove("/api/v1/configmaps", "a", "held");
+    api.until("the namespace to go", |api| api.list(NAMESPACES).is_empty())
+        .await;
+    running.stop().await;
+}

@@ -107,6 +107,16 @@ impl FakeApi {
     pub fn remove(&self, collection: &str, namespace: &str, name: &str) {
         self.drop_object(collection, &format!("{namespace}/{name}"));
     }
+    /// Deletes an object, as a client would.
+    pub fn delete(&self, collection: &str, namespace: &str, name: &str, propagation: &str) {
+        let target = Target {
+            collection: collection.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: String::new(),
+        };
+        self.answer_delete(&target, &json!({ "propagationPolicy": propagation }));
+    }
     /// One object.
     pub fn get(&self, collection: &str, namespace: &str, name: &str) -> Option<Object> {
         let state = self.state();
@@ -224,6 +234,11 @@ impl FakeApi {
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if head.method == Method::GET
+            && let Some(answer) = discovery(&path)
+        {
+            return reply(&answer);
+        }
         let Some(target) = Target::read(&path) else {
             return reply(&status(
                 404,
@@ -255,7 +270,7 @@ impl FakeApi {
             Method::PATCH => self.patch(&target, &body),
             Method::PUT => self.replace(&target, body),
             Method::DELETE if target.name.is_empty() => self.delete_all(&target),
-            Method::DELETE => self.delete(&target, &body),
+            Method::DELETE => self.answer_delete(&target, &body),
             _ => status(405, "MethodNotAllowed", "no such verb"),
         })
     }
@@ -340,14 +355,17 @@ impl FakeApi {
                 (before.generation() + 1).into(),
             );
         }
-        if object.deletion_timestamp().is_some() && object.finalizers().is_empty() {
+        if object.deletion_timestamp().is_some()
+            && !is_held(&object)
+            && object.str_at(&["spec", "nodeName"]).is_none()
+        {
             return self
                 .drop_object(&target.collection, &target.key())
                 .unwrap_or_else(missing);
         }
         self.store(&target.collection, object)
     }
-    fn delete(&self, target: &Target, options: &Value) -> Value {
+    fn answer_delete(&self, target: &Target, options: &Value) -> Value {
         let Some(mut object) = self.get(&target.collection, &target.namespace, &target.name) else {
             return missing();
         };
@@ -357,7 +375,16 @@ impl FakeApi {
         }
         let is_graceful = object.str_at(&["spec", "nodeName"]).is_some()
             && options.int_at(&["gracePeriodSeconds"]) != Some(0);
-        if is_graceful || !object.finalizers().is_empty() {
+        let propagation = options.str_at(&["propagationPolicy"]);
+        let finalizer = match propagation {
+            Some("Foreground") => Some("foregroundDeletion"),
+            Some("Orphan") => Some("orphan"),
+            _ => None,
+        };
+        if let Some(finalizer) = finalizer {
+            object.set(&["metadata", "finalizers"], json!([finalizer]));
+        }
+        if is_graceful || is_held(&object) {
             if object.deletion_timestamp().is_some() {
                 return object;
             }
@@ -376,7 +403,7 @@ impl FakeApi {
                 let name = object.name().to_owned();
                 let namespace = target.namespace.clone();
                 let (collection, subresource) = (target.collection.clone(), String::new());
-                self.delete(
+                self.answer_delete(
                     &Target {
                         collection,
                         namespace,
@@ -432,6 +459,53 @@ impl FakeApi {
             stream::iter(first).chain(live).map(line).boxed(),
         ))
     }
+}
+
+/// The kinds that tests use.
+const SERVED: [(&str, &str, &str, bool); 12] = [
+    ("v1", "pods", "Pod", true),
+    ("v1", "nodes", "Node", false),
+    ("v1", "namespaces", "Namespace", false),
+    ("v1", "services", "Service", true),
+    ("v1", "endpoints", "Endpoints", true),
+    ("v1", "configmaps", "ConfigMap", true),
+    ("v1", "serviceaccounts", "ServiceAccount", true),
+    ("v1", "events", "Event", true),
+    ("apps/v1", "deployments", "Deployment", true),
+    ("apps/v1", "replicasets", "ReplicaSet", true),
+    ("batch/v1", "jobs", "Job", true),
+    (
+        "discovery.k8s.io/v1",
+        "endpointslices",
+        "EndpointSlice",
+        true,
+    ),
+];
+
+fn discovery(path: &str) -> Option<Value> {
+    if path == "/apis" {
+        let groups = ["apps/v1", "batch/v1", "discovery.k8s.io/v1"]
+            .map(|group_version| json!({ "preferredVersion": { "groupVersion": group_version } }));
+        return Some(json!({ "kind": "APIGroupList", "groups": groups }));
+    }
+    let group_version = path
+        .strip_prefix("/apis/")
+        .or_else(|| path.strip_prefix("/api/"))?;
+    let served: Vec<Value> = SERVED
+        .iter()
+        .filter(|(known, ..)| *known == group_version)
+        .map(|(_, name, kind, namespaced)| {
+            json!({
+                "name": name, "kind": kind, "namespaced": namespaced,
+                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+            })
+        })
+        .collect();
+    (!served.is_empty()).then(|| json!({ "kind": "APIResourceList", "resources": served }))
+}
+
+fn is_held(object: &Object) -> bool {
+    !object.finalizers().is_empty() || !object.list_at(&["spec", "finalizers"]).is_empty()
 }
 
 fn missing() -> Value {
