@@ -7,6 +7,7 @@ pub mod frame;
 pub mod json;
 pub mod list;
 pub mod media;
+pub mod openapi;
 pub mod partial;
 pub mod table;
 pub mod yaml;
