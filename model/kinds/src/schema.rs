@@ -144,6 +144,9 @@ pub struct Field {
     pub granular: bool,
     /// Strategic merge: `patchStrategy` and `patchMergeKey`.
     pub patch: PatchStrategy,
+    /// The way of protobuf field numbers to it: one number, or several where JSON inlines what protobuf nests. Empty
+    /// when protobuf does not know the field (`kind`, `apiVersion`).
+    pub numbers: Vec<u32>,
     /// The declared default (`+default=`), which server-side apply uses for absent list keys.
     pub default: Option<Value>,
 }

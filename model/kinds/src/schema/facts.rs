@@ -89,6 +89,7 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
         presence,
         required: false,
         granular: false,
+        numbers: Vec::new(),
         patch: PatchStrategy::default(),
         default: None,
     };
@@ -106,6 +107,12 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
                 field.patch.retain_keys = has("retainKeys");
             }
             Some(("key", key)) => field.patch.merge_key = Some(key.into()),
+            Some(("pb", numbers)) => {
+                field.numbers = numbers
+                    .split('.')
+                    .filter_map(|number| number.parse().ok())
+                    .collect();
+            }
             Some(("go", name)) => field.go_type = name.into(),
             _ => {
                 field.required |= word == "required";
