@@ -13,7 +13,7 @@ mod scalar;
 mod zero;
 
 pub use decode::{DecodeError, Decoded, decode};
-pub use facts::{builtin, builtin_graph};
+pub use facts::{builtin, builtin_graph, builtin_kind};
 pub use zero::zero;
 
 /// A set of struct types that refer to each other by index.

@@ -9,5 +9,6 @@ pub mod list;
 pub mod media;
 pub mod openapi;
 pub mod partial;
+pub mod protobuf;
 pub mod table;
 pub mod yaml;
