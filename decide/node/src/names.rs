@@ -52,14 +52,14 @@ pub fn container_log_path(name: &str, attempt: u32) -> String {
     format!("{name}/{attempt}.log")
 }
 
-/// Cgroup that holds a pod, in the form of the cgroupfs driver.
+/// Cgroup that holds a pod, below the root of all pods, in the form of the cgroupfs driver.
 ///
-/// Source: `pkg/kubelet/cm/pod_container_manager_linux.go`.
-pub fn cgroup_parent(qos: Qos, uid: &str) -> String {
+/// Source: `pkg/kubelet/cm/pod_container_manager_linux.go`; upstream's root is `/kubepods`.
+pub fn cgroup_parent(root: &str, qos: Qos, uid: &str) -> String {
     match qos {
-        Qos::Guaranteed => format!("/kubepods/pod{uid}"),
-        Qos::Burstable => format!("/kubepods/burstable/pod{uid}"),
-        Qos::BestEffort => format!("/kubepods/besteffort/pod{uid}"),
+        Qos::Guaranteed => format!("{root}/pod{uid}"),
+        Qos::Burstable => format!("{root}/burstable/pod{uid}"),
+        Qos::BestEffort => format!("{root}/besteffort/pod{uid}"),
     }
 }
 

@@ -46,6 +46,15 @@ pub struct DnsFacts {
     pub node: Dns,
 }
 
+/// What the node lends to its sandboxes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SandboxFacts {
+    /// DNS of the cluster and of the node.
+    pub dns: DnsFacts,
+    /// The cgroup that holds all pods, such as `/kubepods`.
+    pub cgroup_root: String,
+}
+
 /// A port of the node that leads into the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortMapping {
@@ -124,7 +133,7 @@ pub struct SandboxConfig {
 }
 
 /// Makes the configuration of a pod's sandbox.
-pub fn config(pod: &Pod, attempt: u32, dns_facts: &DnsFacts) -> SandboxConfig {
+pub fn config(pod: &Pod, attempt: u32, facts: &SandboxFacts) -> SandboxConfig {
     let pod_spec = spec::of(pod);
     let meta = pod.metadata.clone();
     let name = meta.name.unwrap_or_default();
@@ -146,7 +155,7 @@ pub fn config(pod: &Pod, attempt: u32, dns_facts: &DnsFacts) -> SandboxConfig {
             hostname(pod).0
         },
         log_directory: names::pod_log_directory(&namespace, &name, &uid),
-        dns: dns(pod, dns_facts),
+        dns: dns(pod, &facts.dns),
         ports: if is_host_network {
             Vec::new()
         } else {
@@ -154,7 +163,7 @@ pub fn config(pod: &Pod, attempt: u32, dns_facts: &DnsFacts) -> SandboxConfig {
         },
         labels,
         annotations: meta.annotations.unwrap_or_default(),
-        cgroup_parent: names::cgroup_parent(qos::class(pod), &uid),
+        cgroup_parent: names::cgroup_parent(&facts.cgroup_root, qos::class(pod), &uid),
         sysctls: sysctls
             .into_iter()
             .map(|one| (one.name, one.value))
@@ -379,6 +388,13 @@ mod tests {
         }
     }
 
+    fn sandbox_facts() -> SandboxFacts {
+        SandboxFacts {
+            dns: facts(),
+            cgroup_root: "/kubepods".to_owned(),
+        }
+    }
+
     #[test]
     fn pods_use_the_clusters_dns_unless_they_say_otherwise() {
         let dns_of = |spec| dns(&pod(spec), &facts());
@@ -419,7 +435,7 @@ mod tests {
                 json!({ "hostNetwork": true, "containers": [{ "name": "a", "ports": [{ "containerPort": 80, "hostPort": 80 }] }] }),
             ),
             1,
-            &facts(),
+            &sandbox_facts(),
         );
         assert_eq!(config.hostname, "");
         assert!(config.ports.is_empty());
@@ -433,7 +449,7 @@ mod tests {
     fn one_privileged_container_makes_the_sandbox_privileged() {
         let spec =
             json!({ "containers": [{ "name": "a", "securityContext": { "privileged": true } }] });
-        assert!(config(&pod(spec), 0, &facts()).is_privileged);
+        assert!(config(&pod(spec), 0, &sandbox_facts()).is_privileged);
     }
 
     #[test]

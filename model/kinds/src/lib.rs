@@ -10,7 +10,6 @@ pub mod kind;
 pub mod registry;
 pub mod schema;
 pub mod strategy;
-pub mod workloads;
 pub mod write;
 
 mod defaults;

@@ -34,11 +34,7 @@ pub struct Answer {
 /// What can be produced, for refusals.
 pub const PRODUCED: &[&str] = &["application/json", "application/yaml"];
 /// What bodies are read, for refusals.
-pub const READ: &[&str] = &[
-    "application/json",
-    "application/yaml",
-    "application/vnd.kubernetes.protobuf",
-];
+pub const READ: &[&str] = &["application/json", "application/yaml"];
 
 impl Format {
     /// The media type of answers in this format.

@@ -1,0 +1,224 @@
+//! Which pods there are: those bound to this node, and those the runtime still has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use node::names;
+use tokio::sync::{Notify, watch};
+use tracing::{debug, warn};
+
+use crate::agent::Agent;
+use crate::pod_loop;
+
+/// How often the runtime is asked for everything, in case an end was missed.
+const RELIST: Duration = Duration::from_mins(1);
+
+/// The pods that have a loop, by uid.
+#[derive(Debug, Default)]
+pub(crate) struct Pods {
+    handles: Mutex<BTreeMap<String, Handle>>,
+}
+
+/// The way to one pod's loop.
+#[derive(Clone, Debug)]
+struct Handle {
+    /// The object; `None` once the API server no longer has it.
+    updates: Arc<watch::Sender<Option<Arc<Pod>>>>,
+    wake: Arc<Notify>,
+}
+
+impl Pods {
+    /// All pods of this node that the API server has.
+    pub(crate) fn list(&self) -> Vec<Arc<Pod>> {
+        let handles = self.lock();
+        handles
+            .values()
+            .filter_map(|one| one.updates.borrow().clone())
+            .collect()
+    }
+
+    /// A pod by namespace and name.
+    pub(crate) fn find(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        let is_it = |pod: &Arc<Pod>| {
+            let meta = &pod.metadata;
+            meta.namespace.as_deref() == Some(namespace) && meta.name.as_deref() == Some(name)
+        };
+        self.list().into_iter().find(is_it)
+    }
+
+    /// Wakes a pod's loop.
+    pub(crate) fn wake(&self, uid: &str) {
+        if let Some(handle) = self.lock().get(uid) {
+            handle.wake.notify_one();
+        }
+    }
+
+    /// Wakes all loops.
+    pub(crate) fn wake_all(&self) {
+        for handle in self.lock().values() {
+            handle.wake.notify_one();
+        }
+    }
+
+    fn remove(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Handle>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows the pods bound to this node, and gives each a loop.
+pub(crate) async fn follow(agent: Arc<Agent>) {
+    let api: Api<Pod> = Api::all(agent.client.clone());
+    let selector = format!("spec.nodeName={}", agent.config.node_name);
+    let config = watcher::Config::default().fields(&selector);
+    let mut events = watcher(api, config).default_backoff().boxed();
+    let mut listed: Option<BTreeSet<String>> = None;
+    loop {
+        let event = tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            event = events.next() => event,
+        };
+        match event {
+            None => return,
+            Some(Err(error)) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot watch pods, trying again"
+                );
+            }
+            Some(Ok(watcher::Event::Init)) => listed = Some(BTreeSet::new()),
+            Some(Ok(watcher::Event::InitApply(pod))) => {
+                if let (Some(listed), Some(uid)) = (&mut listed, &pod.metadata.uid) {
+                    listed.insert(uid.clone());
+                }
+                applied(&agent, pod);
+            }
+            Some(Ok(watcher::Event::InitDone)) => {
+                if let Some(listed) = listed.take() {
+                    forget_unlisted(&agent, &listed);
+                    adopt_orphans(&agent).await;
+                }
+            }
+            Some(Ok(watcher::Event::Apply(pod))) => applied(&agent, pod),
+            Some(Ok(watcher::Event::Delete(pod))) => {
+                let uid = pod.metadata.uid.unwrap_or_default();
+                let handle = agent.pods.lock().get(&uid).cloned();
+                if let Some(handle) = handle {
+                    handle.updates.send_replace(None);
+                }
+            }
+        }
+    }
+}
+
+fn applied(agent: &Arc<Agent>, pod: Pod) {
+    let Some(uid) = pod.metadata.uid.clone() else {
+        return;
+    };
+    let handle = agent.pods.lock().get(&uid).cloned();
+    match handle {
+        Some(handle) => {
+            handle.updates.send_replace(Some(Arc::new(pod)));
+        }
+        None => spawn(agent, uid, pod, false),
+    }
+}
+
+/// Pods that a new list no longer has are gone.
+fn forget_unlisted(agent: &Agent, listed: &BTreeSet<String>) {
+    let handles = agent.pods.lock();
+    for (_, handle) in handles.iter().filter(|(uid, _)| !listed.contains(*uid)) {
+        handle.updates.send_if_modified(|pod| pod.take().is_some());
+    }
+}
+
+fn spawn(agent: &Arc<Agent>, uid: String, pod: Pod, is_orphan: bool) {
+    let pod = Arc::new(pod);
+    let updates = watch::Sender::new((!is_orphan).then(|| Arc::clone(&pod)));
+    let wake = Arc::new(Notify::new());
+    let receiver = updates.subscribe();
+    let handle = Handle {
+        updates: Arc::new(updates),
+        wake: Arc::clone(&wake),
+    };
+    agent.pods.lock().insert(uid.clone(), handle);
+    let agent = Arc::clone(agent);
+    tokio::spawn(async move {
+        pod_loop::run(Arc::clone(&agent), pod, receiver, wake).await;
+        agent.pods.remove(&uid);
+    });
+}
+
+/// Gives a loop to each pod that only the runtime still has, so that it is cleared away.
+async fn adopt_orphans(agent: &Arc<Agent>) {
+    let sandboxes = match agent.runtime.list_pod_sandboxes(None).await {
+        Ok(sandboxes) => sandboxes,
+        Err(error) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot list sandboxes"
+            );
+            return;
+        }
+    };
+    for sandbox in sandboxes {
+        let label = |key: &str| sandbox.labels.get(key).cloned();
+        let Some(uid) = label(names::POD_UID) else {
+            continue;
+        };
+        if agent.pods.lock().contains_key(&uid) {
+            continue;
+        }
+        debug!(uid, "sandbox of a pod that is gone");
+        let mut pod = Pod::default();
+        pod.metadata.uid = Some(uid.clone());
+        pod.metadata.name = label(names::POD_NAME);
+        pod.metadata.namespace = label(names::POD_NAMESPACE);
+        spawn(agent, uid, pod, true);
+    }
+}
+
+/// Compares everything the runtime has with what was last seen, at long intervals.
+pub(crate) async fn relist(agent: Arc<Agent>) {
+    let mut before = BTreeMap::new();
+    loop {
+        tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            () = tokio::time::sleep(RELIST) => {}
+        }
+        let (Ok(containers), Ok(sandboxes)) = tokio::join!(
+            agent.runtime.list_containers(None),
+            agent.runtime.list_pod_sandboxes(None)
+        ) else {
+            continue;
+        };
+        let mut now: BTreeMap<String, BTreeSet<(String, i32)>> = BTreeMap::new();
+        let of_containers = containers
+            .iter()
+            .map(|one| (&one.labels, &one.id, one.state));
+        let of_sandboxes = sandboxes
+            .iter()
+            .map(|one| (&one.labels, &one.id, one.state));
+        for (labels, id, state) in of_containers.chain(of_sandboxes) {
+            if let Some(uid) = labels.get(names::POD_UID) {
+                now.entry(uid.clone())
+                    .or_default()
+                    .insert((id.clone(), state));
+            }
+        }
+        for uid in now.keys().chain(before.keys()) {
+            if now.get(uid) != before.get(uid) {
+                agent.pods.wake(uid);
+            }
+        }
+        before = now;
+    }
+}

@@ -1,0 +1,323 @@
+//! The Node object: made at the start, its status kept true, its lease renewed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::{Node, NodeStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use node::events::{self, Event};
+use node::node_status::{self, Image};
+use serde_json::json;
+use tracing::{debug, warn};
+
+use crate::agent::{Agent, now};
+use crate::machine::architecture;
+
+/// How often the lease is renewed.
+///
+/// Source: `pkg/kubelet/apis/config/v1beta1/defaults.go`: a quarter of the duration.
+const LEASE_EVERY: Duration = Duration::from_secs(10);
+/// How long a lease holds, in seconds.
+///
+/// Source: `pkg/kubelet/apis/config/v1beta1/defaults.go`, `nodeLeaseDurationSeconds`.
+const LEASE_SECONDS: i32 = 40;
+/// Where leases of nodes are.
+const LEASE_NAMESPACE: &str = "kube-node-lease";
+/// How often the status is written though nothing changed.
+///
+/// Source: `pkg/kubelet/apis/config/v1beta1/defaults.go`, `nodeStatusReportFrequency`.
+const REPORT_EVERY: Duration = Duration::from_mins(5);
+/// How often a runtime that is ready is asked whether it still is.
+const HEALTH_EVERY: Duration = Duration::from_secs(10);
+/// How often one that is not ready is asked.
+const HEALTH_EVERY_WHILE_DOWN: Duration = Duration::from_millis(500);
+/// Wait before a failed write is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Whether the runtime can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RuntimeHealth {
+    /// Name of the runtime.
+    pub(crate) name: String,
+    /// Name and version, as `containerd://1.6.20`.
+    pub(crate) version: String,
+    /// Why it cannot run containers.
+    pub(crate) error: Option<String>,
+    /// Why it cannot give containers a network.
+    pub(crate) network_error: Option<String>,
+}
+
+impl RuntimeHealth {
+    /// Before the runtime was asked.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            error: Some("runtime status check may not have completed yet".to_owned()),
+            network_error: Some("runtime status check may not have completed yet".to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Asks the runtime for its health, seldom while it is well.
+pub(crate) async fn watch_runtime(agent: Arc<Agent>) {
+    loop {
+        let health = health(&agent).await;
+        let is_well = health.error.is_none() && health.network_error.is_none();
+        let changed = agent.health.send_if_modified(|known| {
+            let is_new = *known != health;
+            *known = health;
+            is_new
+        });
+        if changed {
+            agent.pods.wake_all();
+        }
+        let wait = if is_well {
+            HEALTH_EVERY
+        } else {
+            HEALTH_EVERY_WHILE_DOWN
+        };
+        tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn health(agent: &Agent) -> RuntimeHealth {
+    let mut health = agent.health.borrow().clone();
+    if health.name.is_empty()
+        && let Ok(version) = agent.runtime.version().await
+    {
+        health.version = format!("{}://{}", version.runtime_name, version.runtime_version);
+        health.name = version.runtime_name;
+    }
+    match agent.runtime.status(false).await {
+        Ok(answer) => {
+            let conditions = answer
+                .status
+                .map(|status| status.conditions)
+                .unwrap_or_default();
+            let problem = |type_: &str| match conditions.iter().find(|one| one.r#type == type_) {
+                Some(one) if one.status => None,
+                Some(one) => Some(format!(
+                    "{type_}=false reason:{} message:{}",
+                    one.reason, one.message
+                )),
+                None => Some(format!("{type_} is not reported")),
+            };
+            health.error = problem("RuntimeReady");
+            health.network_error = problem("NetworkReady");
+        }
+        Err(error) => health.error = Some(error.to_string()),
+    }
+    health
+}
+
+/// Makes the Node object and keeps its status true.
+pub(crate) async fn keep(agent: Arc<Agent>) {
+    let api: Api<Node> = Api::all(agent.client.clone());
+    let mut health = agent.health.subscribe();
+    let mut was_ready = None;
+    loop {
+        let wait = match report(&agent, &api).await {
+            Ok(is_ready) => {
+                if was_ready.is_some_and(|before| before != is_ready)
+                    || (was_ready.is_none() && is_ready)
+                {
+                    tell(&agent, is_ready);
+                }
+                was_ready = Some(is_ready);
+                REPORT_EVERY
+            }
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot report the node's status, trying again"
+                );
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            changed = health.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+fn tell(agent: &Agent, is_ready: bool) {
+    let reason = if is_ready {
+        events::NODE_READY
+    } else {
+        events::NODE_NOT_READY
+    };
+    let name = &agent.config.node_name;
+    agent.record_node(Event::normal(
+        reason,
+        format!("Node {name} status is now: {reason}"),
+    ));
+}
+
+/// Writes the status, and makes the object where there is none; gives whether the node is ready.
+async fn report(agent: &Agent, api: &Api<Node>) -> Result<bool, kube::Error> {
+    let name = agent.config.node_name.as_str();
+    let found = api.get_opt(name).await?;
+    let old = found
+        .as_ref()
+        .and_then(|node| node.status.clone())
+        .unwrap_or_default();
+    let facts = facts(agent).await;
+    let status = node_status::status(&facts, &old, now());
+    let is_ready = facts.runtime_error.is_none() && facts.network_error.is_none();
+    match found {
+        None => {
+            let node = new_node(agent, status);
+            api.create(&PostParams::default(), &node).await?;
+        }
+        Some(found) => {
+            let wanted = labels(agent);
+            let has = found.metadata.labels.unwrap_or_default();
+            if wanted
+                .iter()
+                .any(|(key, value)| has.get(key) != Some(value))
+            {
+                let patch = Patch::Merge(json!({ "metadata": { "labels": wanted } }));
+                api.patch(name, &PatchParams::default(), &patch).await?;
+            }
+            let patch = Patch::Strategic(json!({ "status": patch_of(&old, &status) }));
+            api.patch_status(name, &PatchParams::default(), &patch)
+                .await?;
+        }
+    }
+    Ok(is_ready)
+}
+
+/// The new status as a patch; addresses would be merged by type, so they are replaced.
+fn patch_of(old: &NodeStatus, status: &NodeStatus) -> serde_json::Value {
+    let mut patch = json!(status);
+    let same = old.addresses == status.addresses;
+    let addresses = patch
+        .get_mut("addresses")
+        .and_then(serde_json::Value::as_array_mut);
+    if let (Some(addresses), false) = (addresses, same || old.addresses.is_none()) {
+        addresses.push(json!({ "$patch": "replace" }));
+    }
+    patch
+}
+
+async fn facts(agent: &Agent) -> node_status::Facts {
+    let health = agent.health.borrow().clone();
+    let images = agent.runtime.list_images().await.unwrap_or_default();
+    let images = images.into_iter().map(|image| Image {
+        names: image
+            .repo_digests
+            .into_iter()
+            .chain(image.repo_tags)
+            .collect(),
+        size_bytes: image.size,
+    });
+    node_status::Facts {
+        runtime_version: health.version,
+        runtime_error: health.error,
+        network_error: health.network_error,
+        images: images.collect(),
+        port: agent.port,
+        ..agent.machine.facts(&agent.config)
+    }
+}
+
+fn labels(agent: &Agent) -> BTreeMap<String, String> {
+    let arch = architecture().to_owned();
+    let linux = || "linux".to_owned();
+    let mut labels: BTreeMap<String, String> = [
+        ("beta.kubernetes.io/arch", arch.clone()),
+        ("beta.kubernetes.io/os", linux()),
+        ("kubernetes.io/arch", arch),
+        ("kubernetes.io/hostname", agent.config.node_name.clone()),
+        ("kubernetes.io/os", linux()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    labels.extend(agent.config.labels.iter().cloned());
+    labels
+}
+
+fn new_node(agent: &Agent, status: NodeStatus) -> Node {
+    Node {
+        metadata: ObjectMeta {
+            name: Some(agent.config.node_name.clone()),
+            labels: Some(labels(agent)),
+            ..ObjectMeta::default()
+        },
+        status: Some(status),
+        ..Node::default()
+    }
+}
+
+/// Renews the node's lease.
+pub(crate) async fn keep_lease(agent: Arc<Agent>) {
+    let api: Api<Lease> = Api::namespaced(agent.client.clone(), LEASE_NAMESPACE);
+    loop {
+        let wait = match renew(&agent, &api).await {
+            Ok(()) => LEASE_EVERY,
+            Err(error) => {
+                debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot renew the lease, trying again"
+                );
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn renew(agent: &Agent, api: &Api<Lease>) -> Result<(), kube::Error> {
+    let name = agent.config.node_name.as_str();
+    let moment = MicroTime(Timestamp::now());
+    let patch = json!({ "spec": {
+        "holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": moment } });
+    match api
+        .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+    {
+        Ok(_) => return Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(error),
+    }
+    let nodes: Api<Node> = Api::all(agent.client.clone());
+    let owner = nodes.get_opt(name).await?.map(|node| OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: name.to_owned(),
+        uid: node.metadata.uid.unwrap_or_default(),
+        ..OwnerReference::default()
+    });
+    let lease = Lease {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(LEASE_NAMESPACE.to_owned()),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(name.to_owned()),
+            lease_duration_seconds: Some(LEASE_SECONDS),
+            renew_time: Some(moment),
+            ..LeaseSpec::default()
+        }),
+    };
+    api.create(&PostParams::default(), &lease).await.map(|_| ())
+}

@@ -1,0 +1,166 @@
+//! The agent's HTTPS port.
+//!
+//! Source: `pkg/kubelet/server/server.go` (paths and parameters).
+
+mod identity;
+mod logs;
+mod streams;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{any, get};
+use http::StatusCode;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+use crate::agent::Agent;
+use crate::config::KubeletError;
+
+/// Answers on the port until the agent ends.
+///
+/// # Errors
+/// The TLS configuration is not usable.
+pub(crate) fn serve(
+    agent: Arc<Agent>,
+    listener: TcpListener,
+) -> Result<impl Future<Output = ()>, KubeletError> {
+    let tls = identity::tls(&agent.config.serving)?;
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let router = router(Arc::clone(&agent));
+    Ok(async move {
+        loop {
+            let accepted = tokio::select! {
+                () = agent.shutdown.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    tokio::spawn(connection(
+                        Arc::clone(&agent),
+                        acceptor.clone(),
+                        stream,
+                        router.clone(),
+                    ));
+                }
+                Err(error) => debug!(error = &error as &dyn std::error::Error, "cannot accept"),
+            }
+        }
+    })
+}
+
+async fn connection(agent: Arc<Agent>, acceptor: TlsAcceptor, stream: TcpStream, router: Router) {
+    let stream = match acceptor.accept(stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "TLS handshake failed"
+            );
+            return;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let certificates = session.peer_certificates().unwrap_or_default();
+    let user = certificates.first().and_then(|one| identity::user(one));
+    let is_allowed = user
+        .as_ref()
+        .is_some_and(|user| user.may_ask(&agent.config.serving));
+    let router = if is_allowed {
+        router
+    } else {
+        closed(user.is_some())
+    };
+    let service = TowerToHyperService::new(router);
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::select! {
+        () = agent.shutdown.cancelled() => {}
+        served = serving => {
+            if let Err(error) = served {
+                debug!(error, "connection ended");
+            }
+        }
+    }
+}
+
+/// For whoever may not ask: health alone.
+fn closed(is_known: bool) -> Router {
+    let refuse = move || async move {
+        if is_known {
+            (StatusCode::FORBIDDEN, "Forbidden")
+        } else {
+            (StatusCode::UNAUTHORIZED, "Unauthorized")
+        }
+    };
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .fallback(refuse)
+}
+
+fn router(agent: Arc<Agent>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/pods", get(pods))
+        .route("/metrics", get(metrics))
+        .route(
+            "/containerLogs/{namespace}/{pod}/{container}",
+            get(logs::container_logs),
+        )
+        .route("/exec/{namespace}/{pod}/{container}", any(streams::exec))
+        .route(
+            "/exec/{namespace}/{pod}/{uid}/{container}",
+            any(streams::exec_with_uid),
+        )
+        .route(
+            "/attach/{namespace}/{pod}/{container}",
+            any(streams::attach),
+        )
+        .route(
+            "/attach/{namespace}/{pod}/{uid}/{container}",
+            any(streams::attach_with_uid),
+        )
+        .route("/portForward/{namespace}/{pod}", any(streams::port_forward))
+        .route(
+            "/portForward/{namespace}/{pod}/{uid}",
+            any(streams::port_forward_with_uid),
+        )
+        .with_state(agent)
+}
+
+async fn pods(State(agent): State<Arc<Agent>>) -> Response {
+    let items: Vec<_> = agent.pods.list().iter().map(|pod| json!(**pod)).collect();
+    Json(json!({ "kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items }))
+        .into_response()
+}
+
+/// Upstream's names for the few figures there are.
+async fn metrics(State(agent): State<Arc<Agent>>) -> String {
+    let pods = agent.pods.list();
+    let running = pods.iter().filter(|pod| {
+        pod.status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref())
+            == Some("Running")
+    });
+    format!(
+        "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n\
+         # TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{}\"}} 1\n\
+         # HELP kubelet_running_pods [BETA] Number of pods that have a running pod sandbox\n\
+         # TYPE kubelet_running_pods gauge\nkubelet_running_pods {}\n",
+        agent.config.node_name,
+        running.count()
+    )
+}
+
+/// An answer that says what is wrong.
+fn refusal(status: StatusCode, message: impl Into<String>) -> Response {
+    (status, message.into()).into_response()
+}
