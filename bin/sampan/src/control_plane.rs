@@ -127,7 +127,8 @@ impl ControlPlane {
     /// Controllers and scheduler, in one process under the controller manager's identity.
     fn drive(&mut self) {
         let user = access::user::user(access::user::CONTROLLER_MANAGER, &[access::user::MASTERS]);
-        let options = driver::Options::single("sampan");
+        let mut options = driver::Options::single("sampan");
+        options.root_ca = Some(self.authority.certificate().to_owned());
         self.tasks.spawn(driver::run(
             self.client_as(user),
             options,

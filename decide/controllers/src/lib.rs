@@ -13,12 +13,15 @@ pub mod snapshot;
 
 pub mod cluster_role_aggregation;
 pub mod deployment;
+pub mod endpoint_slice;
+pub mod endpoints;
 pub mod garbage;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod pod_gc;
 pub mod replica_set;
 pub mod root_ca;
+pub mod service;
 pub mod service_account;
 pub mod taint_eviction;
 pub mod ttl_after_finished;

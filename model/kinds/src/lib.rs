@@ -10,6 +10,7 @@ pub mod kind;
 pub mod registry;
 pub mod schema;
 pub mod strategy;
+pub mod workloads;
 pub mod write;
 
 mod defaults;

@@ -13,7 +13,7 @@ mod scalar;
 mod zero;
 
 pub use decode::{DecodeError, Decoded, decode};
-pub use facts::{builtin, builtin_graph};
+pub use facts::{builtin, builtin_graph, builtin_kind};
 pub use zero::zero;
 
 /// A set of struct types that refer to each other by index.
@@ -144,6 +144,9 @@ pub struct Field {
     pub granular: bool,
     /// Strategic merge: `patchStrategy` and `patchMergeKey`.
     pub patch: PatchStrategy,
+    /// The way of protobuf field numbers to it: one number, or several where JSON inlines what protobuf nests. Empty
+    /// when protobuf does not know the field (`kind`, `apiVersion`).
+    pub numbers: Vec<u32>,
     /// The declared default (`+default=`), which server-side apply uses for absent list keys.
     pub default: Option<Value>,
 }

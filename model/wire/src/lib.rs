@@ -7,6 +7,8 @@ pub mod frame;
 pub mod json;
 pub mod list;
 pub mod media;
+pub mod openapi;
 pub mod partial;
+pub mod protobuf;
 pub mod table;
 pub mod yaml;

@@ -34,7 +34,11 @@ pub struct Answer {
 /// What can be produced, for refusals.
 pub const PRODUCED: &[&str] = &["application/json", "application/yaml"];
 /// What bodies are read, for refusals.
-pub const READ: &[&str] = &["application/json", "application/yaml"];
+pub const READ: &[&str] = &[
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
 
 impl Format {
     /// The media type of answers in this format.

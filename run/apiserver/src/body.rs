@@ -1,9 +1,10 @@
 //! From a request's body to an object of its kind.
 
-use kinds::schema::{Schema, decode};
+use kinds::schema::{Schema, builtin_kind, decode};
 use meta::{Gvk, Object, ObjectExt, StatusError};
 use wire::json::Document;
 use wire::media::{self, Format};
+use wire::protobuf;
 
 use crate::call::Call;
 use crate::options::FieldValidation;
@@ -17,6 +18,9 @@ pub(crate) struct Body {
 /// Reads the body in the format its content type names.
 pub(crate) fn document(call: &Call) -> Result<Document, StatusError> {
     let content_type = call.header(http::header::CONTENT_TYPE);
+    if media::media_type(content_type) == protobuf::MEDIA_TYPE {
+        return enveloped(call);
+    }
     let format = media::body_format(content_type)
         .ok_or_else(|| StatusError::unsupported_media_type(media::READ))?;
     let read = match format {
@@ -24,6 +28,34 @@ pub(crate) fn document(call: &Call) -> Result<Document, StatusError> {
         Format::Yaml => wire::yaml::read(&call.body),
     };
     read.map_err(|why| undecodable(&call.kind.gvk(), &call.kind.gvk(), &why))
+}
+
+/// Reads a protobuf body; its envelope says which built-in kind it holds.
+fn enveloped(call: &Call) -> Result<Document, StatusError> {
+    let expected = call.kind.gvk();
+    let refused = |why: &dyn std::fmt::Display| undecodable(&expected, &expected, &why.to_string());
+    let envelope = protobuf::open(&call.body).map_err(|error| refused(&error))?;
+    let gvk = Gvk::from_api_version(&envelope.api_version, &envelope.kind);
+    let schema = gvk.as_ref().and_then(builtin_kind);
+    let item = schema
+        .as_ref()
+        .and_then(|schema| Some((&schema.graph, schema.as_struct()?)));
+    let Some((graph, item)) = item else {
+        let (version, kind) = (
+            meta::field::quote(&envelope.api_version),
+            meta::field::quote(&envelope.kind),
+        );
+        return Err(refused(&format!(
+            "no kind {kind} is registered for version {version}"
+        )));
+    };
+    let mut value = protobuf::read(envelope.raw, graph, item).map_err(|error| refused(&error))?;
+    value.set(&["apiVersion"], envelope.api_version.into());
+    value.set(&["kind"], envelope.kind.into());
+    Ok(Document {
+        value,
+        duplicates: Vec::new(),
+    })
 }
 
 /// Decodes the body as an object of the request's kind.

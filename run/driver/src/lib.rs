@@ -17,6 +17,8 @@ use client::{Elector, Informers, Recorder, Rest};
 use controllers::Settings;
 use controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use controllers::deployment::Deployment;
+use controllers::endpoint_slice::EndpointSlice;
+use controllers::endpoints::Endpoints;
 use controllers::node_lifecycle::NodeLifecycle;
 use controllers::pod_gc::PodGc;
 use controllers::replica_set::{ReplicaSet, ReplicationController};
@@ -116,5 +118,7 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<RootCa>(tasks, shared);
     reconcile::start::<ClusterRoleAggregation>(tasks, shared);
     reconcile::start::<TtlAfterFinished>(tasks, shared);
+    reconcile::start::<EndpointSlice>(tasks, shared);
+    reconcile::start::<Endpoints>(tasks, shared);
     tasks.spawn(everything::run(Arc::clone(shared)));
 }

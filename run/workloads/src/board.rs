@@ -171,6 +171,11 @@ impl Board {
         items.into_iter().map(|(_, item)| item).collect()
     }
 
+    /// What it shows, by identity.
+    pub fn by_id(&self) -> impl Iterator<Item = (&Id, &Item)> {
+        self.items.iter()
+    }
+
     /// One item.
     pub fn get(&self, id: &Id) -> Option<&Item> {
         self.items.get(id)

@@ -1,6 +1,6 @@
 //! Watches the workloads of any cluster and shows what the status engine says about them.
 //!
-//! `sampan status` is [`run`]. What an API or a console needs is below it: [`World`] holds the objects
+//! `sampan status` is [`run`]; [`publish`] serves `kubectl get workloads`. What an API or a console needs is below it: [`World`] holds the objects
 //! of a cluster and joins them, [`Board`] keeps the verdicts and says which of them changed,
 //! [`Session`] feeds both from a cluster.
 //!
@@ -16,6 +16,7 @@ mod follow;
 mod lang;
 mod live;
 mod offline;
+mod publish;
 mod run;
 mod session;
 mod show;
@@ -26,6 +27,7 @@ pub use board::{Board, BoardChange, Item, View};
 pub use discover::{Followed, Plan, Role, Target};
 pub use error::StatusError;
 pub use lang::Lang;
+pub use publish::{WORKLOADS, publish};
 pub use run::{Outcome, run};
 pub use session::{Notice, Session};
 pub use world::{Id, Reading, World};

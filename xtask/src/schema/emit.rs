@@ -136,7 +136,7 @@ impl<'a> Emitter<'a> {
             .get(name)
             .with_context(|| format!("no struct {name}"))?;
         let mut lines = BTreeMap::new();
-        self.fields(package, item, &mut lines)?;
+        self.fields(package, item, &mut lines, "")?;
         let mut text = full_name(package, name);
         if value_of(&item.markers, "structType") == Some("atomic") {
             text.push_str(" atomic");
@@ -154,6 +154,7 @@ impl<'a> Emitter<'a> {
         package: &'a Package,
         item: &'a Struct,
         lines: &mut BTreeMap<String, String>,
+        numbers: &str,
     ) -> Result<()> {
         for field in &item.fields {
             if field.json.is_empty() {
@@ -162,10 +163,10 @@ impl<'a> Emitter<'a> {
                     .structs
                     .get(name)
                     .with_context(|| format!("no struct {name}"))?;
-                self.fields(owner, inlined, lines)?;
+                self.fields(owner, inlined, lines, &below(numbers, &field.number))?;
             } else {
                 let line = self
-                    .field(package, field)
+                    .field(package, field, &below(numbers, &field.number))
                     .with_context(|| field.json.clone())?;
                 lines.insert(field.json.clone(), line);
             }
@@ -173,7 +174,7 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
-    fn field(&mut self, package: &'a Package, field: &Field) -> Result<String> {
+    fn field(&mut self, package: &'a Package, field: &Field, numbers: &str) -> Result<String> {
         let meaning = self.meaning(package, &field.go_type)?;
         let text = match (
             value_of(&field.markers, "listType"),
@@ -219,6 +220,10 @@ impl<'a> Emitter<'a> {
         if !field.patch_merge_key.is_empty() {
             line.push_str(" key=");
             line.push_str(&field.patch_merge_key);
+        }
+        if !numbers.is_empty() {
+            line.push_str(" pb=");
+            line.push_str(numbers);
         }
         if meaning.go != derived_go(&meaning.text) {
             line.push_str(" go=");
@@ -397,4 +402,13 @@ fn values_of<'m>(markers: &'m [(String, String)], key: &'m str) -> impl Iterator
         .iter()
         .filter(move |(name, _)| name == key)
         .map(|(_, value)| value.as_str())
+}
+
+/// The way of field numbers to a field, through the messages that JSON inlines: `2.1`.
+fn below(numbers: &str, number: &str) -> String {
+    match (numbers, number) {
+        (_, "") => numbers.to_owned(),
+        ("", number) => number.to_owned(),
+        (numbers, number) => format!("{numbers}.{number}"),
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Field {
     pub(crate) patch_strategy: String,
     /// `patchMergeKey` tag.
     pub(crate) patch_merge_key: String,
+    /// Field number of the `protobuf` tag; empty when there is none.
+    pub(crate) number: String,
     /// `+key=value` markers above it.
     pub(crate) markers: Vec<(String, String)>,
 }
@@ -170,6 +172,10 @@ fn field(line: &str, markers: &mut Vec<(String, String)>) -> Option<Field> {
         options: options.collect(),
         patch_strategy: tag(tags, "patchStrategy").unwrap_or_default().to_owned(),
         patch_merge_key: tag(tags, "patchMergeKey").unwrap_or_default().to_owned(),
+        number: tag(tags, "protobuf")
+            .and_then(|tag| tag.split(',').nth(1))
+            .unwrap_or_default()
+            .to_owned(),
         markers,
     })
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use meta::Gvk;
+
 use super::{
     DefaultRule, Field, ListSemantics, ListType, PatchStrategy, Presence, Schema, StructType, Type,
     TypeGraph,
@@ -27,6 +29,33 @@ pub fn builtin(name: &str) -> Option<Schema> {
     found.ok().map(|index| Schema {
         graph: Arc::clone(graph),
         ty: Type::Struct(index),
+    })
+}
+
+/// The built-in struct of a kind, options such as DeleteOptions included; `None` when there is none.
+pub fn builtin_kind(gvk: &Gvk) -> Option<Schema> {
+    let group = match gvk.group.as_str() {
+        "" => "core",
+        "apiextensions.k8s.io" => {
+            return builtin(&format!(
+                "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{}.{}",
+                gvk.version, gvk.kind
+            ));
+        }
+        "apiregistration.k8s.io" => {
+            return builtin(&format!(
+                "io.k8s.kube-aggregator.pkg.apis.apiregistration.{}.{}",
+                gvk.version, gvk.kind
+            ));
+        }
+        group => group.split('.').next().unwrap_or_default(),
+    };
+    let own = format!("io.k8s.api.{group}.{}.{}", gvk.version, gvk.kind);
+    builtin(&own).or_else(|| {
+        builtin(&format!(
+            "io.k8s.apimachinery.pkg.apis.meta.v1.{}",
+            gvk.kind
+        ))
     })
 }
 
@@ -89,6 +118,7 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
         presence,
         required: false,
         granular: false,
+        numbers: Vec::new(),
         patch: PatchStrategy::default(),
         default: None,
     };
@@ -106,6 +136,12 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
                 field.patch.retain_keys = has("retainKeys");
             }
             Some(("key", key)) => field.patch.merge_key = Some(key.into()),
+            Some(("pb", numbers)) => {
+                field.numbers = numbers
+                    .split('.')
+                    .filter_map(|number| number.parse().ok())
+                    .collect();
+            }
             Some(("go", name)) => field.go_type = name.into(),
             _ => {
                 field.required |= word == "required";

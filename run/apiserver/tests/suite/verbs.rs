@@ -217,14 +217,23 @@ async fn what_is_not_served_or_not_understood_is_said() {
 async fn an_apply_makes_the_object_owns_its_fields_and_meets_conflicts() {
     let talk = Talk::new().await;
     let apply = async |manager: &str, value: &str, force: &str| {
-        let body = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{k: '{value}'}}\n");
+        let body = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{k: '{value}'}}\n"
+        );
         let path = format!("{MAPS}/a?fieldManager={manager}{force}");
-        talk.send("PATCH", &path, "application/apply-patch+yaml", body).await
+        talk.send("PATCH", &path, "application/apply-patch+yaml", body)
+            .await
     };
     let made = apply("one", "1", "").await.expect(201);
     assert_eq!(made["metadata"]["managedFields"][0]["manager"], "one");
-    assert_eq!(made["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:data": {"f:k": {}}}));
-    apply("two", "2", "").await.refused(409, "Apply failed with 1 conflict: conflict with \"one\": .data.k");
+    assert_eq!(
+        made["metadata"]["managedFields"][0]["fieldsV1"],
+        json!({"f:data": {"f:k": {}}})
+    );
+    apply("two", "2", "").await.refused(
+        409,
+        "Apply failed with 1 conflict: conflict with \"one\": .data.k",
+    );
     let taken = apply("two", "2", "&force=true").await.expect(200);
     assert_eq!(taken["metadata"]["managedFields"][0]["manager"], "two");
     assert_eq!(apply("two", "2", "").await.expect(200), taken);

@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::DirBuilderExt,
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -207,9 +207,9 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
         }
         Err(TryLockError::Error(source)) => return Err(failed()(source)),
     }
-    file.set_len(0).map_err(failed())?;
-    file.rewind().map_err(failed())?;
-    writeln!(file, "{}", std::process::id()).map_err(failed())?;
+    // In place and always as long, so that a full disk does not keep a store from opening.
+    let pid = format!("{:<10}\n", std::process::id());
+    file.write_all_at(pid.as_bytes(), 0).map_err(failed())?;
     Ok(file)
 }
 

@@ -26,7 +26,7 @@ use super::{directory::Directory, frame::Cursor};
 pub(super) const SEGMENT_HEAD_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"SAMPANLG";
 /// Zeros written at a time.
-const ZEROS_BYTES: usize = 1 << 20;
+const ZEROS_BYTES: usize = 256 << 10;
 
 /// What a segment says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,8 @@ impl Blank {
             let part = usize::try_from(left).map_or(ZEROS_BYTES, |left| left.min(ZEROS_BYTES));
             file.write_all(zeros.get(..part).unwrap_or_default())?;
             left -= part as u64;
+            // In steps, so that commits meanwhile wait behind a little and not behind all of it.
+            file.sync_data()?;
         }
         file.sync_all()?;
         Ok(file)

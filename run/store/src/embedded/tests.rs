@@ -555,3 +555,39 @@ async fn relaxed_writes_sync_only_to_reserve_revisions() {
         objects(&store).await
     );
 }
+
+/// Runs on the small file system that `SAMPAN_SMALL_DISK` names, such as
+/// `mount -t tmpfs -o size=90m tmpfs DIR`; without it there is nothing to fill.
+#[tokio::test]
+async fn really_full_disk_refuses_writes_until_there_is_room() {
+    let Some(disk) = std::env::var_os("SAMPAN_SMALL_DISK") else {
+        return;
+    };
+    let dir = tempfile::tempdir_in(&disk).unwrap();
+    let ballast: Vec<_> = (0..3)
+        .map(|n| dir.path().join(format!("ballast-{n}")))
+        .collect();
+    for file in &ballast {
+        fs::write(file, vec![1; 5 << 20]).unwrap();
+    }
+    let store = Embedded::open(dir.path().join("store"), contract::options()).unwrap();
+    let text = "x".repeat(10_000);
+    let mut written = 0;
+    for file in &ballast {
+        let full = loop {
+            match put(&store, &format!("web-{written}"), &text).await {
+                Ok(_) => written += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(full, StoreError::Full { .. }), "{full:?}");
+        assert_eq!(objects(&store).await.len(), written);
+        fs::remove_file(file).unwrap();
+        put(&store, &format!("web-{written}"), &text).await.unwrap();
+        written += 1;
+    }
+    let before = objects(&store).await;
+    drop(store);
+    let store = Embedded::open(dir.path().join("store"), contract::options()).unwrap();
+    assert_eq!(objects(&store).await, before);
+}

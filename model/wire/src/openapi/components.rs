@@ -1,0 +1,432 @@
+//! Components: the schemas of objects and of what they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kinds::schema::{Field, ListSemantics, Presence, Schema, StructType, Type, TypeGraph, builtin};
+use kinds::{Kind, Registry};
+use meta::Gvk;
+use serde_json::{Map, Value, json};
+
+use super::{Flavor, descriptions};
+
+mod machinery;
+
+pub(super) use machinery::{
+    API_GROUP, API_GROUP_LIST, API_RESOURCE_LIST, API_VERSIONS, DELETE_OPTIONS, PATCH, STATUS,
+    VERSION_INFO, WATCH_EVENT,
+};
+
+/// A type, its discriminator, and the value of it that each field stands for.
+type Union = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+/// Discriminated unions, as `+union` markers say: type, discriminator (empty for none), and field to value.
+const UNIONS: &[Union] = &[
+    (
+        "io.k8s.api.core.v1.AppArmorProfile",
+        "type",
+        &[("localhostProfile", "LocalhostProfile")],
+    ),
+    (
+        "io.k8s.api.core.v1.PodSchedulingGroup",
+        "",
+        &[("podGroupName", "PodGroupName")],
+    ),
+    (
+        "io.k8s.api.core.v1.SeccompProfile",
+        "type",
+        &[("localhostProfile", "LocalhostProfile")],
+    ),
+    (
+        "io.k8s.api.flowcontrol.v1.LimitResponse",
+        "type",
+        &[("queuing", "Queuing")],
+    ),
+    (
+        "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec",
+        "type",
+        &[("exempt", "Exempt"), ("limited", "Limited")],
+    ),
+    (
+        "io.k8s.api.flowcontrol.v1.Subject",
+        "kind",
+        &[
+            ("group", "Group"),
+            ("serviceAccount", "ServiceAccount"),
+            ("user", "User"),
+        ],
+    ),
+];
+
+/// The component that a row's objects have.
+pub(super) fn of_row(row: &Kind) -> String {
+    row.schema
+        .as_struct()
+        .map_or_else(|| row.kind.to_string(), |item| item.name.clone())
+}
+
+/// The component that a row's lists have.
+pub(super) fn of_list(row: &Kind) -> String {
+    let name = of_row(row);
+    let package = name.rsplit_once('.').map_or("", |(package, _)| package);
+    if package.is_empty() {
+        row.list_kind.to_string()
+    } else {
+        format!("{package}.{}", row.list_kind)
+    }
+}
+
+/// These components and all that they refer to.
+pub(super) fn closure(
+    registry: &Registry,
+    flavor: Flavor,
+    roots: &BTreeSet<String>,
+) -> Map<String, Value> {
+    let builder = Builder::new(registry, flavor);
+    let mut done = Map::new();
+    let mut wanted: Vec<String> = roots.iter().cloned().collect();
+    while let Some(name) = wanted.pop() {
+        if done.contains_key(&name) {
+            continue;
+        }
+        let Some(component) = builder.component(&name) else {
+            continue;
+        };
+        references(&component, &mut wanted);
+        done.insert(name, component);
+    }
+    done
+}
+
+/// Adds the names that a component refers to.
+fn references(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value.as_str().and_then(|text| text.rsplit_once('/')) {
+                    Some((_, name)) if key == "$ref" => names.push(name.to_owned()),
+                    _ => references(value, names),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, names)),
+        _ => {}
+    }
+}
+
+struct Builder<'r> {
+    flavor: Flavor,
+    kinds: BTreeMap<String, BTreeSet<Gvk>>,
+    rows: BTreeMap<String, &'r Kind>,
+    /// Every group and version, which the kinds of the machinery are of.
+    versions: BTreeSet<(String, String)>,
+}
+
+impl<'r> Builder<'r> {
+    fn new(registry: &'r Registry, flavor: Flavor) -> Self {
+        let mut kinds: BTreeMap<String, BTreeSet<Gvk>> = BTreeMap::new();
+        let mut rows = BTreeMap::new();
+        let mut versions = BTreeSet::new();
+        for row in registry.rows() {
+            let list = Gvk::new(&row.group, &row.version, &row.list_kind);
+            kinds.entry(of_row(row)).or_default().insert(row.gvk());
+            if row.verbs.iter().any(|verb| verb == "list") {
+                kinds.entry(of_list(row)).or_default().insert(list);
+            }
+            rows.insert(of_row(row), row.as_ref());
+            versions.insert((row.group.to_string(), row.version.to_string()));
+            for body in row.subresources.iter().filter_map(|sub| sub.body.as_ref()) {
+                kinds
+                    .entry(of_body(registry, body))
+                    .or_default()
+                    .insert(body.clone());
+            }
+        }
+        Self {
+            flavor,
+            kinds,
+            rows,
+            versions,
+        }
+    }
+
+    fn component(&self, name: &str) -> Option<Value> {
+        let mut component = match machinery::component(name, self.flavor) {
+            Some(component) => component,
+            None => match self.schema(name) {
+                Some(schema) => self.structure(&schema.graph, schema.as_struct()?),
+                None => self.list(name)?,
+            },
+        };
+        let map = component.as_object_mut()?;
+        if let Some(description) = descriptions::of_type(name) {
+            map.insert("description".into(), description.into());
+        } else if let Some(item) = name
+            .rsplit('.')
+            .next()
+            .and_then(|kind| kind.strip_suffix("List"))
+        {
+            let description = format!("{item}List is a list of {item} objects.");
+            map.insert("description".into(), description.into());
+        }
+        let kinds = self.kinds_of(name);
+        if !kinds.is_empty() {
+            map.insert("x-kubernetes-group-version-kind".into(), kinds.into());
+        }
+        Some(component)
+    }
+
+    fn schema(&self, name: &str) -> Option<Schema> {
+        let of_row = |name| self.rows.get(name).map(|row| row.schema.clone());
+        of_row(name).or_else(|| builtin(name))
+    }
+
+    fn kinds_of(&self, name: &str) -> Vec<Value> {
+        let json =
+            |gvk: &Gvk| json!({"group": gvk.group, "kind": gvk.kind, "version": gvk.version});
+        match name {
+            STATUS | API_GROUP | API_GROUP_LIST | API_RESOURCE_LIST | API_VERSIONS => {
+                let kind = name.rsplit('.').next().unwrap_or_default();
+                vec![json(&Gvk::new("", "v1", kind))]
+            }
+            DELETE_OPTIONS | WATCH_EVENT => {
+                let kind = name.rsplit('.').next().unwrap_or_default();
+                let versions = self.versions.iter();
+                versions
+                    .map(|(group, version)| json(&Gvk::new(group, version, kind)))
+                    .collect()
+            }
+            _ => self
+                .kinds
+                .get(name)
+                .into_iter()
+                .flatten()
+                .map(json)
+                .collect(),
+        }
+    }
+
+    /// The list of a kind whose list has no type of its own: custom resources.
+    fn list(&self, name: &str) -> Option<Value> {
+        let row = self.rows.values().find(|row| of_list(row) == name)?;
+        let reference = |name: &str| self.reference(name, Map::new());
+        let (item, list_meta) = (of_row(row), machinery::LIST_META);
+        Some(json!({
+            "type": "object",
+            "required": ["items"],
+            "properties": {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "items": {"type": "array", "items": {"$ref": self.flavor.reference(&item)}},
+                "metadata": reference(list_meta),
+            },
+        }))
+    }
+
+    fn structure(&self, graph: &TypeGraph, item: &StructType) -> Value {
+        let mut properties = Map::new();
+        let mut required = Vec::new();
+        for field in &item.fields {
+            properties.insert(field.name.clone(), self.property(graph, &item.name, field));
+            if field.required {
+                required.push(Value::from(field.name.as_str()));
+            }
+        }
+        let mut out = Map::new();
+        out.insert("type".into(), "object".into());
+        if !properties.is_empty() {
+            out.insert("properties".into(), properties.into());
+        }
+        if !required.is_empty() {
+            out.insert("required".into(), required.into());
+        }
+        if item.atomic {
+            out.insert("x-kubernetes-map-type".into(), "atomic".into());
+        }
+        if let Some((_, discriminator, fields)) =
+            UNIONS.iter().find(|(name, ..)| *name == item.name)
+        {
+            let fields: Map<String, Value> = fields
+                .iter()
+                .map(|(field, value)| ((*field).to_owned(), (*value).into()))
+                .collect();
+            let mut union = json!({"fields-to-discriminateBy": fields});
+            if !discriminator.is_empty()
+                && let Some(union) = union.as_object_mut()
+            {
+                union.insert("discriminator".into(), (*discriminator).into());
+            }
+            out.insert("x-kubernetes-unions".into(), vec![union].into());
+        }
+        Value::Object(out)
+    }
+
+    fn property(&self, graph: &TypeGraph, owner: &str, field: &Field) -> Value {
+        let mut extra = Map::new();
+        let description = descriptions::of_field(owner, &field.name)
+            .or_else(|| descriptions::of_list_field(&field.name).filter(|_| is_list(owner)));
+        if let Some(description) = description {
+            extra.insert("description".into(), description.into());
+        }
+        extensions(field, &mut extra);
+        if is_list(owner) {
+            extra.remove("x-kubernetes-list-type");
+        }
+        if self.flavor == Flavor::V3
+            && let Some(default) = default_of(field)
+        {
+            extra.insert("default".into(), default);
+        }
+        self.of_type(graph, &field.ty, &field.go_type, extra)
+    }
+
+    /// The schema of a type with these members added.
+    fn of_type(
+        &self,
+        graph: &TypeGraph,
+        ty: &Type,
+        go_type: &str,
+        extra: Map<String, Value>,
+    ) -> Value {
+        if let Some(name) = machinery::scalar_name(ty, go_type) {
+            return self.reference(name, extra);
+        }
+        let mut out = match ty {
+            Type::Struct(index) => match graph.types.get(*index) {
+                Some(item) if builtin(&item.name).is_some() => {
+                    return self.reference(&item.name, extra);
+                }
+                Some(item) => self.structure(graph, item),
+                None => json!({"type": "object"}),
+            },
+            Type::List(list) => {
+                let go_item = go_type.strip_prefix("[]").unwrap_or_default();
+                let items = self.of_type(graph, &list.item, go_item, self.item_default(&list.item));
+                json!({"type": "array", "items": items})
+            }
+            Type::Map { value, .. } => {
+                let go_value = match go_type.split_once(']') {
+                    Some((_, rest)) => rest,
+                    None if go_type == "v1.JSONSchemaDependencies" => {
+                        "v1.JSONSchemaPropsOrStringArray"
+                    }
+                    None => "",
+                };
+                let values = self.of_type(graph, value, go_value, self.item_default(value));
+                json!({"type": "object", "additionalProperties": values})
+            }
+            Type::String | Type::Duration => json!({"type": "string"}),
+            Type::Bytes => json!({"type": "string", "format": "byte"}),
+            Type::Bool => json!({"type": "boolean"}),
+            Type::Int32 => json!({"type": "integer", "format": "int32"}),
+            Type::Int64 => json!({"type": "integer", "format": "int64"}),
+            Type::Float64 => json!({"type": "number", "format": "double"}),
+            _ => json!({"x-kubernetes-preserve-unknown-fields": true}),
+        };
+        if let Some(out) = out.as_object_mut() {
+            out.extend(extra);
+        }
+        out
+    }
+
+    /// Version 3 gives items of lists and maps the zero value of their type as default.
+    fn item_default(&self, ty: &Type) -> Map<String, Value> {
+        let mut extra = Map::new();
+        if self.flavor == Flavor::V3
+            && let Some(zero) = zero_of(ty)
+        {
+            extra.insert("default".into(), zero);
+        }
+        extra
+    }
+
+    /// A reference; version 3 allows no members beside one, so they stand around it.
+    fn reference(&self, name: &str, mut extra: Map<String, Value>) -> Value {
+        let target = Value::from(self.flavor.reference(name));
+        if self.flavor == Flavor::V2 || extra.is_empty() {
+            extra.insert("$ref".into(), target);
+        } else {
+            extra.insert("allOf".into(), json!([{ "$ref": target }]));
+        }
+        Value::Object(extra)
+    }
+}
+
+/// Whether a type is the list of a kind, by its name; nothing else in the API is called so.
+fn is_list(name: &str) -> bool {
+    name.ends_with("List") && builtin(name.trim_end_matches("List")).is_some()
+}
+
+/// The component of a subresource's body.
+pub(super) fn of_body(registry: &Registry, body: &Gvk) -> String {
+    if let Some(row) = registry.kind(body) {
+        return of_row(row);
+    }
+    let group = match body.group.as_str() {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    };
+    format!("io.k8s.api.{group}.{}.{}", body.version, body.kind)
+}
+
+/// What server-side apply and strategic merge know of a field.
+fn extensions(field: &Field, out: &mut Map<String, Value>) {
+    let mut put = |name: &str, value: Value| {
+        out.insert(format!("x-kubernetes-{name}"), value);
+    };
+    match &field.ty {
+        Type::List(list) => match &list.semantics {
+            ListSemantics::Atomic => put("list-type", "atomic".into()),
+            ListSemantics::Set => put("list-type", "set".into()),
+            ListSemantics::Map { keys } => {
+                put("list-type", "map".into());
+                put("list-map-keys", json!(keys));
+            }
+        },
+        Type::Map { atomic: true, .. } => put("map-type", "atomic".into()),
+        _ if field.granular => put("map-type", "granular".into()),
+        _ => {}
+    }
+    let strategies: Vec<&str> = [
+        (field.patch.merge, "merge"),
+        (field.patch.replace, "replace"),
+        (field.patch.retain_keys, "retainKeys"),
+    ]
+    .into_iter()
+    .filter_map(|(has, name)| has.then_some(name))
+    .collect();
+    if !strategies.is_empty() {
+        put("patch-strategy", strategies.join(",").into());
+    }
+    if let Some(key) = &field.patch.merge_key {
+        put("patch-merge-key", key.as_str().into());
+    }
+}
+
+/// The default that version 3 documents name: the declared one, or the zero value of what is always written.
+fn default_of(field: &Field) -> Option<Value> {
+    if field.default.is_some() {
+        return field.default.clone();
+    }
+    match field.presence {
+        Presence::AlwaysStruct | Presence::OmitZero => Some(json!({})),
+        Presence::Always => zero_of(&field.ty),
+        _ => None,
+    }
+}
+
+/// The zero value of scalars and structs; `None` for what has a null one.
+fn zero_of(ty: &Type) -> Option<Value> {
+    match ty {
+        Type::Struct(_) | Type::Time | Type::MicroTime | Type::IntOrString | Type::Quantity => {
+            Some(json!({}))
+        }
+        Type::String => Some(json!("")),
+        Type::Bool => Some(json!(false)),
+        Type::Int32 | Type::Int64 | Type::Float64 => Some(json!(0)),
+        _ => None,
+    }
+}

@@ -1,0 +1,248 @@
+//! Both documents against upstream's own. The counts of differences stand here and may only fall.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+const UPSTREAM: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../../shared/data/openapi/swagger.json"
+);
+
+/// Differences by what differs, with examples.
+#[derive(Default)]
+struct Differences(BTreeMap<String, Vec<String>>);
+
+impl Differences {
+    fn add(&mut self, what: &str, place: &str) {
+        self.0
+            .entry(what.to_owned())
+            .or_default()
+            .push(place.to_owned());
+    }
+    /// Nothing may differ but what is listed, and no more often.
+    fn check(&self, known: &[(&str, usize)]) {
+        for (what, places) in &self.0 {
+            let least = known.iter().find(|(name, _)| name == what);
+            let most = least.map_or(0, |(_, count)| *count);
+            let examples = &places[..places.len().min(8)];
+            assert!(
+                places.len() <= most,
+                "{what}: {} {examples:#?}",
+                places.len()
+            );
+        }
+    }
+}
+
+fn upstream() -> Option<Value> {
+    let text = std::fs::read_to_string(UPSTREAM).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn compare_schemas(place: &str, theirs: &Value, ours: &Value, out: &mut Differences) {
+    let (Some(theirs), Some(ours)) = (theirs.as_object(), ours.as_object()) else {
+        return;
+    };
+    let keys: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    for key in keys {
+        match (theirs.get(key), ours.get(key)) {
+            (Some(_), None) => out.add(&format!("missing {key}"), place),
+            (None, Some(_)) => out.add(&format!("surplus {key}"), place),
+            (Some(theirs), Some(ours)) => match key.as_str() {
+                "properties" => {
+                    let theirs = theirs.as_object().unwrap();
+                    let ours = ours.as_object().unwrap();
+                    let names: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+                    for name in names {
+                        let place = format!("{place}.{name}");
+                        match (theirs.get(name), ours.get(name)) {
+                            (Some(theirs), Some(ours)) => {
+                                compare_schemas(&place, theirs, ours, out);
+                            }
+                            (Some(_), None) => out.add("missing field", &place),
+                            _ => out.add("surplus field", &place),
+                        }
+                    }
+                }
+                "items" | "additionalProperties" => compare_schemas(place, theirs, ours, out),
+                // Upstream's document has the alpha and beta versions too.
+                "x-kubernetes-group-version-kind" => {
+                    let theirs = theirs.as_array().unwrap();
+                    let ours = ours.as_array().unwrap();
+                    if !ours.iter().all(|kind| theirs.contains(kind)) {
+                        out.add(key, place);
+                    }
+                }
+                "required" => {
+                    let set = |value: &Value| -> BTreeSet<String> {
+                        value
+                            .as_array()
+                            .unwrap()
+                            .iter()
+                            .map(Value::to_string)
+                            .collect()
+                    };
+                    if set(theirs) != set(ours) {
+                        out.add(key, place);
+                    }
+                }
+                // Texts of lists are our own.
+                "description" if place.contains("List") => {}
+                _ if theirs != ours => out.add(key, place),
+                _ => {}
+            },
+            (None, None) => {}
+        }
+    }
+}
+
+#[test]
+fn definitions_are_upstreams() {
+    let Some(theirs) = upstream() else { return };
+    let ours = v2(&kinds::builtin());
+    let mut differences = Differences::default();
+    let definitions = ours["definitions"].as_object().unwrap();
+    for (name, ours) in definitions {
+        match theirs["definitions"].get(name) {
+            Some(theirs) => compare_schemas(name, theirs, ours, &mut differences),
+            None => differences.add("surplus definition", name),
+        }
+    }
+    let packages: BTreeSet<&str> = definitions
+        .keys()
+        .filter_map(|name| Some(name.rsplit_once('.')?.0))
+        .collect();
+    for name in theirs["definitions"].as_object().unwrap().keys() {
+        let package = name.rsplit_once('.').unwrap().0;
+        if packages.contains(package) && !definitions.contains_key(name) {
+            differences.add("missing definition", name);
+        }
+    }
+    differences.check(&[
+        // Of a storage migration, which is not served.
+        ("missing definition", 1),
+        ("description", 1),
+        ("missing description", 1),
+        ("surplus description", 1),
+        ("missing x-kubernetes-map-type", 1),
+        ("missing x-kubernetes-list-type", 1),
+    ]);
+    assert_eq!(definitions.len(), 584);
+}
+
+/// Name, place, type and whether required, of all parameters of an operation.
+fn parameters(document: &Value, item: &Value, operation: &Value) -> BTreeSet<String> {
+    let own = operation["parameters"].as_array().into_iter().flatten();
+    let all = item["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain(own);
+    all.map(|parameter| {
+        let reference = parameter["$ref"].as_str();
+        let parameter = match reference.and_then(|reference| reference.strip_prefix('#')) {
+            Some(pointer) => document.pointer(pointer).unwrap(),
+            None => parameter,
+        };
+        let ty = parameter["type"]
+            .as_str()
+            .or_else(|| parameter["schema"]["$ref"].as_str());
+        format!(
+            "{} {} {ty:?} {}",
+            parameter["name"], parameter["in"], parameter["required"]
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn operations_are_upstreams() {
+    let Some(theirs) = upstream() else { return };
+    let ours = v2(&kinds::builtin());
+    let mut differences = Differences::default();
+    let mut count = 0;
+    for (path, item) in ours["paths"].as_object().unwrap() {
+        let Some(their_item) = theirs["paths"].get(path) else {
+            differences.add("surplus path", path);
+            continue;
+        };
+        let methods = |item: &Value| -> BTreeSet<String> {
+            item.as_object()
+                .unwrap()
+                .keys()
+                .filter(|key| *key != "parameters")
+                .cloned()
+                .collect()
+        };
+        if methods(item) != methods(their_item) {
+            differences.add("methods", path);
+        }
+        for method in methods(item) {
+            let place = format!("{method} {path}");
+            let (ours_op, theirs_op) = (&item[&method], &their_item[&method]);
+            count += 1;
+            if parameters(&ours, item, ours_op) != parameters(&theirs, their_item, theirs_op) {
+                differences.add("parameters", &place);
+            }
+            for key in [
+                "operationId",
+                "description",
+                "tags",
+                "responses",
+                "x-kubernetes-action",
+                "x-kubernetes-group-version-kind",
+            ] {
+                if ours_op.get(key) != theirs_op.get(key) {
+                    differences.add(key, &place);
+                }
+            }
+        }
+    }
+    // Namespace, whose delete answers with the namespace, and the kinds of resource.k8s.io.
+    differences.check(&[("responses", 8)]);
+    assert_eq!(count, 812);
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let registry = kinds::builtin();
+    for name in v3_names(&registry) {
+        let document = v3(&registry, &name).unwrap();
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(document.pointer(pointer).is_some(), "{name}: {pointer}");
+        }
+    }
+    assert!(v3(&registry, "apis/nothing/v1").is_none());
+}
+
+#[test]
+fn version_3_says_what_kubectl_reads() {
+    let registry = kinds::builtin();
+    let document = v3(&registry, "apis/apps/v1").unwrap();
+    let patch =
+        &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    let named: Vec<&Value> = patch["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["name"])
+        .collect();
+    assert!(named.contains(&&json!("fieldValidation")));
+    let kind = json!({"group": "apps", "kind": "Deployment", "version": "v1"});
+    assert_eq!(patch["x-kubernetes-group-version-kind"], kind);
+    let schemas = &document["components"]["schemas"];
+    let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+    assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+    assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
+    assert_eq!(containers["x-kubernetes-list-type"], "map");
+    let item = "#/components/schemas/io.k8s.api.core.v1.Container";
+    assert_eq!(
+        containers["items"],
+        json!({"allOf": [{"$ref": item}], "default": {}})
+    );
+    let protocol = &schemas["io.k8s.api.core.v1.ContainerPort"]["properties"]["protocol"];
+    assert_eq!(protocol["default"], "TCP");
+}

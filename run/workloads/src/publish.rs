@@ -1,0 +1,198 @@
+//! Publishes verdicts as `Workload` objects of `status.sampan.io/v1`, so that `kubectl get workloads`
+//! lists and watches them like anything else.
+//!
+//! The objects go through the API server's one write path; lists, watches, tables, selectors and
+//! authorization are the server's. `recheckAt` is left out of what is published: it changes without
+//! the verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use client::ClientError;
+use client::rest::{DeleteOptions, Detail, Rest};
+use jiff::Timestamp;
+use meta::{Key, Object, ObjectExt, Resource};
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+
+use crate::board::{Item, View};
+use crate::discover::is_built_in_group;
+use crate::session::Session;
+
+/// Where verdicts are published.
+pub const WORKLOADS: Resource =
+    Resource::namespaced("status.sampan.io", "v1", "Workload", "workloads");
+
+/// First wait after a failure.
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// Longest wait after a failure.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Longest name of an object.
+const NAME_BYTES_MAX: usize = 253;
+
+/// Publishes until the future is dropped. `client` must be allowed to read everything and to write
+/// workloads (see `kinds::workloads::WRITER`).
+pub async fn publish(client: kube::Client) {
+    let rest = Rest::new(client);
+    let mut wait = BACKOFF_MIN;
+    loop {
+        let outcome =
+            Session::follow(&rest, &[], |_| Ok(View::everything(None)), Timestamp::now).await;
+        match outcome {
+            Ok(session) => {
+                let mut publisher = Publisher::new(rest);
+                publisher.begin(&session).await;
+                return publisher.run(session).await;
+            }
+            Err(error) => {
+                warn!(error = %error.sentence(), "cannot watch workloads yet, trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(BACKOFF_MAX);
+            }
+        }
+    }
+}
+
+struct Publisher {
+    rest: Rest,
+    /// What is to be written; `None`: removed.
+    pending: BTreeMap<Key, Option<Object>>,
+    wait: Duration,
+}
+
+impl Publisher {
+    fn new(rest: Rest) -> Self {
+        Self {
+            rest,
+            pending: BTreeMap::new(),
+            wait: BACKOFF_MIN,
+        }
+    }
+
+    /// Plans to write what is known, and to remove what an earlier run left.
+    async fn begin(&mut self, session: &Session) {
+        for item in session.board.items() {
+            self.plan(item);
+        }
+        let kept: BTreeSet<Key> = self.pending.keys().cloned().collect();
+        match self.rest.list(&WORKLOADS, "", Detail::Metadata, &[]).await {
+            Ok(page) => {
+                let left = page
+                    .items
+                    .iter()
+                    .map(ObjectExt::key)
+                    .filter(|key| !kept.contains(key));
+                self.pending.extend(left.map(|key| (key, None)));
+            }
+            Err(error) => debug!(
+                error = &error as &dyn std::error::Error,
+                "cannot list workloads"
+            ),
+        }
+    }
+
+    fn plan(&mut self, item: &Item) {
+        if let Some(object) = object(item) {
+            self.pending.insert(object.key(), Some(object));
+        }
+    }
+
+    async fn run(&mut self, mut session: Session) {
+        let mut names: BTreeMap<crate::world::Id, Key> = BTreeMap::new();
+        for (id, item) in session.board.by_id() {
+            names.extend(object(item).map(|object| (id.clone(), object.key())));
+        }
+        loop {
+            self.write().await;
+            let changes = if self.pending.is_empty() {
+                session.changed(Timestamp::now).await
+            } else {
+                tokio::select! {
+                    changes = session.changed(Timestamp::now) => changes,
+                    () = tokio::time::sleep(self.wait) => Vec::new(),
+                }
+            };
+            for change in changes {
+                if let Some(item) = &change.item {
+                    names.extend(object(item).map(|object| (change.id, object.key())));
+                    self.plan(item);
+                } else {
+                    let key = names.remove(&change.id);
+                    self.pending.extend(key.map(|key| (key, None)));
+                }
+            }
+        }
+    }
+
+    /// Writes what is pending; what fails for a reason that may pass stays.
+    async fn write(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        for (key, object) in pending {
+            let outcome = if let Some(object) = &object {
+                self.rest
+                    .replace(&WORKLOADS, None, object)
+                    .await
+                    .map(|_| ())
+            } else {
+                let options = DeleteOptions::default();
+                self.rest
+                    .delete(&WORKLOADS, &key, &options)
+                    .await
+                    .map(|_| ())
+            };
+            if let Err(error) = outcome
+                && may_pass(&error)
+            {
+                debug!(error = &error as &dyn std::error::Error, %key, "cannot publish a verdict yet");
+                self.pending.entry(key).or_insert(object);
+            }
+        }
+        self.wait = if self.pending.is_empty() {
+            BACKOFF_MIN
+        } else {
+            (self.wait * 2).min(BACKOFF_MAX)
+        };
+    }
+}
+
+/// Whether trying again can help: not when the namespace goes away, the object is gone already, or
+/// the server finds it wrong.
+fn may_pass(error: &ClientError) -> bool {
+    !error.is_not_found() && !error.is_namespace_terminating() && !matches!(error.code(), 400 | 422)
+}
+
+/// The published form; `None` for what cannot be named: objects outside namespaces, or too long names.
+fn object(item: &Item) -> Option<Object> {
+    let (group, _) = meta::id::split_api_version(&item.api_version).unwrap_or_default();
+    let kind = item.kind.to_lowercase();
+    // A custom kind keeps its group, so that it cannot take the name of a built-in one.
+    let name = if is_built_in_group(group) {
+        format!("{kind}.{}", item.name)
+    } else {
+        format!("{kind}.{group}.{}", item.name)
+    };
+    if item.namespace.is_empty() || name.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let Ok(Value::Object(mut status)) = serde_json::to_value(&item.verdict) else {
+        return None;
+    };
+    status.remove("recheckAt");
+    Some(json!({
+        "apiVersion": WORKLOADS.api_version(),
+        "kind": &*WORKLOADS.kind,
+        "metadata": {
+            "namespace": item.namespace,
+            "name": name,
+            "labels": {"status.sampan.io/kind": item.kind},
+        },
+        "subject": {
+            "apiVersion": item.api_version,
+            "kind": item.kind,
+            "name": item.name,
+            "ready": item.ready,
+            "creationTimestamp": item.created.map(meta::time::to_rfc3339),
+        },
+        "status": status,
+    }))
+}

@@ -1,0 +1,186 @@
+//! Verdicts as `kubectl get workloads` sees them, on our own API server with a store in memory.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::auth::TokenVerifier;
+use apiserver::config::Limits;
+use apiserver::{ApiServer, Config, Identity};
+use client::rest::{Detail, Rest, WatchEvent};
+use meta::{Key, ObjectExt, Resource};
+use sampan_workloads::{WORKLOADS, publish};
+use serde_json::{Value, json};
+use store::MemoryStore;
+
+/// Longest wait for something that must happen.
+const WAIT: Duration = Duration::from_secs(10);
+const DEPLOYMENTS: Resource = Resource::namespaced("apps", "v1", "Deployment", "deployments");
+
+struct NoTokens;
+
+impl TokenVerifier for NoTokens {
+    fn verify(&self, _token: &str) -> Option<Value> {
+        None
+    }
+    fn sign(&self, _claims: &Value) -> Result<String, String> {
+        Err("no key".into())
+    }
+    fn jwks(&self) -> Value {
+        json!({"keys": []})
+    }
+}
+
+/// A server whose verdicts are published, and the administrator's way to it.
+async fn cluster() -> (Rest, tokio::task::JoinHandle<()>) {
+    let server = ApiServer::new(Config {
+        store: Arc::new(MemoryStore::new()),
+        registry: kinds::builtin().with(kinds::workloads::rows()),
+        tokens: Arc::new(NoTokens),
+        static_tokens: Vec::new(),
+        clock: jiff::Timestamp::now,
+        ranges: kinds::strategy::Ranges::default(),
+        address: "127.0.0.1:6443".into(),
+        kubelet: None,
+        openapi: None,
+        checks: Vec::new(),
+        limits: Limits::upstream(),
+    });
+    let as_user = |name: &str| {
+        let user = access::user::user(name, &[access::user::MASTERS]);
+        client::in_process(server.in_process(), Identity(user))
+    };
+    let rest = Rest::new(as_user("admin"));
+    let namespaces = Resource::cluster("", "v1", "Namespace", "namespaces");
+    rest.create(&namespaces, &json!({"metadata": {"name": "shop"}}))
+        .await
+        .unwrap();
+    let publishing = tokio::spawn(publish(as_user(kinds::workloads::WRITER)));
+    (rest, publishing)
+}
+
+fn deployment(replicas: i64) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "app", "image": "r.example/web:1"}]}}}})
+}
+
+/// What happens to the workloads of a namespace, from now on.
+struct Story {
+    events: tokio::sync::mpsc::UnboundedReceiver<WatchEvent>,
+}
+
+impl Story {
+    async fn new(rest: &Rest) -> Self {
+        let query = [("watch", "true"), ("timeoutSeconds", "60")];
+        let mut watching = rest
+            .watch(&WORKLOADS, "shop", Detail::Whole, &query)
+            .await
+            .unwrap();
+        let (sender, events) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(event)) = watching.next().await {
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { events }
+    }
+
+    /// Reads on until an event answers with something.
+    async fn until<T>(&mut self, seen: impl Fn(&WatchEvent) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let event = self.events.recv().await.unwrap();
+                if let Some(found) = seen(&event) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(WAIT, found).await.unwrap()
+    }
+}
+
+fn reason(event: &WatchEvent) -> Option<(&Value, &str)> {
+    match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+            Some((object, object.str_at(&["status", "reason"])?))
+        }
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn verdicts_are_watched_like_any_object() {
+    let (rest, publishing) = cluster().await;
+    let mut story = Story::new(&rest).await;
+    rest.create(&DEPLOYMENTS, &deployment(2)).await.unwrap();
+    let seen = story
+        .until(|event| {
+            let (object, reason) = reason(event)?;
+            Some((object.clone(), reason.to_owned()))
+        })
+        .await;
+    assert_eq!(seen.0.name(), "deployment.web");
+    assert_eq!(seen.1, "NotObserved");
+    // The controller's part: it has observed, and nothing is wanted.
+    rest.replace(&DEPLOYMENTS, None, &deployment(0))
+        .await
+        .unwrap();
+    let mut observed = deployment(0);
+    observed["status"] = json!({"observedGeneration": 2});
+    rest.replace(&DEPLOYMENTS, Some("status"), &observed)
+        .await
+        .unwrap();
+    story
+        .until(|event| {
+            reason(event)
+                .filter(|(_, reason)| *reason == "ScaledToZero")
+                .map(|_| ())
+        })
+        .await;
+    let key = Key::new("shop", "web");
+    rest.delete(&DEPLOYMENTS, &key, &client::rest::DeleteOptions::default())
+        .await
+        .unwrap();
+    story
+        .until(|event| matches!(event, WatchEvent::Deleted(_)).then_some(()))
+        .await;
+    publishing.abort();
+}
+
+#[tokio::test]
+async fn kubectl_selects_and_prints_by_the_same_words() {
+    let (rest, publishing) = cluster().await;
+    let mut story = Story::new(&rest).await;
+    rest.create(&DEPLOYMENTS, &deployment(2)).await.unwrap();
+    story.until(|event| reason(event).map(|_| ())).await;
+    for (selector, count) in [
+        ("status=Waiting", 1),
+        ("status=Running", 0),
+        ("severity=info,kind=Deployment", 1),
+        ("reason=NotObserved", 1),
+    ] {
+        let query = [("fieldSelector", selector)];
+        let page = rest
+            .list(&WORKLOADS, "shop", Detail::Whole, &query)
+            .await
+            .unwrap();
+        assert_eq!(page.items.len(), count, "{selector}");
+    }
+    let served = rest.get_path("/apis/status.sampan.io/v1").await.unwrap();
+    assert_eq!(served["resources"][0]["name"], "workloads");
+    publishing.abort();
+}
+
+#[tokio::test]
+async fn nobody_else_writes_a_verdict() {
+    let (rest, publishing) = cluster().await;
+    let forged = json!({"metadata": {"name": "deployment.web", "namespace": "shop"}, "status": {"status": "Running"}});
+    let refused = rest.create(&WORKLOADS, &forged).await.unwrap_err();
+    assert_eq!(refused.code(), 422);
+    publishing.abort();
+}
