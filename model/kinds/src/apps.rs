@@ -4,6 +4,7 @@ mod daemon_set;
 mod deployment;
 mod replica_set;
 mod stateful_set;
+mod validate;
 
 use crate::kind::Kind;
 use crate::plain::Plain;

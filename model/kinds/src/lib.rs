@@ -13,6 +13,7 @@ pub mod strategy;
 pub mod workloads;
 pub mod write;
 
+mod check;
 mod defaults;
 mod edit;
 mod metadata;

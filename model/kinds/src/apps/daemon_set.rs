@@ -1,8 +1,9 @@
 //! DaemonSet.
 
-use meta::{Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::{Value, json};
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -38,6 +39,17 @@ impl Strategy for DaemonSet {
         let known: i64 = known.and_then(|text| text.parse().ok()).unwrap_or_default();
         let changed = new.at(&["spec", "template"]) != old.at(&["spec", "template"]);
         template_generation(new, known + i64::from(changed));
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::daemon_set(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = self.validate(new, cx);
+        validate::same_selector(new, old, &mut errors);
+        errors
     }
     print_with!(print::apps::DAEMON_SET);
 }

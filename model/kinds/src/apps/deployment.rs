@@ -1,11 +1,12 @@
 //! Deployment.
 
-use meta::{Object, Path};
+use meta::{FieldError, Object, Path};
 use serde_json::{Value, json};
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::{Scale, Strategy};
+use crate::strategy::{Context, Scale, Strategy};
 
 /// Rules of `apps/v1 Deployment`.
 pub(crate) struct Deployment;
@@ -36,6 +37,17 @@ impl Strategy for Deployment {
     }
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::deployment(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = self.validate(new, cx);
+        validate::same_selector(new, old, &mut errors);
+        errors
     }
     print_with!(print::apps::DEPLOYMENT);
 }

@@ -1,10 +1,11 @@
 //! ReplicaSet.
 
-use meta::{Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _};
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::{Scale, Strategy};
+use crate::strategy::{Context, Scale, Strategy};
 
 /// Rules of `apps/v1 ReplicaSet`.
 pub(crate) struct ReplicaSet;
@@ -24,6 +25,17 @@ impl Strategy for ReplicaSet {
     }
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::replica_set(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = self.validate(new, cx);
+        validate::same_selector(new, old, &mut errors);
+        errors
     }
     print_with!(print::apps::REPLICA_SET);
 }

@@ -1,11 +1,12 @@
 //! StatefulSet.
 
-use meta::Object;
+use meta::{FieldError, Object, names};
 use serde_json::{Value, json};
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::{Scale, Strategy};
+use crate::strategy::{Context, Scale, Strategy};
 
 /// Rules of `apps/v1 StatefulSet`.
 pub(crate) struct StatefulSet;
@@ -36,6 +37,18 @@ impl Strategy for StatefulSet {
     }
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::stateful_set(new, true)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        validate::stateful_set_update(new, old)
+    }
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        names::dns1123_label(name)
     }
     print_with!(print::apps::STATEFUL_SET);
 }

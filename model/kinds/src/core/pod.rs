@@ -1,6 +1,8 @@
 //! Pod.
 
-use meta::{Object, ObjectExt as _, Path};
+mod validate;
+
+use meta::{FieldError, Object, ObjectExt as _, Path};
 use serde_json::{Value, json};
 
 use super::pod_spec;
@@ -105,6 +107,15 @@ impl Strategy for Pod {
     }
     fn returns_deleted_object(&self) -> bool {
         true
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::create(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        match cx.subresource {
+            Some(name) => validate::subresource(new, old, name),
+            None => validate::update(new, old),
+        }
     }
     print_with!(print::pod::POD);
 }

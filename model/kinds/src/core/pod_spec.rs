@@ -3,6 +3,7 @@
 mod defaults;
 mod image;
 mod qos;
+pub(crate) mod validate;
 
 pub(crate) use defaults::{default_pod, rule};
 pub(crate) use qos::qos_class;

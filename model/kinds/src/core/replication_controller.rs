@@ -1,11 +1,13 @@
 //! ReplicationController.
 
-use meta::{Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
+use super::pod_spec::validate::{Selector, template_for_controller};
+use crate::check::Node;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::{Scale, Strategy};
+use crate::strategy::{Context, Scale, Strategy};
 
 /// Rules of `v1 ReplicationController`.
 pub(crate) struct ReplicationController;
@@ -42,6 +44,23 @@ impl Strategy for ReplicationController {
     }
     fn orphans_by_default(&self) -> bool {
         true
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let spec = Node::root(new).child("spec");
+        spec.not_negative("minReadySeconds", &mut errors);
+        if !spec.has_items("selector") {
+            errors.push(FieldError::required(&spec.at("selector"), ""));
+        }
+        spec.not_negative("replicas", &mut errors);
+        if spec.has("template") {
+            let selector = Selector::Labels(spec.value.get("selector"));
+            let kind = "ReplicationController";
+            template_for_controller(&spec.child("template"), selector, kind, &mut errors);
+        } else {
+            errors.push(FieldError::required(&spec.at("template"), ""));
+        }
+        errors
     }
     print_with!(print::apps::REPLICATION_CONTROLLER);
 }

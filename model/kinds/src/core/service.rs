@@ -2,8 +2,9 @@
 
 mod allocate;
 mod families;
+pub(crate) mod validate;
 
-use meta::{Object, ObjectExt as _, Path, StatusError, names};
+use meta::{FieldError, Object, ObjectExt as _, Path, StatusError, names};
 use serde_json::{Value, json};
 
 use crate::edit::Edit as _;
@@ -111,6 +112,9 @@ impl Strategy for Service {
     }
     fn allocates(&self) -> bool {
         true
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::service(new)
     }
     print_with!(print::core::SERVICE);
 }

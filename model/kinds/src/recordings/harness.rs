@@ -83,7 +83,15 @@ fn create(kind: &Kind, input: Value, namespace: &str, strict: bool) -> Result<Ob
     let mut object = decoded.object;
     kind.apply_defaults(&mut object);
     let metadata = object.metadata_mut();
-    for field in ["creationTimestamp", "resourceVersion", "managedFields"] {
+    let owned = [
+        "creationTimestamp",
+        "resourceVersion",
+        "managedFields",
+        "selfLink",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ];
+    for field in owned {
         metadata.remove(field);
     }
     metadata.insert("uid".into(), UID.into());
@@ -239,6 +247,9 @@ fn stripped(object: &Value) -> Value {
     let mut object = object.clone();
     for field in ["managedFields", "uid", "namespace", "creationTimestamp"] {
         object.remove(&["metadata", field]);
+    }
+    if object.at(&["metadata", "generateName"]).is_some() {
+        object.set(&["metadata", "name"], "*".into());
     }
     match object.kind().to_owned().as_str() {
         "Pod" => strip_pod(&mut object),

@@ -1,0 +1,345 @@
+//! Reading an object while remembering where one is: what validation rules are written with.
+
+use meta::{FieldError, ObjectExt as _, Path, Quantity, names};
+use serde_json::Value;
+
+const NOTHING: &Value = &Value::Null;
+/// Source: apimachinery `IsNegativeErrorMsg`.
+pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
+/// Source: apimachinery `FieldImmutableErrorMsg`.
+pub(crate) const IMMUTABLE: &str = "field is immutable";
+
+/// The mistakes found so far.
+pub(crate) type Errors = Vec<FieldError>;
+
+/// A value and its path.
+#[derive(Clone)]
+pub(crate) struct Node<'a> {
+    /// The value; null when it is absent.
+    pub(crate) value: &'a Value,
+    /// Where it is.
+    pub(crate) path: Path,
+}
+
+impl<'a> Node<'a> {
+    /// The whole object.
+    pub(crate) fn root(value: &'a Value) -> Self {
+        Self {
+            value,
+            path: Path::root(),
+        }
+    }
+    /// The value of a field, null when absent.
+    pub(crate) fn child(&self, name: &str) -> Self {
+        Self {
+            value: self.value.get(name).unwrap_or(NOTHING),
+            path: self.path.child(name),
+        }
+    }
+    /// The value of a field that is set.
+    pub(crate) fn get(&self, name: &str) -> Option<Self> {
+        let child = self.child(name);
+        (!child.value.is_null()).then_some(child)
+    }
+    /// The items of a list field.
+    pub(crate) fn items(&self, name: &str) -> Vec<Self> {
+        let path = self.path.child(name);
+        let items = self.value.list_at(&[name]).iter().enumerate();
+        items
+            .map(|(index, value)| Self {
+                value,
+                path: path.index(index),
+            })
+            .collect()
+    }
+    /// The entries of a map field.
+    pub(crate) fn entries(&self, name: &str) -> Vec<(&'a str, Self)> {
+        let path = self.path.child(name);
+        let entries = self
+            .value
+            .get(name)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        entries
+            .map(|(key, value)| {
+                (
+                    key.as_str(),
+                    Self {
+                        value,
+                        path: path.key(key),
+                    },
+                )
+            })
+            .collect()
+    }
+    /// Whether a field is set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.value.get(name).is_some_and(|value| !value.is_null())
+    }
+    /// Whether a list or map field has anything in it.
+    pub(crate) fn has_items(&self, name: &str) -> bool {
+        match self.value.get(name) {
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Object(map)) => !map.is_empty(),
+            _ => false,
+        }
+    }
+    /// The text of a field, empty when absent.
+    pub(crate) fn text(&self, name: &str) -> &'a str {
+        self.value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+    /// The number of a field.
+    pub(crate) fn int(&self, name: &str) -> Option<i64> {
+        self.value.get(name).and_then(Value::as_i64)
+    }
+    /// The flag of a field, false when absent.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.value.get(name) == Some(&Value::Bool(true))
+    }
+    /// The path of a field.
+    pub(crate) fn at(&self, name: &str) -> Path {
+        self.path.child(name)
+    }
+    /// The texts of a list field.
+    pub(crate) fn texts(&self, name: &str) -> Vec<&'a str> {
+        self.value
+            .list_at(&[name])
+            .iter()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
+    /// The field must be set.
+    pub(crate) fn needs(&self, name: &str, errors: &mut Errors) {
+        if self.text(name).is_empty() {
+            errors.push(FieldError::required(&self.at(name), ""));
+        }
+    }
+    /// The number must not be negative.
+    pub(crate) fn not_negative(&self, name: &str, errors: &mut Errors) {
+        if let Some(value) = self.int(name).filter(|value| *value < 0) {
+            errors.push(FieldError::invalid(&self.at(name), value, NEGATIVE));
+        }
+    }
+    /// The number must lie in a range, both ends included.
+    pub(crate) fn in_range(&self, name: &str, low: i64, high: i64, errors: &mut Errors) {
+        if let Some(value) = self.int(name).filter(|value| !(low..=high).contains(value)) {
+            errors.push(FieldError::invalid(
+                &self.at(name),
+                value,
+                names::in_range(low, high),
+            ));
+        }
+    }
+    /// The text must be one of these.
+    pub(crate) fn one_of(&self, name: &str, valid: &[&str], errors: &mut Errors) {
+        let text = self.text(name);
+        if !valid.contains(&text) {
+            errors.push(FieldError::not_supported(&self.at(name), text, valid));
+        }
+    }
+    /// The text is needed and must be one of these.
+    pub(crate) fn needs_one_of(&self, name: &str, valid: &[&str], errors: &mut Errors) {
+        if self.text(name).is_empty() {
+            errors.push(FieldError::required(&self.at(name), ""));
+        } else {
+            self.one_of(name, valid, errors);
+        }
+    }
+    /// One error for each complaint about the text of a field.
+    pub(crate) fn complain(&self, name: &str, complaints: Vec<String>, errors: &mut Errors) {
+        errors.extend(crate::metadata::invalid(
+            &self.at(name),
+            self.text(name),
+            complaints,
+        ));
+    }
+    /// The field must be as it was.
+    pub(crate) fn immutable(&self, old: &Self, name: &str, errors: &mut Errors) {
+        if self.child(name).value != old.child(name).value {
+            errors.push(FieldError::invalid(
+                &self.at(name),
+                self.child(name).value.clone(),
+                IMMUTABLE,
+            ));
+        }
+    }
+}
+
+/// A quantity, zero when malformed (decoding refuses those).
+pub(crate) fn quantity(value: &Value) -> Quantity {
+    let text = value.as_str().unwrap_or("0");
+    Quantity::parse(text).unwrap_or(Quantity::zero(meta::quantity::Format::DecimalSi))
+}
+
+/// What is wrong with a label selector. Source: `ValidateLabelSelector`.
+pub(crate) fn label_selector(selector: &Node<'_>, errors: &mut Errors) {
+    let path = selector.at("matchLabels");
+    errors.extend(crate::metadata::labels(
+        selector.value.get("matchLabels"),
+        &path,
+    ));
+    for expression in selector.items("matchExpressions") {
+        let values = expression.texts("values");
+        match expression.text("operator") {
+            "In" | "NotIn" if values.is_empty() => {
+                let why = "must be specified when `operator` is 'In' or 'NotIn'";
+                errors.push(FieldError::required(&expression.at("values"), why));
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                errors.push(FieldError::forbidden(&expression.at("values"), why));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => {
+                let why = "not a valid selector operator";
+                errors.push(FieldError::invalid(&expression.at("operator"), other, why));
+            }
+        }
+        expression.complain("key", names::qualified_name(expression.text("key")), errors);
+        for (index, value) in values.iter().enumerate() {
+            let path = expression.at("values").index(index);
+            errors.extend(crate::metadata::invalid(
+                &path,
+                value,
+                names::label_value(value),
+            ));
+        }
+    }
+}
+
+/// A port given by number or name.
+pub(crate) fn port_or_name(holder: &Node<'_>, name: &str, errors: &mut Errors) {
+    let path = holder.at(name);
+    match holder.child(name).value {
+        Value::String(text) => errors.extend(crate::metadata::invalid(
+            &path,
+            text,
+            names::port_name(text),
+        )),
+        value => {
+            let number = value.as_i64().unwrap_or_default();
+            errors.extend(
+                names::port_number(number)
+                    .into_iter()
+                    .map(|why| FieldError::invalid(&path, number, why)),
+            );
+        }
+    }
+}
+
+/// Complaints about a text that should be an IP address; leading zeros are taken, as in old fields.
+pub(crate) fn ip(text: &str) -> Vec<String> {
+    if parse_ip(text).is_some() {
+        return Vec::new();
+    }
+    vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()]
+}
+
+/// An address, with leading zeros allowed in its v4 form.
+pub(crate) fn parse_ip(text: &str) -> Option<std::net::IpAddr> {
+    let parts: Vec<&str> = text.split('.').collect();
+    if parts.len() == 4 && !text.contains(':') {
+        let trimmed: Vec<&str> = parts
+            .iter()
+            .map(|part| match part.trim_start_matches('0') {
+                "" if !part.is_empty() => "0",
+                rest => rest,
+            })
+            .collect();
+        return trimmed.join(".").parse().ok();
+    }
+    text.parse().ok()
+}
+
+/// Keys of ConfigMaps and Secrets. Source: `IsConfigMapKey`.
+pub(crate) fn config_key(key: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if key.len() > names::DNS1123_SUBDOMAIN_BYTES_MAX {
+        errors.push(names::max_len_error(names::DNS1123_SUBDOMAIN_BYTES_MAX));
+    }
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if key.is_empty() || !key.bytes().all(fits) {
+        let words = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+        errors.push(names::regex_error(
+            words,
+            "[-._a-zA-Z0-9]+",
+            &["key.name", "KEY_NAME", "key-name"],
+        ));
+    }
+    match key {
+        "." => errors.push("must not be '.'".into()),
+        ".." => errors.push("must not be '..'".into()),
+        _ if key.starts_with("..") => errors.push("must not start with '..'".into()),
+        _ => {}
+    }
+    errors
+}
+
+/// A whole number or percentage. Source: `ValidatePositiveIntOrPercent`.
+pub(crate) fn int_or_percent(holder: &Node<'_>, name: &str, errors: &mut Errors) {
+    let path = holder.at(name);
+    match holder.child(name).value {
+        Value::String(text) => {
+            if !is_percent(text) {
+                let words =
+                    "a valid percent string must be a numeric string followed by an ending '%'";
+                let why = names::regex_error(words, "[0-9]+%", &["1%", "93%"]);
+                errors.push(FieldError::invalid(&path, text.as_str(), why));
+            }
+        }
+        value => {
+            if let Some(number) = value.as_i64().filter(|number| *number < 0) {
+                errors.push(FieldError::invalid(&path, number, NEGATIVE));
+            }
+        }
+    }
+}
+
+/// Whether a text is a percentage such as `25%`.
+pub(crate) fn is_percent(text: &str) -> bool {
+    let digits = text.strip_suffix('%').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A percentage must not exceed 100. Source: `IsNotMoreThan100Percent`.
+pub(crate) fn at_most_all(holder: &Node<'_>, name: &str, errors: &mut Errors) {
+    let text = holder.text(name);
+    let percent: Option<i64> = text
+        .strip_suffix('%')
+        .and_then(|digits| digits.parse().ok());
+    if is_percent(text) && percent.is_some_and(|percent| percent > 100) {
+        errors.push(FieldError::invalid(
+            &holder.at(name),
+            text,
+            "must not be greater than 100%",
+        ));
+    }
+}
+
+/// A path below something: relative and without `..`. Source: `validateLocalDescendingPath`.
+pub(crate) fn descending_path(text: &str, path: &Path, errors: &mut Errors) {
+    if text.starts_with('/') {
+        errors.push(FieldError::invalid(path, text, "must be a relative path"));
+    }
+    no_backsteps(text, path, errors);
+}
+
+/// A path without `..`. Source: `validatePathNoBacksteps`.
+pub(crate) fn no_backsteps(text: &str, path: &Path, errors: &mut Errors) {
+    if text.split('/').any(|part| part == "..") {
+        errors.push(FieldError::invalid(path, text, "must not contain '..'"));
+    }
+}
+
+/// A descending path that does not start with two dots. Source: `ValidateLocalNonReservedPath`.
+pub(crate) fn unreserved_path(text: &str, path: &Path, errors: &mut Errors) {
+    descending_path(text, path, errors);
+    if text.starts_with("..") && !text.starts_with("../") {
+        errors.push(FieldError::invalid(path, text, "must not start with '..'"));
+    }
+}

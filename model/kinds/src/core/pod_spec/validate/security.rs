@@ -1,0 +1,243 @@
+//! Security contexts.
+
+use std::collections::BTreeSet;
+
+use meta::{FieldError, names};
+
+use crate::check::{Errors, Node, descending_path};
+
+const ID_MAX: i64 = i32::MAX as i64;
+const SYSCTL_BYTES_MAX: usize = 253;
+const SYSCTL_REGEX: &str =
+    r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
+
+/// `spec.securityContext`. Source: `validatePodSpecSecurityContext`.
+pub(super) fn pod(spec: &Node<'_>, errors: &mut Errors) {
+    let Some(context) = spec.get("securityContext") else {
+        return;
+    };
+    for field in ["fsGroup", "runAsUser", "runAsGroup"] {
+        context.in_range(field, 0, ID_MAX, errors);
+    }
+    for group in context.items("supplementalGroups") {
+        let id = group.value.as_i64().unwrap_or_default();
+        if !(0..=ID_MAX).contains(&id) {
+            errors.push(FieldError::invalid(
+                &group.path,
+                id,
+                names::in_range(0, ID_MAX),
+            ));
+        }
+    }
+    if spec.flag("shareProcessNamespace") && spec.flag("hostPID") {
+        let why = "ShareProcessNamespace and HostPID cannot both be enabled";
+        errors.push(FieldError::invalid(
+            &context.at("shareProcessNamespace"),
+            true,
+            why,
+        ));
+    }
+    sysctls(&context, errors);
+    for (field, valid) in [
+        ("fsGroupChangePolicy", ["Always", "OnRootMismatch"]),
+        ("supplementalGroupsPolicy", ["Merge", "Strict"]),
+        ("seLinuxChangePolicy", ["MountOption", "Recursive"]),
+    ] {
+        if field == "supplementalGroupsPolicy" {
+            profile(&context, "seccompProfile", errors);
+            profile(&context, "appArmorProfile", errors);
+        }
+        if context.has(field) {
+            context.one_of(field, &valid, errors);
+        }
+    }
+}
+
+fn sysctls(context: &Node<'_>, errors: &mut Errors) {
+    let mut known = BTreeSet::new();
+    for sysctl in context.items("sysctls") {
+        let name = sysctl.text("name");
+        let path = sysctl.at("name");
+        if name.is_empty() {
+            errors.push(FieldError::required(&path, ""));
+        } else if !is_sysctl(name) {
+            let why = format!(
+                "must have at most {SYSCTL_BYTES_MAX} characters and match regex {SYSCTL_REGEX}"
+            );
+            errors.push(FieldError::invalid(&path, name, why));
+        } else if known.contains(name) {
+            errors.push(FieldError::duplicate(&path, name));
+        }
+        known.insert(name);
+    }
+}
+
+fn is_sysctl(name: &str) -> bool {
+    let is_end = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let is_part = |part: &str| {
+        let bytes = part.as_bytes();
+        bytes.first().copied().is_some_and(is_end)
+            && bytes.last().copied().is_some_and(is_end)
+            && bytes
+                .iter()
+                .all(|b| is_end(*b) || matches!(*b, b'-' | b'_'))
+    };
+    name.len() <= SYSCTL_BYTES_MAX && name.split(['.', '/']).all(is_part)
+}
+
+/// A seccomp or AppArmor profile.
+fn profile(context: &Node<'_>, field: &str, errors: &mut Errors) {
+    let Some(profile) = context.get(field) else {
+        return;
+    };
+    let what = if field == "seccompProfile" {
+        "seccomp"
+    } else {
+        "AppArmor"
+    };
+    let path = profile.at("localhostProfile");
+    let kinds = ["Localhost", "RuntimeDefault", "Unconfined"];
+    match profile.text("type") {
+        "" => {
+            let why = format!("type is required when {field} is set");
+            errors.push(FieldError::required(&profile.at("type"), why));
+        }
+        other if !kinds.contains(&other) => {
+            errors.push(FieldError::not_supported(
+                &profile.at("type"),
+                other,
+                &kinds,
+            ));
+        }
+        _ => {}
+    }
+    let local = profile.text("localhostProfile");
+    if profile.text("type") == "Localhost" {
+        if !profile.has("localhostProfile") || (what == "AppArmor" && local.trim().is_empty()) {
+            let why = format!("must be set when {what} type is Localhost");
+            errors.push(FieldError::required(&path, why));
+        } else if what == "seccomp" {
+            descending_path(local, &path, errors);
+        } else if local.trim() != local {
+            let why = "must not be padded with whitespace";
+            errors.push(FieldError::invalid(&path, local, why));
+        }
+    } else if profile.has("localhostProfile") {
+        let why = format!("can only be set when {what} type is Localhost");
+        errors.push(FieldError::invalid(&path, local, why));
+    }
+}
+
+/// A container's `securityContext`. Source: `ValidateSecurityContext`.
+pub(super) fn container(container: &Node<'_>, has_host_users: bool, errors: &mut Errors) {
+    let Some(context) = container.get("securityContext") else {
+        return;
+    };
+    for field in ["runAsUser", "runAsGroup"] {
+        context.in_range(field, 0, ID_MAX, errors);
+    }
+    if context.has("procMount") {
+        context.one_of("procMount", &["Default", "Unmasked"], errors);
+        if has_host_users && context.text("procMount") == "Unmasked" {
+            let why = "`hostUsers` must be false to use `Unmasked`";
+            errors.push(FieldError::invalid(
+                &context.at("procMount"),
+                "Unmasked",
+                why,
+            ));
+        }
+    }
+    profile(&context, "seccompProfile", errors);
+    if context.value.get("allowPrivilegeEscalation") == Some(&false.into()) {
+        if context.flag("privileged") {
+            let why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
+            errors.push(FieldError::invalid(
+                &context.path,
+                context.value.clone(),
+                why,
+            ));
+        }
+        for _ in context
+            .child("capabilities")
+            .texts("add")
+            .iter()
+            .filter(|name| **name == "CAP_SYS_ADMIN")
+        {
+            let why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+            errors.push(FieldError::invalid(
+                &context.path,
+                context.value.clone(),
+                why,
+            ));
+        }
+    }
+    profile(&context, "appArmorProfile", errors);
+}
+
+fn contexts<'a>(spec: &Node<'a>) -> Vec<Node<'a>> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    let containers = lists.iter().flat_map(|list| spec.items(list));
+    containers
+        .map(|container| container.child("securityContext"))
+        .collect()
+}
+
+/// What Linux pods may not say.
+pub(super) fn for_linux(spec: &Node<'_>, errors: &mut Errors) {
+    let why = "windows options cannot be set for a linux pod";
+    for context in [spec.child("securityContext")]
+        .into_iter()
+        .chain(contexts(spec))
+    {
+        if context.has("windowsOptions") {
+            errors.push(FieldError::forbidden(&context.at("windowsOptions"), why));
+        }
+    }
+}
+
+/// What Windows pods may not say. Source: `validateWindows`.
+pub(super) fn for_windows(spec: &Node<'_>, errors: &mut Errors) {
+    let why = "cannot be set for a windows pod";
+    let context = spec.child("securityContext");
+    let of_pod = [
+        "appArmorProfile",
+        "seLinuxOptions",
+        "hostPID",
+        "hostIPC",
+        "hostUsers",
+        "seccompProfile",
+        "fsGroup",
+        "fsGroupChangePolicy",
+        "sysctls",
+        "shareProcessNamespace",
+        "runAsUser",
+        "runAsGroup",
+        "supplementalGroups",
+        "supplementalGroupsPolicy",
+    ];
+    for field in of_pod {
+        let holder = if spec.has(field) { spec } else { &context };
+        if holder.has(field) {
+            errors.push(FieldError::forbidden(&holder.at(field), why));
+        }
+    }
+    let of_container = [
+        "appArmorProfile",
+        "seLinuxOptions",
+        "seccompProfile",
+        "capabilities",
+        "readOnlyRootFilesystem",
+        "privileged",
+        "allowPrivilegeEscalation",
+        "procMount",
+        "runAsUser",
+        "runAsGroup",
+    ];
+    for context in contexts(spec) {
+        for field in of_container {
+            if context.has(field) {
+                errors.push(FieldError::forbidden(&context.at(field), why));
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! What is wrong with a Service. Source: `validateService`.
+
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, names};
+use serde_json::json;
+
+use super::{is_externally_accessible, needs_health_check};
+use crate::check::{Errors, Node, ip, parse_ip, port_or_name};
+use crate::metadata::{invalid, labels};
+
+const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
+const AFFINITY_SECONDS_MAX: i64 = 86_400;
+
+/// A Service as it stands.
+pub(super) fn service(object: &Object) -> Errors {
+    let mut errors = Errors::new();
+    let spec = Node::root(object).child("spec");
+    let kind = spec.text("type");
+    let is_headless = spec.texts("clusterIPs").first() == Some(&"None");
+    if !spec.has_items("ports") && !is_headless && kind != "ExternalName" {
+        errors.push(FieldError::required(&spec.at("ports"), ""));
+    }
+    by_type(&spec, is_headless, &mut errors);
+    ports(&spec, &mut errors);
+    errors.extend(labels(spec.value.get("selector"), &spec.at("selector")));
+    affinity(&spec, &mut errors);
+    cluster_ips(&spec, &mut errors);
+    external_ips(&spec, &mut errors);
+    spec.needs_one_of("type", &TYPES, &mut errors);
+    node_ports(&spec, &mut errors);
+    load_balancer(&spec, &mut errors);
+    traffic(&spec, &mut errors);
+    errors
+}
+
+fn by_type(spec: &Node<'_>, is_headless: bool, errors: &mut Errors) {
+    let kind = spec.text("type");
+    if matches!(kind, "LoadBalancer" | "NodePort") && is_headless {
+        let why = format!("may not be set to 'None' for {kind} services");
+        errors.push(FieldError::invalid(
+            &spec.at("clusterIPs").index(0),
+            "None",
+            why,
+        ));
+    }
+    if kind != "ExternalName" {
+        return;
+    }
+    for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if spec.has(field) {
+            let why = "may not be set for ExternalName services";
+            errors.push(FieldError::forbidden(&spec.at(field), why));
+        }
+    }
+    let name = spec.text("externalName");
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.is_empty() {
+        errors.push(FieldError::required(&spec.at("externalName"), ""));
+    } else {
+        errors.extend(invalid(
+            &spec.at("externalName"),
+            name,
+            names::dns1123_subdomain(name),
+        ));
+    }
+}
+
+fn ports(spec: &Node<'_>, errors: &mut Errors) {
+    let ports = spec.items("ports");
+    let mut known = BTreeSet::new();
+    for port in &ports {
+        let name = port.text("name");
+        if name.is_empty() && ports.len() > 1 {
+            errors.push(FieldError::required(&port.at("name"), ""));
+        } else if !name.is_empty() {
+            port.complain("name", names::dns1123_label(name), errors);
+            if !known.insert(name) {
+                errors.push(FieldError::duplicate(&port.at("name"), name));
+            }
+        }
+        let number = port.int("port").unwrap_or_default();
+        let complaints = names::port_number(number).into_iter();
+        errors.extend(complaints.map(|why| FieldError::invalid(&port.at("port"), number, why)));
+        port.needs_one_of("protocol", &PROTOCOLS, errors);
+        port_or_name(port, "targetPort", errors);
+        if port.has("appProtocol") {
+            port.complain(
+                "appProtocol",
+                names::qualified_name(port.text("appProtocol")),
+                errors,
+            );
+        }
+    }
+}
+
+fn affinity(spec: &Node<'_>, errors: &mut Errors) {
+    spec.needs_one_of("sessionAffinity", &["ClientIP", "None"], errors);
+    let path = spec.at("sessionAffinityConfig");
+    match spec.text("sessionAffinity") {
+        "ClientIP" => {
+            let config = spec.child("sessionAffinityConfig").child("clientIP");
+            let why = "when session affinity type is ClientIP";
+            match config.int("timeoutSeconds") {
+                None => errors.push(FieldError::required(&path, why)),
+                Some(seconds) if !(1..=AFFINITY_SECONDS_MAX).contains(&seconds) => {
+                    let why =
+                        format!("must be greater than 0 and less than {AFFINITY_SECONDS_MAX}");
+                    errors.push(FieldError::invalid(
+                        &config.at("timeoutSeconds"),
+                        seconds,
+                        why,
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        "None" if spec.has("sessionAffinityConfig") => {
+            let why = "must not be set when session affinity is None";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+        _ => {}
+    }
+}
+
+/// Source: `ValidateServiceClusterIPsRelatedFields`.
+fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
+    if spec.text("type") == "ExternalName" {
+        return;
+    }
+    let ips = spec.texts("clusterIPs");
+    let families = spec.texts("ipFamilies");
+    let path = spec.at("clusterIPs");
+    let first = ips.first().copied().unwrap_or_default();
+    if spec.text("clusterIP") != first {
+        if ips.is_empty() {
+            errors.push(FieldError::required(&path, ""));
+        } else {
+            let why = "first value must match `clusterIP`";
+            errors.push(FieldError::invalid(&path, json!(ips), why));
+        }
+    }
+    let mut known = BTreeSet::new();
+    for (index, family) in families.iter().enumerate() {
+        if !matches!(*family, "IPv4" | "IPv6") {
+            let path = spec.at("ipFamilies").index(index);
+            errors.push(FieldError::not_supported(&path, *family, &["IPv4", "IPv6"]));
+        }
+        if !known.insert(*family) {
+            errors.push(FieldError::duplicate(
+                &spec.at("ipFamilies").index(index),
+                *family,
+            ));
+        }
+    }
+    if spec.has("ipFamilyPolicy") {
+        spec.one_of(
+            "ipFamilyPolicy",
+            &["PreferDualStack", "RequireDualStack", "SingleStack"],
+            errors,
+        );
+    }
+    if ips.len() > 2 {
+        let why = "may only hold up to 2 values";
+        errors.push(FieldError::invalid(&path, json!(ips), why));
+    }
+    for (index, address) in ips.iter().enumerate() {
+        if *address == "None" && index == 0 {
+            if ips.len() > 1 {
+                errors.push(FieldError::invalid(
+                    &path,
+                    json!(ips),
+                    "'None' must be the first and only value",
+                ));
+                return;
+            }
+            continue;
+        }
+        let complaints = ip(address);
+        let is_valid = complaints.is_empty();
+        errors.extend(invalid(&path.index(index), address, complaints));
+        if !is_valid {
+            return;
+        }
+        let family = if address.contains(':') {
+            "IPv6"
+        } else {
+            "IPv4"
+        };
+        if let Some(expected) = families.get(index)
+            && *expected != family
+        {
+            let why = format!("expected an {expected} value as indicated by `ipFamilies[{index}]`");
+            errors.push(FieldError::invalid(&path.index(index), *address, why));
+        }
+    }
+}
+
+fn external_ips(spec: &Node<'_>, errors: &mut Errors) {
+    for (index, address) in spec.texts("externalIPs").iter().enumerate() {
+        let path = spec.at("externalIPs").index(index);
+        let complaints = ip(address);
+        if complaints.is_empty() {
+            errors
+                .extend(endpoint_ip(address).map(|why| FieldError::invalid(&path, *address, why)));
+        }
+        errors.extend(invalid(&path, address, complaints));
+    }
+}
+
+/// Addresses that no endpoint can have. Source: `ValidateEndpointIP`.
+pub(crate) fn endpoint_ip(address: &str) -> Option<&'static str> {
+    let address = parse_ip(address)?;
+    if address.is_unspecified() {
+        return Some("may not be unspecified (0.0.0.0 or ::)");
+    }
+    if address.is_loopback() {
+        return Some("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+    }
+    match address {
+        std::net::IpAddr::V4(v4) if v4.is_link_local() => {
+            Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+        }
+        std::net::IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+        }
+        std::net::IpAddr::V4(v4) if v4.octets().starts_with(&[224, 0, 0]) => {
+            Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+        }
+        _ => None,
+    }
+}
+
+fn node_ports(spec: &Node<'_>, errors: &mut Errors) {
+    let ports = spec.items("ports");
+    if spec.text("type") == "ClusterIP" {
+        for port in ports
+            .iter()
+            .filter(|port| port.int("nodePort").unwrap_or_default() != 0)
+        {
+            let why = "may not be used when `type` is 'ClusterIP'";
+            errors.push(FieldError::forbidden(&port.at("nodePort"), why));
+        }
+    }
+    let (mut taken, mut known) = (BTreeSet::new(), BTreeSet::new());
+    for port in &ports {
+        let number = port.int("nodePort").unwrap_or_default();
+        if number != 0 && !taken.insert((port.text("protocol"), number)) {
+            errors.push(FieldError::duplicate(&port.at("nodePort"), number));
+        }
+    }
+    for port in &ports {
+        let number = port.int("port").unwrap_or_default();
+        if !known.insert((port.text("protocol"), number)) {
+            let key = json!({"Name": "", "Protocol": port.text("protocol"), "AppProtocol": null, "Port": number,
+                "TargetPort": 0, "NodePort": 0});
+            errors.push(FieldError::duplicate(&port.path, key));
+        }
+    }
+}
+
+fn load_balancer(spec: &Node<'_>, errors: &mut Errors) {
+    let is_balancer = spec.text("type") == "LoadBalancer";
+    let ranges = spec.texts("loadBalancerSourceRanges");
+    let path = spec.at("LoadBalancerSourceRanges");
+    if !ranges.is_empty() {
+        if !is_balancer {
+            errors.push(FieldError::forbidden(&path, ONLY));
+        }
+        for (index, range) in ranges.iter().enumerate() {
+            errors.extend(invalid(
+                &path.index(index),
+                range.trim(),
+                cidr(range.trim()),
+            ));
+        }
+    }
+    if spec.has("allocateLoadBalancerNodePorts") && !is_balancer {
+        errors.push(FieldError::forbidden(
+            &spec.at("allocateLoadBalancerNodePorts"),
+            ONLY,
+        ));
+    }
+    if spec.has("loadBalancerClass") {
+        let path = spec.at("loadBalancerClass");
+        if !is_balancer {
+            errors.push(FieldError::forbidden(
+                &path,
+                "may only be used when `type` is 'LoadBalancer'",
+            ));
+        }
+        spec.complain(
+            "loadBalancerClass",
+            names::qualified_name(spec.text("loadBalancerClass")),
+            errors,
+        );
+    }
+}
+
+/// Complaints about a text that should be a CIDR block.
+pub(crate) fn cidr(text: &str) -> Vec<String> {
+    let is_block = text.split_once('/').is_some_and(|(address, prefix)| {
+        let bits = parse_ip(address).map(|address| if address.is_ipv4() { 32 } else { 128 });
+        let prefix: Option<u8> = prefix.parse().ok();
+        bits.zip(prefix)
+            .is_some_and(|(bits, prefix)| prefix <= bits)
+    });
+    if is_block {
+        return Vec::new();
+    }
+    vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()]
+}
+
+fn traffic(spec: &Node<'_>, errors: &mut Errors) {
+    if is_externally_accessible(spec.value) {
+        spec.needs_one_of("externalTrafficPolicy", &["Cluster", "Local"], errors);
+    } else if spec.has("externalTrafficPolicy") {
+        let path = spec.at("externalTrafficPolicy");
+        let why = "may only be set for externally-accessible services";
+        errors.push(FieldError::invalid(
+            &path,
+            spec.text("externalTrafficPolicy"),
+            why,
+        ));
+    }
+    let port = spec.int("healthCheckNodePort").unwrap_or_default();
+    if needs_health_check(spec.value) {
+        // Zero stands for a port that is still to be allocated.
+        if port < 0 {
+            let why = names::in_range(1, 65535);
+            errors.push(FieldError::invalid(
+                &spec.at("healthCheckNodePort"),
+                port,
+                why,
+            ));
+        }
+    } else if port != 0 {
+        let why =
+            "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.push(FieldError::invalid(
+            &spec.at("healthCheckNodePort"),
+            port,
+            why,
+        ));
+    }
+    let kind = spec.text("type");
+    if spec.has("internalTrafficPolicy") {
+        spec.one_of("internalTrafficPolicy", &["Cluster", "Local"], errors);
+    } else if matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer") {
+        errors.push(FieldError::required(&spec.at("internalTrafficPolicy"), ""));
+    }
+    if spec.has("trafficDistribution") {
+        let valid = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+        spec.one_of("trafficDistribution", &valid, errors);
+    }
+}

@@ -1,0 +1,186 @@
+//! Volume sources that pods and PersistentVolumes share.
+
+use meta::{FieldError, names};
+
+use super::pod_spec::validate::host_path;
+use crate::check::{Errors, Node, descending_path, no_backsteps};
+
+/// Fields that a source cannot do without.
+const NEEDED: [(&str, &[&str]); 18] = [
+    ("gitRepo", &["repository"]),
+    ("gcePersistentDisk", &["pdName"]),
+    ("awsElasticBlockStore", &["volumeID"]),
+    ("nfs", &["server", "path"]),
+    ("iscsi", &["targetPortal", "iqn"]),
+    ("glusterfs", &["endpoints", "path"]),
+    ("rbd", &["image"]),
+    ("cinder", &["volumeID"]),
+    ("quobyte", &["registry", "volume"]),
+    ("flexVolume", &["driver"]),
+    ("azureFile", &["secretName", "shareName"]),
+    ("vsphereVolume", &["volumePath"]),
+    ("photonPersistentDisk", &["pdID"]),
+    ("portworxVolume", &["volumeID"]),
+    ("azureDisk", &["diskName", "diskURI"]),
+    ("scaleIO", &["gateway", "system", "volumeName"]),
+    ("local", &["path"]),
+    ("csi", &["volumeHandle"]),
+];
+const PARTITION: &str = "must be between 0 and 255, inclusive";
+
+/// Goes through a source by its field name.
+pub(super) fn check(field: &str, source: &Node<'_>, errors: &mut Errors) {
+    if field == "csi" {
+        csi_driver_name(source, "driver", errors);
+    }
+    if matches!(field, "rbd" | "cephfs") && !source.has_items("monitors") {
+        errors.push(FieldError::required(&source.at("monitors"), ""));
+    }
+    let needed = NEEDED.iter().find(|(name, _)| *name == field);
+    for name in needed.map(|(_, fields)| *fields).unwrap_or_default() {
+        source.needs(name, errors);
+    }
+    match field {
+        "hostPath" => host_path(source, errors),
+        "gitRepo" => descending_path(source.text("directory"), &source.at("directory"), errors),
+        "gcePersistentDisk" | "awsElasticBlockStore" => partition(source, errors),
+        "nfs" if !source.text("path").starts_with('/') => {
+            let why = "must be an absolute path";
+            errors.push(FieldError::invalid(
+                &source.at("path"),
+                source.text("path"),
+                why,
+            ));
+        }
+        "iscsi" => iscsi(source, errors),
+        "local" if !source.text("path").is_empty() => {
+            no_backsteps(source.text("path"), &source.at("path"), errors);
+        }
+        "azureDisk" => azure_disk(source, errors),
+        "fc" => fibre_channel(source, errors),
+        "flocker" => flocker(source, errors),
+        _ => {}
+    }
+}
+
+fn partition(source: &Node<'_>, errors: &mut Errors) {
+    if let Some(number) = source
+        .int("partition")
+        .filter(|number| !(0..=255).contains(number))
+    {
+        errors.push(FieldError::invalid(
+            &source.at("partition"),
+            number,
+            PARTITION,
+        ));
+    }
+}
+
+fn iscsi(source: &Node<'_>, errors: &mut Errors) {
+    let name = source.text("iqn");
+    if !name.is_empty()
+        && !["iqn", "eui", "naa"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    {
+        let why = "must be valid format starting with iqn, eui, or naa";
+        errors.push(FieldError::invalid(&source.at("iqn"), name, why));
+    }
+    source.in_range("lun", 0, 255, errors);
+    if (source.flag("chapAuthDiscovery") || source.flag("chapAuthSession"))
+        && !source.has("secretRef")
+    {
+        errors.push(FieldError::required(&source.at("secretRef"), ""));
+    }
+}
+
+fn azure_disk(source: &Node<'_>, errors: &mut Errors) {
+    if source.has("cachingMode") {
+        source.one_of("cachingMode", &["None", "ReadOnly", "ReadWrite"], errors);
+    }
+    if source.has("kind") {
+        source.one_of("kind", &["Dedicated", "Managed", "Shared"], errors);
+    }
+    let uri = source.text("diskURI");
+    let (prefix, example) = match source.text("kind") {
+        "Managed" => (
+            "/subscriptions/",
+            "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",
+        ),
+        _ => (
+            "https://",
+            "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd",
+        ),
+    };
+    if source.has("kind") && !uri.starts_with(prefix) {
+        errors.push(FieldError::not_supported(
+            &source.at("diskURI"),
+            uri,
+            &[example],
+        ));
+    }
+}
+
+fn fibre_channel(source: &Node<'_>, errors: &mut Errors) {
+    let (has_names, has_ids) = (source.has_items("targetWWNs"), source.has_items("wwids"));
+    if !has_names && !has_ids {
+        let why = "must specify either targetWWNs or wwids, but not both";
+        errors.push(FieldError::required(&source.at("targetWWNs"), why));
+    }
+    if has_names && has_ids {
+        let why = "targetWWNs and wwids can not be specified simultaneously";
+        errors.push(FieldError::invalid(
+            &source.at("targetWWNs"),
+            source.child("targetWWNs").value.clone(),
+            why,
+        ));
+    }
+    if has_names {
+        if source.has("lun") {
+            source.in_range("lun", 0, 255, errors);
+        } else {
+            let why = "lun is required if targetWWNs is specified";
+            errors.push(FieldError::required(&source.at("lun"), why));
+        }
+    }
+}
+
+fn flocker(source: &Node<'_>, errors: &mut Errors) {
+    let (name, id) = (source.text("datasetName"), source.text("datasetUUID"));
+    if name.is_empty() && id.is_empty() {
+        let why = "one of datasetName and datasetUUID is required";
+        errors.push(FieldError::required(&source.path, why));
+    }
+    if !name.is_empty() && !id.is_empty() {
+        let why = "resource";
+        errors.push(FieldError::invalid(
+            &source.path,
+            why,
+            "datasetName and datasetUUID can not be specified simultaneously",
+        ));
+    }
+    if name.contains('/') {
+        errors.push(FieldError::invalid(
+            &source.at("datasetName"),
+            name,
+            "must not contain '/'",
+        ));
+    }
+}
+
+/// The name of a CSI driver. Source: `ValidateCSIDriverName`.
+pub(crate) fn csi_driver_name(holder: &Node<'_>, field: &str, errors: &mut Errors) {
+    const BYTES_MAX: usize = 63;
+    let name = holder.text(field);
+    if name.is_empty() {
+        errors.push(FieldError::required(&holder.at(field), ""));
+    }
+    if name.len() > BYTES_MAX {
+        errors.push(FieldError::too_long(&holder.at(field), BYTES_MAX));
+    }
+    holder.complain(
+        field,
+        names::dns1123_subdomain(&name.to_lowercase()),
+        errors,
+    );
+}
