@@ -69,7 +69,7 @@ impl ControlPlane {
         let tokens = Arc::new(Tokens(TokenKey::open(&keys)?));
         let server = ApiServer::new(Config {
             store,
-            registry: kinds::builtin(),
+            registry: kinds::builtin().with(kinds::workloads::rows()),
             tokens,
             static_tokens: Vec::new(),
             clock: Timestamp::now,
@@ -101,6 +101,7 @@ impl ControlPlane {
         };
         plane.serve(listener)?;
         plane.drive();
+        plane.publish_status();
         Ok(plane)
     }
 
@@ -134,6 +135,19 @@ impl ControlPlane {
             options,
             self.shutdown.clone(),
         ));
+    }
+
+    /// The status layer: verdicts on all workloads, as `kubectl get workloads` shows them.
+    fn publish_status(&mut self) {
+        let user = access::user::user(kinds::workloads::WRITER, &[access::user::MASTERS]);
+        let client = self.client_as(user);
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = workloads::publish(client) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
     }
 
     /// Says that it is ready, runs until a signal, and ends in order.

@@ -31,6 +31,8 @@ enum Role {
     Up(up::Flags),
     /// Run the control plane alone. Needs no root.
     Server(server::Flags),
+    /// Say what state workloads are in, why, and what to do; on any cluster, or from files.
+    Status(Box<workloads::StatusArgs>),
     /// Work with the images of the node.
     #[command(subcommand)]
     Image(image::Command),
@@ -53,6 +55,7 @@ async fn main() -> ExitCode {
     let result = match cli.role {
         Role::Up(flags) => up::run(flags).await,
         Role::Server(flags) => server::run(flags).await,
+        Role::Status(args) => return workloads::run(*args).await,
         Role::Image(command) => image::run(command).await,
         Role::Down(flags) => down::run(&flags).await,
     };
