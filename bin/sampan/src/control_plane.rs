@@ -76,7 +76,7 @@ impl ControlPlane {
             ranges: Ranges::default(),
             address: address.to_string(),
             kubelet: Some(kubelet_tls(&authority)?),
-            openapi: None,
+            openapi: Some(Arc::new(apiserver::openapi::Documents::new(Timestamp::now))),
             checks: vec![apiserver::health::ping()],
             limits: Limits::upstream(),
         });

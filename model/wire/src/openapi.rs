@@ -15,10 +15,13 @@ mod components;
 mod descriptions;
 mod operations;
 mod parameters;
+mod protobuf;
 mod v2;
 mod v3;
 
 use operations::Path;
+
+pub use protobuf::v2_protobuf;
 
 /// The document version that a component is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

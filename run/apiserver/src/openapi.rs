@@ -1,8 +1,33 @@
-//! The seam for OpenAPI: whoever makes the documents is given at construction.
+//! OpenAPI documents over HTTP: made when first asked for, kept compressed, cached by clients for good.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
-use kinds::Registry;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES,
+    IF_NONE_MATCH, LOCATION, VARY,
+};
+use http::response::Builder;
+use http::{HeaderMap, HeaderName, Response, StatusCode};
+use jiff::{Span, Timestamp};
+use kinds::{Kind, Registry};
+use serde_json::{Map, Value, json};
+use wire::openapi;
+
+const JSON: &str = "application/json";
+
+/// What clients ask for when they want version 2 in protobuf. Source: kube-openapi `handler`.
+const V2_PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+];
+
+/// How long a client may keep a document that it asked for by hash, in hours. Source: kube-openapi `handler3`.
+const KEEP_HOURS: i64 = 365 * 24;
 
 /// Answers below `/openapi`.
 pub trait OpenApi: Send + Sync {
@@ -16,3 +41,246 @@ pub trait OpenApi: Send + Sync {
         headers: &HeaderMap,
     ) -> Option<Response<Bytes>>;
 }
+
+/// The documents of a registry. A document is made anew when rows of its group version changed.
+pub struct Documents {
+    clock: fn() -> Timestamp,
+    kept: Mutex<BTreeMap<String, Arc<Document>>>,
+}
+
+/// One document and the rows that it was made from.
+struct Document {
+    rows: Vec<Arc<Kind>>,
+    /// SHA-512 of the content, in upper-case hex.
+    hash: String,
+    plain: Bytes,
+    compressed: Bytes,
+}
+
+/// The name under which the protobuf form of version 2 is kept.
+const V2_PROTOBUF_NAME: &str = "v2.pb";
+
+impl Documents {
+    /// No documents yet. `clock` says the time, for the `Expires` header.
+    pub fn new(clock: fn() -> Timestamp) -> Self {
+        Self {
+            clock,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The document of that name, kept or made.
+    fn document(
+        &self,
+        name: &str,
+        registry: &Registry,
+        concerns: impl Fn(&Kind) -> bool,
+        make: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<Arc<Document>> {
+        let concerned = registry.rows().filter(|row| concerns(row));
+        let rows: Vec<Arc<Kind>> = concerned.map(Arc::clone).collect();
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(document) = kept().get(name).filter(|document| document.is_of(&rows)) {
+            return Some(Arc::clone(document));
+        }
+        let document = Arc::new(Document::new(rows, make()?));
+        kept().insert(name.to_owned(), Arc::clone(&document));
+        Some(document)
+    }
+
+    fn v3(&self, registry: &Registry, name: &str) -> Option<Arc<Document>> {
+        let concerns = |row: &Kind| {
+            name == root(row)
+                || name == "apis"
+                || name == "api"
+                || name == format!("apis/{}", row.group)
+        };
+        let make = || openapi::v3(registry, name).map(|document| document.to_string().into());
+        self.document(name, registry, concerns, make)
+    }
+
+    fn v3_index(&self, registry: &Registry) -> Option<Arc<Document>> {
+        let make = || {
+            let mut paths = Map::new();
+            for name in openapi::v3_names(registry) {
+                let url = versioned_url(&name, &self.v3(registry, &name)?.hash);
+                paths.insert(name, json!({ "serverRelativeURL": url }));
+            }
+            Some(json!({ "paths": paths }).to_string().into())
+        };
+        self.document("v3", registry, |_| true, make)
+    }
+
+    fn v2(&self, registry: &Registry, headers: &HeaderMap) -> Option<Response<Bytes>> {
+        let document = |name: &str, make: fn(&Value) -> Vec<u8>| {
+            self.document(
+                name,
+                registry,
+                |_| true,
+                || Some(make(&openapi::v2(registry))),
+            )
+        };
+        match accepted(headers, &V2_PROTOBUF)? {
+            Form::Json => {
+                let document = document("v2", |value| value.to_string().into())?;
+                document.respond(headers, JSON, Response::builder())
+            }
+            Form::Protobuf => {
+                let document = document(V2_PROTOBUF_NAME, openapi::v2_protobuf)?;
+                document.respond(headers, V2_PROTOBUF[1], Response::builder())
+            }
+            Form::None => not_acceptable(),
+        }
+    }
+
+    /// A document of version 3. Asked for by its hash it may be kept for good; by an old hash, the client is sent on.
+    fn v3_answer(
+        &self,
+        registry: &Registry,
+        name: &str,
+        query: &str,
+        headers: &HeaderMap,
+    ) -> Option<Response<Bytes>> {
+        let document = self.v3(registry, name)?;
+        let mut builder = Response::builder();
+        let hash = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "hash");
+        if let Some((_, hash)) = hash.filter(|(_, hash)| !hash.is_empty()) {
+            if hash != document.hash {
+                return builder
+                    .status(StatusCode::MOVED_PERMANENTLY)
+                    .header(LOCATION, versioned_url(name, &document.hash))
+                    .body(Bytes::new())
+                    .ok();
+            }
+            builder = builder.header(CACHE_CONTROL, "public, immutable");
+            if let Ok(until) = (self.clock)().checked_add(Span::new().hours(KEEP_HOURS)) {
+                let until = until.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                builder = builder.header(EXPIRES, until);
+            }
+        }
+        match accepted(headers, &[])? {
+            Form::None => not_acceptable(),
+            _ => document.respond(headers, JSON, builder),
+        }
+    }
+}
+
+impl OpenApi for Documents {
+    fn answer(
+        &self,
+        registry: &Registry,
+        path: &str,
+        query: &str,
+        headers: &HeaderMap,
+    ) -> Option<Response<Bytes>> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        match path.strip_prefix("/openapi/")? {
+            "v2" => self.v2(registry, headers),
+            "v3" => self
+                .v3_index(registry)?
+                .respond(headers, JSON, Response::builder()),
+            rest => self.v3_answer(registry, rest.strip_prefix("v3/")?, query, headers),
+        }
+    }
+}
+
+fn root(row: &Kind) -> String {
+    if row.group.is_empty() {
+        format!("api/{}", row.version)
+    } else {
+        format!("apis/{}/{}", row.group, row.version)
+    }
+}
+
+fn versioned_url(name: &str, hash: &str) -> String {
+    format!("/openapi/v3/{name}?hash={hash}")
+}
+
+/// The form that a client gets.
+enum Form {
+    Json,
+    Protobuf,
+    None,
+}
+
+/// The first accepted form that is there; JSON when the client does not say.
+fn accepted(headers: &HeaderMap, protobuf: &[&str]) -> Option<Form> {
+    let Some(accept) = headers.get(ACCEPT) else {
+        return Some(Form::Json);
+    };
+    let clauses = accept.to_str().ok()?.split(',');
+    let mut media_types = clauses.map(|clause| clause.split(';').next().unwrap_or_default().trim());
+    let found = media_types.find_map(|media_type| match media_type {
+        JSON | "*/*" | "application/*" | "" => Some(Form::Json),
+        other if protobuf.contains(&other) => Some(Form::Protobuf),
+        _ => None,
+    });
+    Some(found.unwrap_or(Form::None))
+}
+
+fn not_acceptable() -> Option<Response<Bytes>> {
+    let builder = Response::builder().status(StatusCode::NOT_ACCEPTABLE);
+    builder.body(Bytes::new()).ok()
+}
+
+fn has(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.split(',').any(|part| part.trim() == wanted))
+}
+
+impl Document {
+    fn new(rows: Vec<Arc<Kind>>, plain: Vec<u8>) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA512, &plain);
+        let hex: Vec<String> = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let written = encoder.write_all(&plain).and_then(|()| encoder.finish());
+        Self {
+            rows,
+            hash: hex.concat(),
+            // Writing to memory does not fail; without a compressed form the plain one is sent.
+            compressed: written.unwrap_or_default().into(),
+            plain: plain.into(),
+        }
+    }
+
+    fn is_of(&self, rows: &[Arc<Kind>]) -> bool {
+        self.rows.len() == rows.len()
+            && self
+                .rows
+                .iter()
+                .zip(rows)
+                .all(|(kept, row)| Arc::ptr_eq(kept, row))
+    }
+
+    /// The document, compressed if the client can read that; 304 when it has it.
+    fn respond(
+        &self,
+        headers: &HeaderMap,
+        media_type: &str,
+        builder: Builder,
+    ) -> Option<Response<Bytes>> {
+        let etag = format!("\"{}\"", self.hash);
+        let builder = builder
+            .header(VARY, "Accept, Accept-Encoding")
+            .header(ETAG, &etag);
+        if has(headers, &IF_NONE_MATCH, &etag) {
+            return builder
+                .status(StatusCode::NOT_MODIFIED)
+                .body(Bytes::new())
+                .ok();
+        }
+        let builder = builder.header(CONTENT_TYPE, media_type);
+        if has(headers, &ACCEPT_ENCODING, "gzip") && !self.compressed.is_empty() {
+            let builder = builder.header(CONTENT_ENCODING, "gzip");
+            return builder.body(self.compressed.clone()).ok();
+        }
+        builder.body(self.plain.clone()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

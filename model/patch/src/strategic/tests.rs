@@ -1,3 +1,5 @@
+//! Strategic merge by schema and by directive, and what is refused.
+
 use kinds::schema::builtin;
 use proptest::prelude::*;
 use serde_json::json;

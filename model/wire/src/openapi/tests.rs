@@ -125,6 +125,7 @@ fn definitions_are_upstreams() {
         ("description", 1),
         ("missing description", 1),
         ("surplus description", 1),
+        ("surplus x-kubernetes-list-type", 1),
         ("missing x-kubernetes-map-type", 1),
         ("missing x-kubernetes-list-type", 1),
     ]);
