@@ -55,16 +55,17 @@ impl Talk {
             limits: Limits::upstream(),
         });
         let talk = Self { server };
-        talk.post("/api/v1/namespaces", json!({"metadata": {"name": "web"}}))
-            .await
-            .expect(201);
-        talk.post(
-            "/api/v1/namespaces/web/serviceaccounts",
-            json!({"metadata": {"name": "default"}}),
-        )
-        .await
-        .expect(201);
+        talk.namespace("web").await;
         talk
+    }
+
+    /// Makes a namespace with its default service account.
+    pub(crate) async fn namespace(&self, name: &str) {
+        let namespace = json!({"metadata": {"name": name}});
+        self.post("/api/v1/namespaces", namespace).await.expect(201);
+        let path = format!("/api/v1/namespaces/{name}/serviceaccounts");
+        let account = json!({"metadata": {"name": "default"}});
+        self.post(&path, account).await.expect(201);
     }
 
     pub(crate) async fn send(
@@ -74,14 +75,46 @@ impl Talk {
         content_type: &str,
         body: impl Into<Body>,
     ) -> Answer {
+        let headers = [("content-type", content_type)];
+        self.send_as("suite/1", method, path, &headers, body).await
+    }
+
+    /// Sends as the administrator with a user agent and headers.
+    pub(crate) async fn send_as(
+        &self,
+        agent: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
         let user = access::user::user("admin", &[access::user::MASTERS]);
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("content-type", content_type);
-        let request = request
-            .header("user-agent", "suite/1")
-            .extension(Identity(user));
+            .header("user-agent", agent);
+        let request = headers.iter().fold(request, |request, (key, value)| {
+            request.header(*key, *value)
+        });
+        self.exchange(request.extension(Identity(user)), body).await
+    }
+
+    /// Sends without saying who.
+    pub(crate) async fn send_anonymously(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = headers.iter().fold(request, |request, (key, value)| {
+            request.header(*key, *value)
+        });
+        self.exchange(request, body).await
+    }
+
+    async fn exchange(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
         let response = self.server.handle(request.body(body.into()).unwrap()).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
