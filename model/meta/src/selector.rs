@@ -3,6 +3,7 @@
 //! Source: apimachinery `labels` and `fields`: grammar and the meaning of each operator.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -36,6 +37,38 @@ pub enum Operator {
 /// All of its requirements must hold; none at all selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelSelector(pub Vec<Requirement>);
+
+impl fmt::Display for Requirement {
+    /// As queries spell it: `a=b`, `a in (b,c)`, `a notin (b)`, `a`, `!a`, `a>1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        let mut values = self.values.clone();
+        values.sort();
+        let values = values.join(",");
+        match self.operator {
+            Operator::In if self.values.len() == 1 => write!(f, "{key}={values}"),
+            Operator::In => write!(f, "{key} in ({values})"),
+            Operator::NotIn => write!(f, "{key} notin ({values})"),
+            Operator::Exists => write!(f, "{key}"),
+            Operator::DoesNotExist => write!(f, "!{key}"),
+            Operator::GreaterThan => write!(f, "{key}>{values}"),
+            Operator::LessThan => write!(f, "{key}<{values}"),
+        }
+    }
+}
+
+impl fmt::Display for LabelSelector {
+    /// All requirements, by key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut requirements: Vec<&Requirement> = self.0.iter().collect();
+        requirements.sort_by(|left, right| left.key.cmp(&right.key));
+        for (index, requirement) in requirements.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{requirement}")?;
+        }
+        Ok(())
+    }
+}
 
 impl Requirement {
     /// Whether a set of labels meets this.

@@ -55,23 +55,40 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The user behind a bearer token; `None` when nobody is.
 pub(crate) fn token_user(server: &ApiServer, token: &str) -> Option<User> {
+    let audiences = [service_account_token::ISSUER.to_owned()];
+    token_user_for(server, token, &audiences).map(|(user, _)| user)
+}
+
+/// The user behind a bearer token that is good for one of the audiences, and for which of them it is.
+pub(crate) fn token_user_for(
+    server: &ApiServer,
+    token: &str,
+    audiences: &[String],
+) -> Option<(User, Vec<String>)> {
+    let whole = |user| (user, audiences.to_vec());
     let config = server.config();
     if let Some((_, user)) = config
         .static_tokens
         .iter()
         .find(|(known, _)| known == token)
     {
-        return Some(user.clone());
+        return Some(whole(user.clone()));
     }
     let cluster = Cluster::new(config.store.as_ref());
     let now = (config.clock)();
     if bootstrap_token::split(token).is_some() {
-        return bootstrap_token::user_of(token, &cluster, now);
+        return bootstrap_token::user_of(token, &cluster, now).map(whole);
     }
     let claims = config.tokens.verify(token)?;
-    let audiences = [service_account_token::ISSUER.to_owned()];
-    match service_account_token::user_of(&claims, &audiences, &cluster, now) {
-        Ok(user) => Some(user),
+    match service_account_token::user_of(&claims, audiences, &cluster, now) {
+        Ok(user) => {
+            let given = claims.get("aud").and_then(Value::as_array);
+            let is_given = |audience: &&String| {
+                let mut given = given.into_iter().flatten();
+                given.any(|given| given.as_str() == Some(audience.as_str()))
+            };
+            Some((user, audiences.iter().filter(is_given).cloned().collect()))
+        }
         Err(why) => {
             tracing::debug!(why, "token refused");
             None

@@ -24,6 +24,7 @@ pub mod request;
 mod respond;
 mod selection;
 mod server;
+mod special;
 mod stored;
 mod verbs;
 mod write;

@@ -3,7 +3,6 @@
 use meta::field::{FieldError, Path};
 use meta::{Object, StatusError};
 use patch::managed::{self, Manager};
-use serde_json::Value;
 
 use crate::call::Call;
 use crate::options::WriteOptions;
@@ -12,31 +11,8 @@ use crate::options::WriteOptions;
 pub(crate) fn record(call: &Call, options: &WriteOptions, live: Option<&Object>, new: &mut Object) {
     let kind = &call.kind;
     let reset = kind.strategy.reset_fields(call.subresource());
-    managed::update(live, new, &manager(call, options), &kind.schema, &reset);
-}
-
-/// Merges an applied configuration into the live object, or makes the object it describes.
-///
-/// # Errors
-/// Another manager owns a field (409), or the configuration does not fit the type.
-pub(crate) fn apply(
-    call: &Call,
-    options: &WriteOptions,
-    live: Option<&Object>,
-    config: &Value,
-) -> Result<Object, StatusError> {
-    let kind = &call.kind;
-    let reset = kind.strategy.reset_fields(call.subresource());
-    let force = options.force.unwrap_or_default();
-    managed::apply(
-        live,
-        config,
-        &kind.gvk(),
-        &manager(call, options),
-        force,
-        &kind.schema,
-        &reset,
-    )
+    let manager = manager_as(call, options, &call.api_version);
+    managed::update(live, new, &manager, &kind.schema, &reset);
 }
 
 /// What only server-side apply needs, or may not have.
@@ -69,21 +45,25 @@ pub(crate) fn check_options(options: &WriteOptions, is_apply: bool) -> Result<()
     }
 }
 
-/// The manager a request writes as: the name it gives, or its user agent up to the slash.
-fn manager<'a>(call: &'a Call, options: &'a WriteOptions) -> Manager<'a> {
-    let agent = call
-        .header(http::header::USER_AGENT)
-        .split('/')
-        .next()
-        .unwrap_or_default();
+/// Longest manager name made from a user agent, in bytes. Source: `metav1/validation` `FieldManagerMaxLength`.
+const MANAGER_BYTES_MAX: usize = 128;
+
+/// The manager a request writes as, of fields in `api_version`: the name it gives, or its user agent up to the slash.
+pub(crate) fn manager_as<'a>(
+    call: &'a Call,
+    options: &'a WriteOptions,
+    api_version: &'a str,
+) -> Manager<'a> {
+    let agent = call.header(http::header::USER_AGENT).split('/').next();
+    let agent = agent.unwrap_or_default();
     let name = if options.field_manager.is_empty() {
-        agent
+        agent.get(..MANAGER_BYTES_MAX).unwrap_or(agent)
     } else {
         options.field_manager.as_str()
     };
     Manager {
         name,
-        api_version: &call.api_version,
+        api_version,
         subresource: &call.info.subresource,
         time: call.now,
     }

@@ -4,8 +4,8 @@ mod collection;
 mod create;
 mod delete;
 mod get;
-mod list;
-mod patch;
+pub(crate) mod list;
+pub(crate) mod patch;
 mod update;
 mod watch;
 
@@ -14,12 +14,16 @@ use http::Response;
 use meta::StatusError;
 
 use crate::call::Call;
+use crate::special;
 
 /// Runs the verb of a call.
 ///
 /// # Errors
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
+    if let Some(special) = special::of(&call.kind, &call.info.subresource) {
+        return special.run(&call).await;
+    }
     match call.info.verb.as_str() {
         "get" => get::get(&call).await,
         "list" => list::list(&call).await,

@@ -1,5 +1,6 @@
 //! The one write path: default, admit, prepare, validate, encode once, commit with a precondition.
 
+mod below;
 mod create;
 mod delete;
 mod metadata;
@@ -15,6 +16,7 @@ use store::{Durability, Entry};
 use crate::call::Call;
 use crate::stored;
 
+pub(crate) use below::below;
 pub(crate) use create::create;
 pub(crate) use delete::{Deleted, delete};
 pub(crate) use update::{Change, update};

@@ -222,6 +222,16 @@ fn expired_token(
     error
 }
 
+/// A list of items that are not stored.
+pub(crate) fn answer_items(call: &Call, items: Vec<Bytes>) -> Result<Response<Body>, StatusError> {
+    let head = Head {
+        api_version: call.api_version.clone(),
+        kind: call.kind.list_kind.to_string(),
+        ..Head::default()
+    };
+    answer(call, &Selected { items, head })
+}
+
 fn answer(call: &Call, selected: &Selected) -> Result<Response<Body>, StatusError> {
     let pretty = call.query.flag("pretty");
     let items = || selected.items.iter().map(AsRef::as_ref);

@@ -3,7 +3,8 @@
 use axum::body::Body;
 use http::Response;
 use kinds::schema::Schema;
-use meta::{Gvk, Object, ObjectExt, StatusError};
+use meta::{Gvk, Object, ObjectExt, Path, StatusError};
+use patch::managed::{self, Manager};
 use serde_json::Value;
 use wire::json::Document;
 use wire::media;
@@ -20,102 +21,41 @@ const APPLY: &str = "application/apply-patch+yaml";
 const ACCEPTED: &[&str] = &[JSON, MERGE, STRATEGIC, APPLY];
 
 pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
-    let options = WriteOptions::read(&call.query, "PatchOptions")?;
-    let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
-    ownership::check_options(&options, content_type == APPLY)?;
-    if content_type == APPLY {
-        return apply(call, &options).await;
-    }
-    let patch = match content_type {
-        JSON => Patch::Json(call.body.to_vec()),
-        MERGE => Patch::Merge(read(call)?),
-        STRATEGIC => Patch::Strategic(read(call)?),
-        _ => return Err(StatusError::unsupported_media_type(ACCEPTED)),
-    };
+    let (options, patch) = read_patch(call)?;
+    let reset = call.kind.strategy.reset_fields(call.subresource());
     let change = Patched {
         patch,
-        gvk: call.kind.gvk(),
-        schema: call.kind.schema.clone(),
+        target: Target {
+            gvk: &call.kind.gvk(),
+            schema: &call.kind.schema,
+            manager: ownership::manager_as(call, &options, &call.api_version),
+            reset: &reset,
+            force: options.force.unwrap_or_default(),
+        },
         validation: options.field_validation,
     };
-    write(call, &options, &change).await
-}
-
-async fn write(
-    call: &Call,
-    options: &WriteOptions,
-    change: &dyn Change,
-) -> Result<Response<Body>, StatusError> {
-    let written = write::update(call, &call.info.name, options, change).await?;
+    let written = write::update(call, &call.info.name, &options, &change).await?;
     let mut response = respond::object(call, &call.kind, written.code(), written.object.clone())?;
     respond::warn(&mut response, &written.warnings);
     Ok(response)
 }
 
-async fn apply(call: &Call, options: &WriteOptions) -> Result<Response<Body>, StatusError> {
-    let document = wire::yaml::read(&call.body)
-        .map_err(|why| StatusError::bad_request(format!("error decoding YAML: {why}")))?;
-    let (config, gvk) = (&document.value, call.kind.gvk());
-    if config.gvk().as_ref() != Some(&gvk) {
-        let found = config.gvk();
-        let (version, kind) = match found {
-            Some(found) => (found.api_version(), found.kind),
-            None => (config.api_version().to_owned(), config.kind().to_owned()),
-        };
-        let version = if version.is_empty() {
-            "/".to_owned()
-        } else {
-            version
-        };
-        return Err(StatusError::bad_request(format!(
-            "invalid object type: {version}, Kind={kind}"
-        )));
-    }
-    write(
-        call,
-        options,
-        &Applied {
-            call,
-            options,
-            config: document.value.clone(),
-        },
-    )
-    .await
-}
-
-/// Merges an applied configuration.
-struct Applied<'a> {
-    call: &'a Call,
-    options: &'a WriteOptions,
-    config: Value,
-}
-
-impl Change for Applied<'_> {
-    fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
-        let kind = &self.call.kind;
-        let value = ownership::apply(self.call, self.options, old, &self.config)?;
-        let document = Document {
-            value,
-            duplicates: Vec::new(),
-        };
-        let decoded = body::decode_as(
-            document,
-            &kind.gvk(),
-            &kind.schema,
-            self.options.field_validation,
-        )?;
-        let mut new = decoded.object;
-        if self.config.resource_version().is_empty() {
-            new.remove(&["metadata", "resourceVersion"]);
-        }
-        Ok((new, decoded.warnings))
-    }
-    fn creates(&self) -> bool {
-        true
-    }
-    fn ownership(&self) -> Ownership {
-        Ownership::Applied
-    }
+/// Reads the options and the patch in the form its content type names.
+pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusError> {
+    let options = WriteOptions::read(&call.query, "PatchOptions")?;
+    let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
+    ownership::check_options(&options, content_type == APPLY)?;
+    let patch = match content_type {
+        JSON => Patch::Json(call.body.to_vec()),
+        MERGE => Patch::Merge(read(call)?),
+        STRATEGIC => Patch::Strategic(read(call)?),
+        APPLY => Patch::Apply(
+            wire::yaml::read(&call.body)
+                .map_err(|why| StatusError::bad_request(format!("error decoding YAML: {why}")))?,
+        ),
+        _ => return Err(StatusError::unsupported_media_type(ACCEPTED)),
+    };
+    Ok((options, patch))
 }
 
 /// Patches are JSON; YAML is taken too, as upstream does.
@@ -131,54 +71,133 @@ fn read(call: &Call) -> Result<Document, StatusError> {
     ))
 }
 
-enum Patch {
+/// A patch in one of its four forms.
+pub(crate) enum Patch {
+    /// RFC 6902, as it came.
     Json(Vec<u8>),
+    /// RFC 7386.
     Merge(Document),
+    /// Upstream's own, by the type's merge keys.
     Strategic(Document),
+    /// A configuration to apply.
+    Apply(Document),
 }
 
-/// Applies a patch to the stored object and decodes the result strictly enough.
-struct Patched {
+/// What a patch is applied to, and as whom.
+pub(crate) struct Target<'a> {
+    pub(crate) gvk: &'a Gvk,
+    pub(crate) schema: &'a Schema,
+    pub(crate) manager: Manager<'a>,
+    /// Fields that an apply cannot own here.
+    pub(crate) reset: &'a [Path],
+    /// Whether an apply takes what others own.
+    pub(crate) force: bool,
+}
+
+impl Patch {
+    /// The patched object, not decoded yet, with the complaints about the patch itself.
+    ///
+    /// # Errors
+    /// The patch does not fit, or (an apply) others own what it sets.
+    pub(crate) fn patched(
+        &self,
+        live: Option<&Object>,
+        target: &Target<'_>,
+    ) -> Result<Document, StatusError> {
+        let present = || live.ok_or_else(|| StatusError::internal("a patch needs an object"));
+        let (value, duplicates): (Value, &[String]) = match self {
+            Self::Json(patch) => (patch::json(present()?, patch)?, &[]),
+            Self::Merge(document) => (
+                patch::merge(present()?, &document.value),
+                &document.duplicates,
+            ),
+            Self::Strategic(document) => (
+                patch::strategic(present()?, &document.value, target.schema)?,
+                &document.duplicates,
+            ),
+            Self::Apply(document) => {
+                check_config(&document.value, target.gvk)?;
+                let merged = managed::apply(
+                    live,
+                    &document.value,
+                    target.gvk,
+                    &target.manager,
+                    target.force,
+                    target.schema,
+                    target.reset,
+                )?;
+                (merged, &document.duplicates)
+            }
+        };
+        Ok(Document {
+            value,
+            duplicates: duplicates.to_vec(),
+        })
+    }
+
+    /// Whether the patch itself says which version or which object it is for.
+    pub(crate) fn names(&self, field: &str) -> bool {
+        match self {
+            Self::Json(_) => false,
+            Self::Merge(document) | Self::Strategic(document) | Self::Apply(document) => {
+                document.value.at(&["metadata", field]).is_some()
+            }
+        }
+    }
+
+    /// Who settles ownership after this patch.
+    pub(crate) fn ownership(&self) -> Ownership {
+        match self {
+            Self::Apply(_) => Ownership::Applied,
+            Self::Json(_) | Self::Merge(_) | Self::Strategic(_) => Ownership::Recorded,
+        }
+    }
+}
+
+/// An applied configuration must say what it is.
+fn check_config(config: &Object, gvk: &Gvk) -> Result<(), StatusError> {
+    let found = config.gvk();
+    if found.as_ref() == Some(gvk) {
+        return Ok(());
+    }
+    let (version, kind) = match found {
+        Some(found) => (found.api_version(), found.kind),
+        None => (config.api_version().to_owned(), config.kind().to_owned()),
+    };
+    let version = if version.is_empty() {
+        "/".to_owned()
+    } else {
+        version
+    };
+    Err(StatusError::bad_request(format!(
+        "invalid object type: {version}, Kind={kind}"
+    )))
+}
+
+/// Patches the stored object and decodes the result strictly enough.
+struct Patched<'a> {
     patch: Patch,
-    gvk: Gvk,
-    schema: Schema,
+    target: Target<'a>,
     validation: FieldValidation,
 }
 
-impl Change for Patched {
+impl Change for Patched<'_> {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
-        let Some(old) = old else {
-            return Err(StatusError::internal("a patch needs an object"));
-        };
-        let (value, duplicates): (Value, &[String]) = match &self.patch {
-            Patch::Json(patch) => (patch::json(old, patch)?, &[]),
-            Patch::Merge(document) => (patch::merge(old, &document.value), &document.duplicates),
-            Patch::Strategic(document) => (
-                patch::strategic(old, &document.value, &self.schema)?,
-                &document.duplicates,
-            ),
-        };
-        let document = Document {
-            value,
-            duplicates: duplicates.to_vec(),
-        };
-        let decoded = body::decode_as(document, &self.gvk, &self.schema, self.validation)?;
+        let document = self.patch.patched(old, &self.target)?;
+        let (gvk, schema) = (self.target.gvk, self.target.schema);
+        let decoded = body::decode_as(document, gvk, schema, self.validation)?;
         let mut new = decoded.object;
+        let version = old.map_or("", |old| old.resource_version());
         // A patch that does not name a version asks for none.
-        if new.resource_version() == old.resource_version() && !self.names_version() {
+        if new.resource_version() == version && !self.patch.names("resourceVersion") {
             new.remove(&["metadata", "resourceVersion"]);
         }
         Ok((new, decoded.warnings))
     }
-}
-
-impl Patched {
-    fn names_version(&self) -> bool {
-        match &self.patch {
-            Patch::Json(_) => false,
-            Patch::Merge(document) | Patch::Strategic(document) => {
-                !document.value.resource_version().is_empty()
-            }
-        }
+    fn creates(&self) -> bool {
+        matches!(self.patch, Patch::Apply(_))
+    }
+    fn ownership(&self) -> Ownership {
+        self.patch.ownership()
     }
 }

@@ -4,4 +4,5 @@
 
 mod recordings;
 mod server;
+mod special;
 mod verbs;

@@ -47,10 +47,10 @@ fn check(name: &str, outcomes: &[(String, Option<String>)]) {
     let least = known.get(name).copied().unwrap_or_default();
     if std::env::var_os("UPDATE").is_some() && count > least {
         known.insert(name.to_owned(), count);
-        let text: String = known
-            .iter()
-            .map(|(name, count)| format!("{name} {count}\n"))
-            .collect();
+        let mut text = String::new();
+        for (name, count) in &known {
+            writeln!(text, "{name} {count}").unwrap();
+        }
         std::fs::write(RATCHET, text).unwrap();
     }
     assert!(

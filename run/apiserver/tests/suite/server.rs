@@ -12,15 +12,15 @@ use sampan_apiserver::{ApiServer, Config, Identity};
 use serde_json::{Value, json};
 use store::MemoryStore;
 
-/// Knows no token.
-struct NoTokens;
+/// Signs by writing the claims down.
+struct PlainTokens;
 
-impl TokenVerifier for NoTokens {
-    fn verify(&self, _token: &str) -> Option<Value> {
-        None
+impl TokenVerifier for PlainTokens {
+    fn verify(&self, token: &str) -> Option<Value> {
+        serde_json::from_str(token).ok()
     }
-    fn sign(&self, _claims: &Value) -> Result<String, String> {
-        Err("no key".into())
+    fn sign(&self, claims: &Value) -> Result<String, String> {
+        Ok(claims.to_string())
     }
     fn jwks(&self) -> Value {
         json!({"keys": []})
@@ -44,7 +44,7 @@ impl Talk {
         let server = ApiServer::new(Config {
             store: Arc::new(MemoryStore::new()),
             registry: kinds::builtin(),
-            tokens: Arc::new(NoTokens),
+            tokens: Arc::new(PlainTokens),
             static_tokens: Vec::new(),
             clock: jiff::Timestamp::now,
             ranges: kinds::strategy::Ranges::default(),

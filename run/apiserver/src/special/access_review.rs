@@ -1,0 +1,175 @@
+//! `subjectaccessreviews` and their kin: may they, may I.
+//!
+//! Source: `pkg/registry/authorization`, `pkg/apis/authorization/validation`.
+
+use access::attributes::{Attributes, Decision};
+use async_trait::async_trait;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use kinds::strategy::User;
+use meta::{FieldError, Object, ObjectExt, Path, StatusError};
+use serde_json::{Value, json};
+
+use super::{Special, answer};
+use crate::call::Call;
+use crate::options::WriteOptions;
+use crate::{auth, body};
+
+/// `subjectaccessreviews`: anyone, anywhere.
+pub(super) struct Anyone;
+/// `localsubjectaccessreviews`: anyone, in one namespace.
+pub(super) struct Local;
+/// `selfsubjectaccessreviews`: the caller.
+pub(super) struct Own;
+
+/// Which of the three kinds a review is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Anyone,
+    Local,
+    Own,
+}
+
+#[async_trait]
+impl Special for Anyone {
+    async fn run(&self, call: &Call) -> Result<Response<Body>, StatusError> {
+        review(call, Sort::Anyone)
+    }
+}
+
+#[async_trait]
+impl Special for Local {
+    async fn run(&self, call: &Call) -> Result<Response<Body>, StatusError> {
+        review(call, Sort::Local)
+    }
+}
+
+#[async_trait]
+impl Special for Own {
+    async fn run(&self, call: &Call) -> Result<Response<Body>, StatusError> {
+        review(call, Sort::Own)
+    }
+}
+
+fn review(call: &Call, sort: Sort) -> Result<Response<Body>, StatusError> {
+    let options = WriteOptions::read(&call.query, "CreateOptions")?;
+    let decoded = body::object(call, options.field_validation)?;
+    let mut review = decoded.object;
+    if sort == Sort::Local && review.namespace().is_empty() {
+        review.set(
+            &["metadata", "namespace"],
+            call.info.namespace.clone().into(),
+        );
+    }
+    let errors = errors(&review, sort);
+    if !errors.is_empty() {
+        let kind = &call.kind;
+        return Err(StatusError::invalid(&kind.group, &kind.kind, "", &errors));
+    }
+    let user = match sort {
+        Sort::Own => call.user.clone(),
+        Sort::Anyone | Sort::Local => subject(&review),
+    };
+    let decision = auth::decide(&call.server, &attributes(&review, user));
+    let mut status = json!({"allowed": decision == Decision::Allow});
+    let (is_denied, reason) = match decision {
+        Decision::Allow => (false, String::new()),
+        Decision::Deny { reason } => (true, reason),
+        Decision::NoOpinion { reason } => (false, reason),
+    };
+    if is_denied {
+        status.set(&["denied"], true.into());
+    }
+    if !reason.is_empty() {
+        status.set(&["reason"], reason.into());
+    }
+    review.set(&["status"], status);
+    answer(call, StatusCode::CREATED, &review, &decoded.warnings)
+}
+
+fn errors(review: &Object, sort: Sort) -> Vec<FieldError> {
+    let spec = Path::new("spec");
+    let resource = review.at(&["spec", "resourceAttributes"]);
+    let other = review.at(&["spec", "nonResourceAttributes"]);
+    let mut errors = Vec::new();
+    match (resource, other) {
+        (Some(_), Some(other)) => {
+            let why = "cannot be specified in combination with resourceAttributes";
+            let path = spec.child("nonResourceAttributes");
+            errors.push(FieldError::invalid(&path, other.clone(), why));
+        }
+        (None, None) => {
+            let why =
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            let path = spec.child("resourceAttributes");
+            errors.push(FieldError::invalid(&path, Value::Null, why));
+        }
+        _ => {}
+    }
+    let user = review.str_at(&["spec", "user"]).unwrap_or_default();
+    if sort != Sort::Own && user.is_empty() && review.list_at(&["spec", "groups"]).is_empty() {
+        let why = "at least one of user or group must be specified";
+        errors.push(FieldError::invalid(&spec.child("user"), "", why));
+    }
+    if sort == Sort::Local {
+        let namespace = resource
+            .and_then(|resource| resource.str_at(&["namespace"]))
+            .unwrap_or_default();
+        if resource.is_some() && namespace != review.namespace() {
+            let path = spec.child("resourceAttributes").child("namespace");
+            let why = "must match metadata.namespace";
+            errors.push(FieldError::invalid(&path, namespace, why));
+        }
+        if let Some(other) = other {
+            let path = spec.child("nonResourceAttributes");
+            let why = "disallowed on this kind of request";
+            errors.push(FieldError::invalid(&path, other.clone(), why));
+        }
+    }
+    errors
+}
+
+fn texts(value: &Value, path: &[&str]) -> Vec<String> {
+    let items = value.list_at(path).iter().filter_map(Value::as_str);
+    items.map(str::to_owned).collect()
+}
+
+/// The user a review asks about.
+fn subject(review: &Object) -> User {
+    let text = |field: &str| {
+        let text = review.str_at(&["spec", field]);
+        text.unwrap_or_default().to_owned()
+    };
+    let extra = review.at(&["spec", "extra"]).and_then(Value::as_object);
+    User {
+        name: text("user"),
+        uid: text("uid"),
+        groups: texts(review, &["spec", "groups"]),
+        extra: extra
+            .into_iter()
+            .flatten()
+            .map(|(key, values)| (key.clone(), texts(values, &[])))
+            .collect(),
+    }
+}
+
+fn attributes(review: &Object, user: User) -> Attributes {
+    let resource = review.at(&["spec", "resourceAttributes"]);
+    let other = review.at(&["spec", "nonResourceAttributes"]);
+    let text = |field: &str| {
+        let found = resource.or(other).and_then(|value| value.str_at(&[field]));
+        found.unwrap_or_default().to_owned()
+    };
+    Attributes {
+        user,
+        verb: text("verb"),
+        namespace: text("namespace"),
+        group: text("group"),
+        version: text("version"),
+        resource: text("resource"),
+        subresource: text("subresource"),
+        name: text("name"),
+        path: text("path"),
+        is_resource: resource.is_some(),
+    }
+}

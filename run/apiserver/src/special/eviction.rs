@@ -1,0 +1,262 @@
+//! `pods/eviction`: deletes a pod unless that would break its disruption budget.
+//!
+//! Source: `pkg/registry/core/pod/storage/eviction.go`.
+
+use async_trait::async_trait;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use kinds::Lookup;
+use kinds::strategy::Operation;
+use meta::selector::LabelSelector;
+use meta::status::Cause;
+use meta::{GroupResource, Gvk, Object, ObjectExt, Status, StatusError};
+use serde_json::json;
+
+use super::binding::set_condition;
+use super::{BodyType, Special, created};
+use crate::call::Call;
+use crate::options::{DeleteOptions, WriteOptions};
+use crate::{respond, write};
+
+/// Serves the subresource.
+pub(super) struct Eviction;
+
+const BUDGETS: &str = "poddisruptionbudgets.policy";
+/// Most evictions that the disruption controller has not confirmed yet. Source: `MaxDisruptedPodSize`.
+const DISRUPTED_PODS_MAX: usize = 2000;
+/// Seconds until a client may try again while a budget is being processed.
+const RETRY_AFTER_SECONDS: u16 = 10;
+const REFUSAL: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
+
+/// What the budgets say of one eviction.
+enum Verdict {
+    /// No budget stands against it.
+    Free,
+    /// The pod is not ready and was not counted; it must still be so when it is deleted.
+    Unready { version: String },
+    /// The budget of that name allows it and must be told.
+    Counted { budget: String },
+    /// More than one budget matches.
+    Ambiguous,
+}
+
+#[async_trait]
+impl Special for Eviction {
+    async fn run(&self, call: &Call) -> Result<Response<Body>, StatusError> {
+        let write_options = WriteOptions::read(&call.query, "CreateOptions")?;
+        let gvk = Gvk::new("policy", "v1", "Eviction");
+        let body_type = BodyType::of(gvk, "io.k8s.api.policy.v1.Eviction")?;
+        let (eviction, _) = body_type.decode(call, &write_options)?;
+        let name = call.info.name.as_str();
+        if eviction.name() != name {
+            return Err(StatusError::bad_request(
+                "name in URL does not match name in Eviction object",
+            ));
+        }
+        let mut options = DeleteOptions::read(&call.query, eviction.at(&["deleteOptions"]))?;
+        options.dry_run |= write_options.dry_run;
+        let request = call.admission(
+            Operation::Create,
+            name,
+            Some(eviction),
+            None,
+            options.dry_run,
+        );
+        access::admission::validate(&request, &call.cluster())?;
+        let pod = call
+            .cluster()
+            .get("pods", &call.info.namespace, name)
+            .ok_or_else(|| call.not_found(name))?;
+        match judge(call, &pod) {
+            Verdict::Ambiguous => return ambiguous(call),
+            Verdict::Free => {}
+            Verdict::Unready { version } => {
+                options.resource_version.get_or_insert(version);
+            }
+            Verdict::Counted { budget } => count(call, &budget, name, options.dry_run).await?,
+        }
+        evict(call, name, options).await?;
+        created(call)
+    }
+}
+
+fn judge(call: &Call, pod: &Object) -> Verdict {
+    let phase = pod.str_at(&["status", "phase"]).unwrap_or_default();
+    if matches!(phase, "Succeeded" | "Failed" | "Pending") || pod.deletion_timestamp().is_some() {
+        return Verdict::Free;
+    }
+    let labels = pod.labels();
+    let budgets: Vec<Object> = call
+        .cluster()
+        .list(BUDGETS, &call.info.namespace)
+        .into_iter()
+        .filter(|budget| {
+            let selector = LabelSelector::from_object(budget.at(&["spec", "selector"]));
+            selector.is_some_and(|selector| selector.matches(&labels))
+        })
+        .collect();
+    let budget = match budgets.as_slice() {
+        [] => return Verdict::Free,
+        [budget] => budget,
+        _ => return Verdict::Ambiguous,
+    };
+    let number = |field: &str| budget.int_at(&["status", field]).unwrap_or_default();
+    let policy = budget.str_at(&["spec", "unhealthyPodEvictionPolicy"]);
+    let is_application_well =
+        number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0;
+    if !is_ready(pod) && (policy == Some("AlwaysAllow") || is_application_well) {
+        return Verdict::Unready {
+            version: pod.resource_version().to_owned(),
+        };
+    }
+    Verdict::Counted {
+        budget: budget.name().to_owned(),
+    }
+}
+
+fn is_ready(pod: &Object) -> bool {
+    let mut conditions = pod.list_at(&["status", "conditions"]).iter();
+    conditions.any(|condition| {
+        condition.str_at(&["type"]) == Some("Ready")
+            && condition.str_at(&["status"]) == Some("True")
+    })
+}
+
+/// Upstream answers with a Status object of code 500 that is no error.
+fn ambiguous(call: &Call) -> Result<Response<Body>, StatusError> {
+    let mut status = Status::success();
+    status.status = Some("Failure".into());
+    status.message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.".into();
+    status.code = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+    respond::status(call, &status)
+}
+
+/// Takes one disruption from the budget.
+async fn count(call: &Call, budget: &str, pod: &str, dry_run: bool) -> Result<(), StatusError> {
+    let resource = GroupResource::new("policy", "poddisruptionbudgets");
+    write::below(call, &resource, budget, dry_run, |budget| {
+        check(budget)?;
+        let allowed = budget
+            .int_at(&["status", "disruptionsAllowed"])
+            .unwrap_or_default()
+            - 1;
+        let mut counted = budget.clone();
+        counted.set(&["status", "disruptionsAllowed"], allowed.into());
+        let now = meta::time::to_rfc3339(call.now);
+        counted.set(&["status", "disruptedPods", pod], now.clone().into());
+        if allowed == 0 {
+            exhaust(&mut counted, &now);
+        }
+        Ok(counted)
+    })
+    .await
+}
+
+/// Source: `checkAndDecrement`.
+fn check(budget: &Object) -> Result<(), StatusError> {
+    let name = budget.name();
+    let number = |field: &str| budget.int_at(&["status", field]).unwrap_or_default();
+    let forbid = |why: &str| {
+        StatusError::forbidden(
+            &GroupResource::new("policy", "poddisruptionbudget"),
+            name,
+            why,
+        )
+    };
+    if number("observedGeneration") < budget.generation() {
+        let why = format!("The disruption budget {name} is still being processed by the server.");
+        return Err(refusal(&why, RETRY_AFTER_SECONDS));
+    }
+    if number("disruptionsAllowed") < 0 {
+        return Err(forbid("pdb disruptions allowed is negative"));
+    }
+    let disrupted = budget
+        .at(&["status", "disruptedPods"])
+        .and_then(serde_json::Value::as_object);
+    if disrupted.is_some_and(|pods| pods.len() > DISRUPTED_PODS_MAX) {
+        return Err(forbid(
+            "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
+        ));
+    }
+    if number("disruptionsAllowed") > 0 {
+        return Ok(());
+    }
+    let condition = budget
+        .list_at(&["status", "conditions"])
+        .iter()
+        .find(|condition| condition.str_at(&["type"]) == Some("DisruptionAllowed"))
+        .filter(|condition| condition.str_at(&["status"]) == Some("False"));
+    let text = |field: &str| {
+        condition
+            .and_then(|found| found.str_at(&[field]))
+            .unwrap_or_default()
+    };
+    let (reason, message) = (text("reason"), text("message"));
+    let why = if !message.is_empty() && reason == "SyncFailed" {
+        format!(
+            "The disruption budget {name} does not allow evicting pods currently because it failed sync: {message}"
+        )
+    } else if number("currentHealthy") <= number("desiredHealthy") {
+        format!(
+            "The disruption budget {name} needs {} healthy pods and has {} currently",
+            number("desiredHealthy"),
+            number("currentHealthy")
+        )
+    } else if !message.is_empty() {
+        format!(
+            "The disruption budget {name} does not allow evicting pods currently ({reason}): {message}"
+        )
+    } else {
+        format!("The disruption budget {name} does not allow evicting pods currently")
+    };
+    Err(refusal(&why, 0))
+}
+
+fn refusal(why: &str, retry_after_seconds: u16) -> StatusError {
+    let mut error = StatusError::too_many_requests(REFUSAL, retry_after_seconds);
+    let details = error.0.details.get_or_insert_default();
+    details.causes.push(Cause {
+        reason: "DisruptionBudget".into(),
+        message: why.to_owned(),
+        field: String::new(),
+    });
+    error
+}
+
+/// Says that nothing more may be disrupted. Source: `pdbhelper.UpdateDisruptionAllowedCondition`.
+fn exhaust(budget: &mut Object, now: &str) {
+    let generation = budget
+        .int_at(&["status", "observedGeneration"])
+        .unwrap_or_default();
+    let condition = json!({"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods",
+        "message": "", "observedGeneration": generation, "lastTransitionTime": now});
+    let mut conditions = budget.list_at(&["status", "conditions"]).to_vec();
+    conditions.retain(|known| known.str_at(&["type"]) != Some("DisruptionAllowed"));
+    conditions.push(condition);
+    budget.set(&["status", "conditions"], conditions.into());
+}
+
+/// Marks the pod as disrupted and deletes it.
+async fn evict(call: &Call, name: &str, mut options: DeleteOptions) -> Result<(), StatusError> {
+    let pods = GroupResource::new("", "pods");
+    let wanted = (options.uid.clone(), options.resource_version.clone());
+    write::below(call, &pods, name, options.dry_run, |pod| {
+        let conflicts = [("UID", &wanted.0, pod.uid()), ("ResourceVersion", &wanted.1, pod.resource_version())];
+        for (what, wanted, found) in conflicts {
+            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+                let why = format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been deleted and then recreated");
+                return Err(StatusError::conflict(&GroupResource::new("", "Pod"), name, &why));
+            }
+        }
+        let mut marked = pod.clone();
+        let condition = json!({"type": "DisruptionTarget", "status": "True",
+            "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"});
+        set_condition(&mut marked, condition, call.now);
+        Ok(marked)
+    })
+    .await?;
+    // The mark was a write of ours; the precondition held when it was made.
+    options.resource_version = None;
+    write::delete(call, name, &options).await?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Subresources with bodies of their own, and the kinds that are asked, not stored.
+
+use serde_json::{Value, json};
+
+use crate::server::Talk;
+
+const PODS: &str = "/api/v1/namespaces/web/pods";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/web/deployments";
+
+fn pod(name: &str) -> Value {
+    json!({"metadata": {"name": name, "labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}})
+}
+
+async fn with_deployment() -> Talk {
+    let talk = Talk::new().await;
+    let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}}});
+    talk.post(DEPLOYMENTS, deployment).await.expect(201);
+    talk
+}
+
+#[tokio::test]
+async fn scale_shows_and_changes_the_count() {
+    let talk = with_deployment().await;
+    let path = format!("{DEPLOYMENTS}/d/scale");
+    let mut scale = talk.get(&path).await.expect(200);
+    assert_eq!(scale["apiVersion"], "autoscaling/v1");
+    assert_eq!(scale["spec"], json!({"replicas": 2}));
+    assert_eq!(
+        scale["status"],
+        json!({"replicas": 0, "selector": "app=web"})
+    );
+    scale["spec"]["replicas"] = 5.into();
+    let scaled = talk.put(&path, scale.clone()).await.expect(200);
+    assert_eq!(scaled["spec"]["replicas"], 5);
+    // The version read before is no longer the present one.
+    assert_eq!(talk.put(&path, scale).await.code, 409);
+    let patched = talk
+        .patch("merge", &path, json!({"spec": {"replicas": 1}}))
+        .await
+        .expect(200);
+    assert_eq!(patched["spec"]["replicas"], 1);
+    let parent = talk.get(&format!("{DEPLOYMENTS}/d")).await.expect(200);
+    assert_eq!(parent["spec"]["replicas"], 1);
+    assert_eq!(parent["metadata"]["generation"], 3);
+    let managers = parent["metadata"]["managedFields"].as_array().unwrap();
+    let by_scale = managers
+        .iter()
+        .find(|entry| entry["subresource"] == "scale")
+        .unwrap();
+    assert_eq!(by_scale["fieldsV1"], json!({"f:spec": {"f:replicas": {}}}));
+    talk.patch("merge", &path, json!({"spec": {"replicas": -1}})).await.refused(
+        422,
+        "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+    );
+}
+
+#[tokio::test]
+async fn a_pod_is_bound_once() {
+    let talk = Talk::new().await;
+    talk.post(PODS, pod("p")).await.expect(201);
+    let path = format!("{PODS}/p/binding");
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "node-1"}});
+    let status = talk.post(&path, binding.clone()).await.expect(201);
+    assert_eq!(status["status"], "Success");
+    let bound = talk.get(&format!("{PODS}/p")).await.expect(200);
+    assert_eq!(bound["spec"]["nodeName"], "node-1");
+    assert_eq!(bound["status"]["conditions"][0]["type"], "PodScheduled");
+    talk.post(&path, binding).await.refused(
+        409,
+        "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"node-1\"",
+    );
+    let nobody = json!({"metadata": {"name": "p"}, "target": {"kind": "Pod", "name": ""}});
+    let refusal = talk.post(&path, nobody).await;
+    assert_eq!(refusal.code, 422);
+}
+
+#[tokio::test]
+async fn evictions_ask_the_disruption_budget() {
+    let talk = Talk::new().await;
+    for name in ["a", "b"] {
+        let mut pod = talk.post(PODS, pod(name)).await.expect(201);
+        pod["status"] =
+            json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+        talk.put(&format!("{PODS}/{name}/status"), pod)
+            .await
+            .expect(200);
+    }
+    let budgets = "/apis/policy/v1/namespaces/web/poddisruptionbudgets";
+    let budget = json!({"metadata": {"name": "b"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
+    let mut budget = talk.post(budgets, budget).await.expect(201);
+    let evict = |name: &'static str| {
+        let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name},
+            "deleteOptions": {"gracePeriodSeconds": 0}});
+        (format!("{PODS}/{name}/eviction"), body)
+    };
+    let (path, body) = evict("a");
+    let early = talk.post(&path, body.clone()).await;
+    assert_eq!(
+        (early.code, &early.headers["retry-after"]),
+        (429, &"10".parse().unwrap())
+    );
+    budget["status"] = json!({"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 2,
+        "desiredHealthy": 1, "expectedPods": 2});
+    talk.put(&format!("{budgets}/b/status"), budget)
+        .await
+        .expect(200);
+    talk.post(&path, body).await.expect(201);
+    assert_eq!(talk.get(&format!("{PODS}/a")).await.code, 404);
+    let counted = talk.get(&format!("{budgets}/b")).await.expect(200);
+    assert_eq!(counted["status"]["disruptionsAllowed"], 0);
+    assert!(counted["status"]["disruptedPods"]["a"].is_string());
+    let (path, body) = evict("b");
+    let refused = talk.post(&path, body).await;
+    assert_eq!(refused.code, 429);
+    assert_eq!(
+        refused.body["details"]["causes"][0]["reason"],
+        "DisruptionBudget"
+    );
+}
+
+#[tokio::test]
+async fn a_service_account_gets_a_token_that_is_it() {
+    let talk = Talk::new().await;
+    let path = "/api/v1/namespaces/web/serviceaccounts/default/token";
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 600}});
+    let answer = talk.post(path, request).await.expect(201);
+    let token = answer["status"]["token"].as_str().unwrap();
+    let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let review = talk
+        .post(reviews, json!({"spec": {"token": token}}))
+        .await
+        .expect(201);
+    assert_eq!(review["status"]["authenticated"], true);
+    assert_eq!(
+        review["status"]["user"]["username"],
+        "system:serviceaccount:web:default"
+    );
+    let other = talk
+        .post(reviews, json!({"spec": {"token": "x"}}))
+        .await
+        .expect(201);
+    assert_eq!(other["status"]["error"], "invalid bearer token");
+    let short = json!({"spec": {"expirationSeconds": 60}});
+    talk.post(path, short).await.refused(
+        422,
+        "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes",
+    );
+}
+
+#[tokio::test]
+async fn access_reviews_say_who_may_what() {
+    let talk = Talk::new().await;
+    let group = "/apis/authorization.k8s.io/v1";
+    let attributes = json!({"verb": "get", "resource": "pods", "namespace": "web"});
+    let own = json!({"spec": {"resourceAttributes": attributes}});
+    let own = talk
+        .post(&format!("{group}/selfsubjectaccessreviews"), own)
+        .await
+        .expect(201);
+    assert_eq!(own["status"], json!({"allowed": true}));
+    let other = json!({"spec": {"user": "nobody", "resourceAttributes": attributes}});
+    let path = format!("{group}/namespaces/web/localsubjectaccessreviews");
+    let local = talk.post(&path, other).await.expect(201);
+    assert_eq!(local["status"], json!({"allowed": false}));
+    let empty = talk
+        .post(
+            &format!("{group}/subjectaccessreviews"),
+            json!({"spec": {}}),
+        )
+        .await;
+    assert_eq!(empty.code, 422);
+    let rules = json!({"spec": {"namespace": "web"}});
+    let rules = talk
+        .post(&format!("{group}/selfsubjectrulesreviews"), rules)
+        .await
+        .expect(201);
+    assert_eq!(rules["status"]["resourceRules"][0]["verbs"], json!(["*"]));
+    let me = talk
+        .post(
+            "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+            json!({}),
+        )
+        .await
+        .expect(201);
+    assert_eq!(me["status"]["userInfo"]["username"], "admin");
+    let parts = talk.get("/api/v1/componentstatuses").await.expect(200);
+    assert_eq!(parts["items"].as_array().unwrap().len(), 3);
+}
