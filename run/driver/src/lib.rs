@@ -19,6 +19,7 @@ use controllers::cluster_role_aggregation::ClusterRoleAggregation;
 use controllers::deployment::Deployment;
 use controllers::endpoint_slice::EndpointSlice;
 use controllers::endpoints::Endpoints;
+use controllers::job::Job;
 use controllers::node_lifecycle::NodeLifecycle;
 use controllers::pod_gc::PodGc;
 use controllers::replica_set::{ReplicaSet, ReplicationController};
@@ -117,6 +118,7 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<ServiceAccount>(tasks, shared);
     reconcile::start::<RootCa>(tasks, shared);
     reconcile::start::<ClusterRoleAggregation>(tasks, shared);
+    reconcile::start::<Job>(tasks, shared);
     reconcile::start::<TtlAfterFinished>(tasks, shared);
     reconcile::start::<EndpointSlice>(tasks, shared);
     reconcile::start::<Endpoints>(tasks, shared);

@@ -1,0 +1,123 @@
+//! Jobs: pods that run to their end, counted exactly once each.
+//!
+//! Source: `pkg/controller/job`. A finished pod is counted in three steps, each of which may be repeated: its uid is
+//! noted in the status, its finalizer is removed, its uid makes way for a higher count.
+//!
+//! Left out: pod failure policies, success policies, limits per index.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use meta::{Key, Object, ObjectExt, Resource};
+
+use crate::action::{Action, edited, update};
+use crate::claim;
+use crate::controller::{Controller, Decision};
+use crate::resources::{JOBS, PODS};
+use crate::snapshot::Snapshot;
+
+mod indexes;
+mod manage;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+/// Keeps a pod until it is counted. Source: `batch/v1 JobTrackingFinalizer`.
+const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+
+/// The job controller.
+#[derive(Debug)]
+pub struct Job;
+
+/// What its decision depends on.
+#[derive(Debug)]
+pub enum Observed {
+    /// A job with its pods.
+    Job {
+        /// The job.
+        job: Arc<Object>,
+        /// Its pods, ended ones too.
+        pods: claim::Claims,
+        /// Pods of an earlier job of the same name that still wait to be counted.
+        stray: Vec<Arc<Object>>,
+    },
+    /// Pods that wait to be counted by a job that is gone.
+    Gone(Vec<Arc<Object>>),
+}
+
+impl Controller for Job {
+    type Observed = Observed;
+    const NAME: &'static str = "job-controller";
+    const SUBJECT: Resource = JOBS;
+    const WATCHES: &'static [Resource] = &[JOBS, PODS];
+
+    fn concerns(snapshot: &dyn Snapshot, resource: &Resource, object: &Object) -> Vec<Key> {
+        if *resource == JOBS {
+            return vec![object.key()];
+        }
+        claim::concerned_owners(snapshot, &JOBS, object)
+    }
+
+    fn observe(snapshot: &dyn Snapshot, key: &Key) -> Option<Observed> {
+        let job = snapshot.get(&JOBS, key);
+        let uid = job.as_ref().map(|job| job.uid());
+        let mut stray = snapshot.list(&PODS, &key.namespace);
+        stray.retain(|pod| {
+            is_tracked(pod)
+                && pod.controller().is_some_and(|owner| {
+                    owner.str_at(&["kind"]) == Some("Job")
+                        && owner.str_at(&["name"]) == Some(&key.name)
+                        && owner.str_at(&["uid"]) != uid
+                })
+        });
+        let Some(job) = job else {
+            return (!stray.is_empty()).then_some(Observed::Gone(stray));
+        };
+        if job
+            .str_at(&["spec", "managedBy"])
+            .is_some_and(|by| by != "kubernetes.io/job-controller")
+        {
+            return None;
+        }
+        let candidates = claim::candidates(snapshot, &PODS, &job);
+        let pods = claim::selector_of(&job)
+            .map(|selector| claim::claim(&JOBS, &job, &selector, &PODS, &candidates))
+            .unwrap_or_default();
+        Some(Observed::Job { job, pods, stray })
+    }
+
+    fn decide(seen: &Observed, now: Timestamp) -> Decision {
+        match seen {
+            Observed::Gone(pods) => Decision {
+                actions: pods.iter().filter_map(untrack).collect(),
+                ..Decision::default()
+            },
+            Observed::Job { job, pods, stray } => {
+                let mut decision = manage::decide(job, pods, now);
+                decision.actions.extend(stray.iter().filter_map(untrack));
+                decision
+            }
+        }
+    }
+}
+
+fn is_tracked(pod: &Object) -> bool {
+    pod.finalizers().contains(&FINALIZER)
+}
+
+/// Lets a pod go.
+fn untrack(pod: &Arc<Object>) -> Option<Action> {
+    let freed = edited(pod, |pod| {
+        let kept = pod
+            .finalizers()
+            .into_iter()
+            .filter(|known| *known != FINALIZER);
+        let kept: Vec<serde_json::Value> = kept.map(Into::into).collect();
+        if kept.is_empty() {
+            pod.remove(&["metadata", "finalizers"]);
+        } else {
+            pod.set(&["metadata", "finalizers"], kept.into());
+        }
+    });
+    update(&PODS, pod, &freed)
+}
