@@ -12,6 +12,7 @@ pub mod scaled;
 pub mod snapshot;
 
 pub mod cluster_role_aggregation;
+pub mod cron_job;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;

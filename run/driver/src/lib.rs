@@ -16,6 +16,7 @@ use std::sync::Arc;
 use client::{Elector, Informers, Recorder, Rest};
 use controllers::Settings;
 use controllers::cluster_role_aggregation::ClusterRoleAggregation;
+use controllers::cron_job::CronJob;
 use controllers::deployment::Deployment;
 use controllers::endpoint_slice::EndpointSlice;
 use controllers::endpoints::Endpoints;
@@ -119,6 +120,7 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<RootCa>(tasks, shared);
     reconcile::start::<ClusterRoleAggregation>(tasks, shared);
     reconcile::start::<Job>(tasks, shared);
+    reconcile::start::<CronJob>(tasks, shared);
     reconcile::start::<TtlAfterFinished>(tasks, shared);
     reconcile::start::<EndpointSlice>(tasks, shared);
     reconcile::start::<Endpoints>(tasks, shared);
