@@ -1,8 +1,14 @@
 //! The node of `sampan up`: network, containerd, kubelet.
 
+use std::net::IpAddr;
+
+use access::user;
 use anyhow::{Context, Result};
 use containerd::Layout;
 use dataplane::Instance;
+use jiff::Timestamp;
+use kubelet::{KubeletConfig, Serving};
+use pki::ServingCertificate;
 
 use crate::control_plane::{self, ControlPlane};
 
@@ -23,7 +29,71 @@ pub(crate) fn check(_flags: &control_plane::Flags) -> Result<()> {
 /// Starts the node agent.
 pub(crate) async fn start(plane: &mut ControlPlane, flags: Flags) -> Result<()> {
     let instance = Instance::of(&plane.data_dir).context("cannot use the data directory")?;
-    let ready = containerd::ensure(&Layout::new(instance)).await?;
-    tracing::info!(node = flags.node_name, subnet = ?ready.network, "the runtime is ready");
+    let layout = Layout::new(instance.clone());
+    let ready = containerd::ensure(&layout).await?;
+    let name = flags.node_name.unwrap_or_else(host_name);
+    // The bridge is this cluster's own: nothing beyond the machine and its pods can reach it.
+    let address = IpAddr::from(ready.network.gateway);
+    let config = KubeletConfig {
+        node_ips: vec![address],
+        data_dir: plane.data_dir.join("kubelet"),
+        logs_dir: plane.data_dir.join("kubelet/logs"),
+        cgroup_root: instance.cgroup_root(),
+        cluster_dns: Vec::new(),
+        cluster_domain: "cluster.local".to_owned(),
+        pods_max: 110,
+        labels: Vec::new(),
+        serving: serving(plane, &name, address)?,
+        node_name: name.clone(),
+    };
+    let user = user::user(&format!("system:node:{name}"), &["system:nodes"]);
+    let client = plane.client_as(user);
+    let shutdown = plane.shutdown.clone();
+    plane.tasks.spawn(async move {
+        if let Err(error) = kubelet::run(config, client, ready.runtime, shutdown.clone()).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the node agent ended"
+            );
+            shutdown.cancel();
+        }
+    });
+    let shutdown = plane.shutdown.clone();
+    plane.tasks.spawn(async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = containerd::watch_over(layout) => {}
+        }
+    });
     Ok(())
+}
+
+fn serving(plane: &ControlPlane, name: &str, address: IpAddr) -> Result<Serving> {
+    let identity = pki::Identity {
+        common_name: format!("system:node:{name}"),
+        organization: "system:nodes".to_owned(),
+        names: vec![name.to_owned()],
+        addresses: vec![address, IpAddr::from([127, 0, 0, 1])],
+    };
+    let certificate = plane.authority.issue(&identity, Timestamp::now())?;
+    Ok(Serving {
+        address,
+        port: 0,
+        certificate: ServingCertificate::new(&certificate)?,
+        client_authority: plane.authority.certificate().to_owned(),
+        client_users: vec!["kube-apiserver-kubelet-client".to_owned()],
+    })
+}
+
+/// The machine's name, in the form node names have.
+fn host_name() -> String {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .to_lowercase();
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
+    }
 }
