@@ -11,7 +11,10 @@ use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{self, Message},
+    tungstenite::{
+        self, Message, Utf8Bytes,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
 };
 
 use crate::{
@@ -193,7 +196,13 @@ where
             let length = from_runtime.read(&mut buffer).await?;
             let bytes = buffer.get(..length).unwrap_or_default();
             if bytes.is_empty() {
-                return Ok(sink.close().await.map_err(Box::new)?);
+                // Go's clients take a closing frame without a code as a failure.
+                let closing = CloseFrame {
+                    code: CloseCode::Normal,
+                    reason: Utf8Bytes::default(),
+                };
+                let closed = sink.send(Message::Close(Some(closing))).await;
+                return Ok(closed.map_err(Box::new)?);
             }
             let message = Message::Binary(Bytes::copy_from_slice(bytes));
             sink.send(message).await.map_err(Box::new)?;

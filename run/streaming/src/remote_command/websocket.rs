@@ -11,7 +11,10 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{self, Message},
+    tungstenite::{
+        self, Message, Utf8Bytes,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -147,7 +150,13 @@ async fn send(
             return;
         }
     }
-    if let Err(error) = sink.close().await {
+    // Go's clients take anything but a normal closure, such as a frame without a code, as a failure.
+    let closing = CloseFrame {
+        code: CloseCode::Normal,
+        reason: Utf8Bytes::default(),
+    };
+    let closed = sink.send(Message::Close(Some(closing))).await;
+    if let Err(error) = closed {
         debug!(error = &error as &dyn std::error::Error, "client hung up");
     }
 }
