@@ -81,7 +81,7 @@ impl ControlPlane {
             limits: Limits::upstream(),
         });
         server
-            .bootstrap(Vec::new())
+            .bootstrap(vec![workloads::view_role()])
             .await
             .context("cannot make the objects that every cluster has")?;
         let kubeconfig = flags

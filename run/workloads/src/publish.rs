@@ -30,6 +30,24 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Longest name of an object.
 const NAME_BYTES_MAX: usize = 253;
 
+/// The role that lets whoever may view workloads see their verdicts: it is gathered into `view`, and
+/// so into `edit` and `admin`.
+pub fn view_role() -> Object {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {
+            "name": "system:sampan:view-workloads",
+            "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"},
+        },
+        "rules": [{
+            "apiGroups": [&*WORKLOADS.group],
+            "resources": [&*WORKLOADS.plural],
+            "verbs": ["get", "list", "watch"],
+        }],
+    })
+}
+
 /// Publishes until the future is dropped. `client` must be allowed to read everything and to write
 /// workloads (see `kinds::workloads::WRITER`).
 pub async fn publish(client: kube::Client) {
