@@ -61,11 +61,16 @@ const UNIONS: &[Union] = &[
     ),
 ];
 
-/// The component that a row's objects have.
+/// The component that a row's objects have: the type's name, or one made of the group as upstream makes it for custom
+/// resources (`stable.example.com` -> `com.example.stable.v1.CronTab`).
 pub(super) fn of_row(row: &Kind) -> String {
-    row.schema
-        .as_struct()
-        .map_or_else(|| row.kind.to_string(), |item| item.name.clone())
+    match row.schema.as_struct() {
+        Some(item) if item.name.contains('.') => item.name.clone(),
+        _ => {
+            let group: Vec<&str> = row.group.split('.').rev().collect();
+            format!("{}.{}.{}", group.join("."), row.version, row.kind)
+        }
+    }
 }
 
 /// The component that a row's lists have.
@@ -157,7 +162,10 @@ impl<'r> Builder<'r> {
         let mut component = match machinery::component(name, self.flavor) {
             Some(component) => component,
             None => match self.schema(name) {
-                Some(schema) => self.structure(&schema.graph, schema.as_struct()?),
+                Some(schema) => match schema.as_struct() {
+                    Some(item) => self.structure(&schema.graph, item),
+                    None => self.of_type(&schema.graph, &schema.ty, "", Map::new()),
+                },
                 None => self.list(name)?,
             },
         };
@@ -324,7 +332,7 @@ impl<'r> Builder<'r> {
             Type::Int32 => json!({"type": "integer", "format": "int32"}),
             Type::Int64 => json!({"type": "integer", "format": "int64"}),
             Type::Float64 => json!({"type": "number", "format": "double"}),
-            _ => json!({"x-kubernetes-preserve-unknown-fields": true}),
+            _ => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
         };
         if let Some(out) = out.as_object_mut() {
             out.extend(extra);

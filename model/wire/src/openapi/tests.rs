@@ -206,6 +206,19 @@ fn operations_are_upstreams() {
 }
 
 #[test]
+fn kinds_without_type_facts_are_told_too() {
+    let registry = kinds::builtin().with(kinds::workloads::rows());
+    let document = v3(&registry, "apis/status.sampan.io/v1").unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let kind = |kind: &str| json!([{"group": "status.sampan.io", "kind": kind, "version": "v1"}]);
+    for (name, list) in [("Workload", false), ("WorkloadList", true)] {
+        let component = &schemas[&format!("io.sampan.status.v1.{name}")];
+        assert_eq!(component["x-kubernetes-group-version-kind"], kind(name));
+        assert_eq!(component.get("properties").is_some(), list);
+    }
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     let registry = kinds::builtin();
     for name in v3_names(&registry) {
