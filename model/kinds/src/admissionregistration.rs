@@ -1,11 +1,13 @@
 //! Webhooks and policies of admission: the kinds of `admissionregistration.k8s.io`.
 
+mod webhook;
+
 use serde_json::{Value, json};
 
 use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::Counted;
+use crate::plain::{Checked, anything};
 use crate::print;
 use crate::row::Group;
 
@@ -20,28 +22,28 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "MutatingAdmissionPolicy",
             "mutatingadmissionpolicies",
-            Counted(&print::policy::MUTATING_POLICY),
+            Checked::new(&print::policy::MUTATING_POLICY, anything).counted(),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "MutatingAdmissionPolicyBinding",
             "mutatingadmissionpolicybindings",
-            Counted(&print::policy::POLICY_BINDING),
+            Checked::new(&print::policy::POLICY_BINDING, anything).counted(),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "MutatingWebhookConfiguration",
             "mutatingwebhookconfigurations",
-            Counted(&print::policy::WEBHOOKS),
+            Checked::new(&print::policy::WEBHOOKS, webhook::check).counted(),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "ValidatingAdmissionPolicy",
             "validatingadmissionpolicies",
-            Counted(&print::policy::VALIDATING_POLICY),
+            Checked::new(&print::policy::VALIDATING_POLICY, anything).counted(),
         )
         .category("api-extensions")
         .status()
@@ -49,14 +51,14 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ValidatingAdmissionPolicyBinding",
             "validatingadmissionpolicybindings",
-            Counted(&print::policy::POLICY_BINDING),
+            Checked::new(&print::policy::POLICY_BINDING, anything).counted(),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "ValidatingWebhookConfiguration",
             "validatingwebhookconfigurations",
-            Counted(&print::policy::WEBHOOKS),
+            Checked::new(&print::policy::WEBHOOKS, webhook::check).counted(),
         )
         .category("api-extensions")
         .build(),

@@ -1,7 +1,7 @@
 //! CustomResourceDefinition: the kinds of `apiextensions.k8s.io`.
 
 use crate::kind::Kind;
-use crate::plain::Counted;
+use crate::plain::{Checked, anything};
 use crate::print;
 use crate::row::Group;
 
@@ -16,7 +16,7 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "CustomResourceDefinition",
             "customresourcedefinitions",
-            Counted(&print::CREATED_AT),
+            Checked::new(&print::CREATED_AT, anything).counted(),
         )
         .short(&["crd", "crds"])
         .category("api-extensions")

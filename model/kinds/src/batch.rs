@@ -2,6 +2,7 @@
 
 mod cron_job;
 mod job;
+mod validate;
 
 use crate::kind::Kind;
 use crate::row::Group;

@@ -1,6 +1,7 @@
 //! Certificate signing requests: the kinds of `certificates.k8s.io`.
 
 mod certificate_signing_request;
+mod validate;
 
 use crate::kind::Kind;
 use crate::row::{Group, READ_WRITE};

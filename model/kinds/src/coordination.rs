@@ -1,7 +1,9 @@
 //! Leases: the kinds of `coordination.k8s.io`.
 
+mod lease;
+
 use crate::kind::Kind;
-use crate::plain::Plain;
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -13,8 +15,12 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("Lease", "leases", Plain(&print::core::LEASE))
-            .relaxed()
-            .build(),
+        V1.namespaced(
+            "Lease",
+            "leases",
+            Checked::new(&print::core::LEASE, lease::check),
+        )
+        .relaxed()
+        .build(),
     ]
 }

@@ -18,6 +18,10 @@ mod service;
 mod service_account;
 pub(crate) mod volume_source;
 
+pub(crate) use event::check as check_event;
+pub(crate) use service::validate::{cidr, endpoint_ip};
+pub(crate) use volume_source::csi_driver_name;
+
 use meta::Quantity;
 use serde_json::Value;
 
@@ -191,4 +195,10 @@ pub(crate) fn round_up(list: &mut Value) {
                 .into();
         }
     }
+}
+
+/// How many bytes a base64 text stands for.
+pub(crate) fn base64_bytes(value: &Value) -> usize {
+    let text = value.as_str().unwrap_or_default();
+    text.len() / 4 * 3 - text.bytes().rev().take_while(|b| *b == b'=').count()
 }

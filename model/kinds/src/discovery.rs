@@ -1,10 +1,12 @@
 //! Endpoint slices: the kinds of `discovery.k8s.io`.
 
+mod endpoint_slice;
+
 use serde_json::Value;
 
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::Counted;
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -19,7 +21,9 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.namespaced(
             "EndpointSlice",
             "endpointslices",
-            Counted(&print::other::ENDPOINT_SLICE),
+            Checked::new(&print::other::ENDPOINT_SLICE, endpoint_slice::check)
+                .counted()
+                .changes(endpoint_slice::change),
         )
         .build(),
     ]

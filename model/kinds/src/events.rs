@@ -1,8 +1,8 @@
 //! Events, in their newer version: the kinds of `events.k8s.io`.
 
+mod event;
+
 use crate::kind::Kind;
-use crate::plain::Plain;
-use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -13,7 +13,7 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("Event", "events", Plain(&print::core::EVENT))
+        V1.namespaced("Event", "events", event::Event)
             .short(&["ev"])
             .stored_as("", "events")
             .relaxed()

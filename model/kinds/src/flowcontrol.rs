@@ -3,7 +3,7 @@
 use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::Counted;
+use crate::plain::{Checked, anything};
 use crate::print;
 use crate::row::Group;
 
@@ -18,14 +18,14 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "FlowSchema",
             "flowschemas",
-            Counted(&print::policy::FLOW_SCHEMA),
+            Checked::new(&print::policy::FLOW_SCHEMA, anything).counted(),
         )
         .status()
         .build(),
         V1.cluster(
             "PriorityLevelConfiguration",
             "prioritylevelconfigurations",
-            Counted(&print::policy::PRIORITY_LEVEL),
+            Checked::new(&print::policy::PRIORITY_LEVEL, anything).counted(),
         )
         .status()
         .build(),

@@ -2,12 +2,13 @@
 
 mod ingress_class;
 mod network_policy;
+mod validate;
 
 use serde_json::Value;
 
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::{Counted, Plain};
+use crate::plain::{Checked, Plain};
 use crate::print;
 use crate::row::Group;
 
@@ -19,10 +20,14 @@ const V1: Group = Group {
 
 pub(crate) fn rows() -> Vec<Kind> {
     vec![
-        V1.namespaced("Ingress", "ingresses", Counted(&print::other::INGRESS))
-            .short(&["ing"])
-            .status()
-            .build(),
+        V1.namespaced(
+            "Ingress",
+            "ingresses",
+            Checked::new(&print::other::INGRESS, validate::ingress).counted(),
+        )
+        .short(&["ing"])
+        .status()
+        .build(),
         V1.cluster(
             "IngressClass",
             "ingressclasses",
@@ -52,3 +57,5 @@ pub(crate) fn rows() -> Vec<Kind> {
 pub(crate) fn default_policy_port(port: &mut Value) {
     port.default_to("protocol", "TCP");
 }
+
+pub(crate) use validate::domain_path;

@@ -1,7 +1,9 @@
 //! Runtime classes: the kinds of `node.k8s.io`.
 
+mod runtime_class;
+
 use crate::kind::Kind;
-use crate::plain::Plain;
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -16,7 +18,8 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "RuntimeClass",
             "runtimeclasses",
-            Plain(&print::core::RUNTIME_CLASS),
+            Checked::new(&print::core::RUNTIME_CLASS, runtime_class::check)
+                .changes(runtime_class::change),
         )
         .build(),
     ]

@@ -1,12 +1,13 @@
-//! The strategies of kinds that have no rules of their own.
+//! The strategies of kinds that have no rules of their own, or none but validation.
 
 use jiff::Timestamp;
-use meta::Object;
+use meta::{FieldError, Object};
 use serde_json::Value;
 
+use crate::check::Errors;
 use crate::kind::Column;
 use crate::print::Printer;
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// No rules, no generation; prints as said.
 pub(crate) struct Plain(pub(crate) &'static Printer);
@@ -23,14 +24,67 @@ impl Strategy for Plain {
     }
 }
 
-/// No rules, but `metadata.generation` is kept; prints as said.
-pub(crate) struct Counted(pub(crate) &'static Printer);
+/// Goes through an object.
+pub(crate) type Check = fn(&Object, &mut Errors);
+/// Goes through a change: the new object, then the old one.
+pub(crate) type CheckChange = fn(&Object, &Object, &mut Errors);
 
-impl Strategy for Counted {
-    fn columns(&self) -> Vec<Column> {
-        self.0.columns()
+/// Validation alone; prints as said.
+pub(crate) struct Checked {
+    printer: &'static Printer,
+    has_generation: bool,
+    check: Check,
+    check_change: Option<CheckChange>,
+}
+
+impl Checked {
+    /// A kind without generation whose objects are checked so.
+    pub(crate) fn new(printer: &'static Printer, check: Check) -> Self {
+        Self {
+            printer,
+            has_generation: false,
+            check,
+            check_change: None,
+        }
     }
-    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
-        (self.0.cells)(object, now)
+    /// The kind keeps `metadata.generation`.
+    pub(crate) fn counted(mut self) -> Self {
+        self.has_generation = true;
+        self
+    }
+    /// Changes are checked as well.
+    pub(crate) fn changes(mut self, check: CheckChange) -> Self {
+        self.check_change = Some(check);
+        self
     }
 }
+
+impl Strategy for Checked {
+    fn has_generation(&self) -> bool {
+        self.has_generation
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        (self.check)(new, &mut errors);
+        errors
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = self.validate(new, cx);
+        if let Some(check) = self.check_change {
+            check(new, old, &mut errors);
+        }
+        errors
+    }
+    fn columns(&self) -> Vec<Column> {
+        self.printer.columns()
+    }
+    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        (self.printer.cells)(object, now)
+    }
+}
+
+/// Nothing to check.
+pub(crate) fn anything(_object: &Object, _errors: &mut Errors) {}

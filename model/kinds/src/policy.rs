@@ -1,7 +1,9 @@
 //! Disruption budgets: the kinds of `policy`.
 
+mod pod_disruption_budget;
+
 use crate::kind::Kind;
-use crate::plain::Counted;
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -16,7 +18,11 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.namespaced(
             "PodDisruptionBudget",
             "poddisruptionbudgets",
-            Counted(&print::scaling::POD_DISRUPTION_BUDGET),
+            Checked::new(
+                &print::scaling::POD_DISRUPTION_BUDGET,
+                pod_disruption_budget::check,
+            )
+            .counted(),
         )
         .short(&["pdb"])
         .status()

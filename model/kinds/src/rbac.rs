@@ -2,6 +2,7 @@
 
 mod binding;
 mod role;
+mod validate;
 
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::{Counted, Plain};
+use crate::plain::{Checked, Plain, anything};
 use crate::print;
 use crate::row::Group;
 
@@ -19,7 +19,7 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "DeviceClass",
             "deviceclasses",
-            Counted(&print::NAME_AND_AGE),
+            Checked::new(&print::NAME_AND_AGE, anything).counted(),
         )
         .build(),
         V1.namespaced(
@@ -38,7 +38,7 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ResourceSlice",
             "resourceslices",
-            Counted(&print::other::RESOURCE_SLICE),
+            Checked::new(&print::other::RESOURCE_SLICE, anything).counted(),
         )
         .build(),
     ]

@@ -2,9 +2,10 @@
 
 mod csi_driver;
 mod storage_class;
+mod validate;
 
 use crate::kind::Kind;
-use crate::plain::Plain;
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -18,12 +19,16 @@ pub(crate) fn rows() -> Vec<Kind> {
     vec![
         V1.cluster("CSIDriver", "csidrivers", csi_driver::CsiDriver)
             .build(),
-        V1.cluster("CSINode", "csinodes", Plain(&print::storage::CSI_NODE))
-            .build(),
+        V1.cluster(
+            "CSINode",
+            "csinodes",
+            Checked::new(&print::storage::CSI_NODE, validate::csi_node),
+        )
+        .build(),
         V1.namespaced(
             "CSIStorageCapacity",
             "csistoragecapacities",
-            Plain(&print::CREATED_AT),
+            Checked::new(&print::CREATED_AT, validate::csi_storage_capacity),
         )
         .build(),
         V1.cluster(
@@ -36,14 +41,22 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "VolumeAttachment",
             "volumeattachments",
-            Plain(&print::storage::VOLUME_ATTACHMENT),
+            Checked::new(
+                &print::storage::VOLUME_ATTACHMENT,
+                validate::volume_attachment,
+            )
+            .changes(validate::volume_attachment_change),
         )
         .status()
         .build(),
         V1.cluster(
             "VolumeAttributesClass",
             "volumeattributesclasses",
-            Plain(&print::storage::VOLUME_ATTRIBUTES_CLASS),
+            Checked::new(
+                &print::storage::VOLUME_ATTRIBUTES_CLASS,
+                validate::volume_attributes_class,
+            )
+            .changes(validate::volume_attributes_class_change),
         )
         .short(&["vac"])
         .build(),

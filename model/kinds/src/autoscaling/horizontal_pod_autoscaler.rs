@@ -1,11 +1,12 @@
 //! HorizontalPodAutoscaler: stored as v2, served as v1 too.
 
-use meta::{Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::{Value, json};
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Default target of CPU use, in percent.
 const CPU_PERCENT: i64 = 80;
@@ -38,6 +39,15 @@ impl Strategy for V2Form {
     }
     fn has_generation(&self) -> bool {
         false
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::autoscaler(new)
+    }
+    fn validate_update(&self, new: &Object, _old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        validate::autoscaler(new)
     }
     print_with!(print::scaling::HORIZONTAL_POD_AUTOSCALER);
 }
@@ -85,6 +95,11 @@ impl Strategy for V1Form {
         if let Some(percent) = current {
             status.put("currentCPUUtilizationPercentage", percent);
         }
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut stored = new.clone();
+        self.store_form(&mut stored);
+        validate::autoscaler(&stored)
     }
     print_with!(print::scaling::HORIZONTAL_POD_AUTOSCALER);
 }

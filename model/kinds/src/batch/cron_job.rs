@@ -1,10 +1,11 @@
 //! CronJob.
 
-use meta::Object;
+use meta::{FieldError, Object};
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `batch/v1 CronJob`.
 pub(crate) struct CronJob;
@@ -16,6 +17,15 @@ impl Strategy for CronJob {
         spec.default_to("suspend", false);
         spec.default_to("successfulJobsHistoryLimit", 3);
         spec.default_to("failedJobsHistoryLimit", 1);
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::cron_job(new, None)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        validate::cron_job(new, Some(old))
     }
     print_with!(print::apps::CRON_JOB);
 }

@@ -1,8 +1,9 @@
 //! Job.
 
-use meta::{Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -57,6 +58,15 @@ impl Strategy for Job {
     }
     fn orphans_by_default(&self) -> bool {
         true
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::job(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        validate::job_update(new, old)
     }
     print_with!(print::apps::JOB);
 }

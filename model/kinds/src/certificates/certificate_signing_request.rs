@@ -1,8 +1,9 @@
 //! CertificateSigningRequest.
 
-use meta::{Object, Path};
+use meta::{FieldError, Object, Path};
 use serde_json::json;
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -49,6 +50,12 @@ impl Strategy for CertificateSigningRequest {
     }
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["spec.signerName"]
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::check(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::change(new, old)
     }
     print_with!(print::other::CERTIFICATE_SIGNING_REQUEST);
 }

@@ -1,6 +1,8 @@
 //! PersistentVolumeClaim.
 
-use meta::Object;
+mod validate;
+
+use meta::{FieldError, Object};
 use serde_json::Value;
 
 use crate::edit::Edit as _;
@@ -23,6 +25,15 @@ impl Strategy for PersistentVolumeClaim {
     }
     fn returns_deleted_object(&self) -> bool {
         true
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::check(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        validate::change(new, old)
     }
     print_with!(print::storage::PERSISTENT_VOLUME_CLAIM);
 }

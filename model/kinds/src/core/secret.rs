@@ -1,13 +1,16 @@
 //! Secret.
 
+mod validate;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use meta::Object;
+use meta::{FieldError, Object};
 use serde_json::Value;
 
+use crate::check::Node;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `v1 Secret`.
 pub(crate) struct Secret;
@@ -28,6 +31,19 @@ impl Strategy for Secret {
     }
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["type"]
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::check(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = Vec::new();
+        Node::root(new).immutable(&Node::root(old), "type", &mut errors);
+        super::config_map::frozen(new, old, &["data"], &mut errors);
+        errors.extend(validate::check(new));
+        errors
     }
     print_with!(print::core::SECRET);
 }

@@ -1,10 +1,10 @@
 //! IngressClass.
 
-use meta::Object;
+use meta::{FieldError, Object};
 
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `networking.k8s.io/v1 IngressClass`.
 pub(crate) struct IngressClass;
@@ -17,6 +17,11 @@ impl Strategy for IngressClass {
         if let Some(parameters) = parameters.filter(|parameters| parameters.is_object()) {
             parameters.default_to("scope", "Cluster");
         }
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        super::validate::ingress_class(new, &mut errors);
+        errors
     }
     print_with!(print::other::INGRESS_CLASS);
 }

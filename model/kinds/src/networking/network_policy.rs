@@ -1,11 +1,11 @@
 //! NetworkPolicy.
 
-use meta::{Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::json;
 
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `networking.k8s.io/v1 NetworkPolicy`.
 pub(crate) struct NetworkPolicy;
@@ -22,6 +22,11 @@ impl Strategy for NetworkPolicy {
             json!(["Ingress"])
         };
         new.child_mut("spec").put("policyTypes", types);
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        super::validate::network_policy(new, &mut errors);
+        errors
     }
     print_with!(print::other::NETWORK_POLICY);
 }

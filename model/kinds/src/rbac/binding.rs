@@ -1,10 +1,11 @@
 //! RoleBinding and ClusterRoleBinding.
 
-use meta::{Object, names};
+use meta::{FieldError, Object, names};
 
+use super::validate;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `rbac.authorization.k8s.io/v1 RoleBinding`.
 pub(crate) struct RoleBinding;
@@ -21,6 +22,17 @@ impl Strategy for RoleBinding {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
     }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::binding(new, &["Role", "ClusterRole"])
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = self.validate(new, cx);
+        validate::same_role(new, old, &mut errors);
+        errors
+    }
     print_with!(print::other::ROLE_BINDING);
 }
 
@@ -33,6 +45,17 @@ impl Strategy for ClusterRoleBinding {
     }
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::binding(new, &["ClusterRole"])
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = self.validate(new, cx);
+        validate::same_role(new, old, &mut errors);
+        errors
     }
     print_with!(print::other::CLUSTER_ROLE_BINDING);
 }

@@ -1,9 +1,11 @@
 //! Role and ClusterRole.
 
-use meta::names;
+use meta::{FieldError, Object, names};
+
+use super::validate;
 
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `rbac.authorization.k8s.io/v1 Role`.
 pub(crate) struct Role;
@@ -17,6 +19,9 @@ impl Strategy for Role {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
     }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::role(new, true)
+    }
     print_with!(print::CREATED_AT);
 }
 
@@ -26,6 +31,9 @@ impl Strategy for ClusterRole {
     }
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::role(new, false)
     }
     print_with!(print::CREATED_AT);
 }

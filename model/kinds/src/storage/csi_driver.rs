@@ -1,11 +1,11 @@
 //! CSIDriver.
 
-use meta::{Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::json;
 
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `storage.k8s.io/v1 CSIDriver`.
 pub(crate) struct CsiDriver;
@@ -32,6 +32,19 @@ impl Strategy for CsiDriver {
     }
     fn returns_deleted_object(&self) -> bool {
         true
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        super::validate::csi_driver(new, &mut errors);
+        errors
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = self.validate(new, cx);
+        super::validate::csi_driver_change(new, old, &mut errors);
+        errors
     }
     print_with!(print::storage::CSI_DRIVER);
 }

@@ -1,10 +1,10 @@
 //! StorageClass.
 
-use meta::Object;
+use meta::{FieldError, Object};
 
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
 
 /// Rules of `storage.k8s.io/v1 StorageClass`.
 pub(crate) struct StorageClass;
@@ -19,6 +19,19 @@ impl Strategy for StorageClass {
     }
     fn returns_deleted_object(&self) -> bool {
         true
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        super::validate::storage_class(new, &mut errors);
+        errors
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        let mut errors = Vec::new();
+        super::validate::storage_class_change(new, old, &mut errors);
+        errors
     }
     print_with!(print::storage::STORAGE_CLASS);
 }

@@ -47,7 +47,7 @@ fn weight(term: &Node<'_>, errors: &mut Errors) {
 }
 
 /// A node selector. Source: `ValidateNodeSelector`.
-pub(super) fn node_selector(selector: &Node<'_>, errors: &mut Errors) {
+pub(crate) fn node_selector(selector: &Node<'_>, errors: &mut Errors) {
     if !selector.has_items("nodeSelectorTerms") {
         let why = "must have at least one node selector term";
         errors.push(FieldError::required(&selector.at("nodeSelectorTerms"), why));

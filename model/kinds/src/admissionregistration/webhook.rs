@@ -1,0 +1,287 @@
+//! Webhook configurations. Source: pkg/apis/admissionregistration/validation.
+
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, names};
+
+use crate::check::{Errors, Node, label_selector};
+
+const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+
+/// A configuration of either sort.
+pub(super) fn check(object: &Object, errors: &mut Errors) {
+    let mut known = BTreeSet::new();
+    for hook in Node::root(object).items("webhooks") {
+        self::hook(&hook, errors);
+        review_versions(&hook, errors);
+        let name = hook.text("name");
+        if !name.is_empty() && !known.insert(name) {
+            errors.push(FieldError::duplicate(&hook.at("name"), name));
+        }
+    }
+}
+
+fn hook(hook: &Node<'_>, errors: &mut Errors) {
+    qualified(hook, errors);
+    for rule in hook.items("rules") {
+        rule_with_operations(&rule, errors);
+    }
+    for (field, valid) in [
+        ("failurePolicy", ["Fail", "Ignore"]),
+        ("matchPolicy", ["Equivalent", "Exact"]),
+    ] {
+        if hook.has(field) {
+            hook.one_of(field, &valid, errors);
+        }
+    }
+    if hook.has("sideEffects") {
+        hook.one_of("sideEffects", &["None", "NoneOnDryRun"], errors);
+    } else {
+        let why = "must specify one of None, NoneOnDryRun";
+        errors.push(FieldError::required(&hook.at("sideEffects"), why));
+    }
+    if let Some(seconds) = hook
+        .int("timeoutSeconds")
+        .filter(|seconds| !(1..=30).contains(seconds))
+    {
+        let why = "the timeout value must be between 1 and 30 seconds";
+        errors.push(FieldError::invalid(
+            &hook.at("timeoutSeconds"),
+            seconds,
+            why,
+        ));
+    }
+    for selector in ["namespaceSelector", "objectSelector"] {
+        label_selector(&hook.child(selector), errors);
+    }
+    if hook.has("reinvocationPolicy") {
+        hook.one_of("reinvocationPolicy", &["IfNeeded", "Never"], errors);
+    }
+    let client = hook.child("clientConfig");
+    match (client.has("url"), client.get("service")) {
+        (true, None) => url(&client, errors),
+        (false, Some(service)) => self::service(&service, errors),
+        _ => {
+            let why = "exactly one of url or service is required";
+            errors.push(FieldError::required(&client.path, why));
+        }
+    }
+}
+
+/// A name of at least three parts. Source: `IsFullyQualifiedName`.
+fn qualified(hook: &Node<'_>, errors: &mut Errors) {
+    let name = hook.text("name");
+    if name.is_empty() {
+        hook.needs("name", errors);
+        return;
+    }
+    let complaints = names::dns1123_subdomain(name);
+    if !complaints.is_empty() {
+        hook.complain("name", complaints, errors);
+    } else if name.split('.').count() < 3 {
+        let why = "should be a domain with at least three segments separated by dots";
+        errors.push(FieldError::invalid(&hook.at("name"), name, why));
+    }
+}
+
+/// A rule and the operations it is for.
+pub(super) fn rule_with_operations(rule: &Node<'_>, errors: &mut Errors) {
+    let operations = rule.texts("operations");
+    if operations.is_empty() {
+        errors.push(FieldError::required(&rule.at("operations"), ""));
+    }
+    wildcard(rule, "operations", "operations", errors);
+    for (index, operation) in operations.iter().enumerate() {
+        if !OPERATIONS.contains(operation) {
+            let path = rule.at("operations").index(index);
+            errors.push(FieldError::not_supported(&path, *operation, &OPERATIONS));
+        }
+    }
+    for (field, words) in [("apiGroups", "API groups"), ("apiVersions", "API versions")] {
+        if !rule.has_items(field) {
+            errors.push(FieldError::required(&rule.at(field), ""));
+        }
+        wildcard(rule, field, words, errors);
+    }
+    for (index, version) in rule.texts("apiVersions").iter().enumerate() {
+        if version.is_empty() {
+            errors.push(FieldError::required(
+                &rule.at("apiVersions").index(index),
+                "",
+            ));
+        }
+    }
+    resources(rule, errors);
+    if rule.has("scope") {
+        rule.one_of("scope", &["*", "Cluster", "Namespaced"], errors);
+    }
+}
+
+fn wildcard(rule: &Node<'_>, field: &str, words: &str, errors: &mut Errors) {
+    let items = rule.texts(field);
+    if items.len() > 1 && items.contains(&"*") {
+        let why = format!("if '*' is present, must not specify other {words}");
+        errors.push(FieldError::invalid(
+            &rule.at(field),
+            rule.child(field).value.clone(),
+            why,
+        ));
+    }
+}
+
+fn resources(rule: &Node<'_>, errors: &mut Errors) {
+    let resources = rule.texts("resources");
+    let list = rule.child("resources");
+    if resources.is_empty() {
+        errors.push(FieldError::required(&list.path, ""));
+    }
+    for (index, resource) in resources.iter().enumerate() {
+        let path = list.path.index(index);
+        match *resource {
+            "" => errors.push(FieldError::required(&path, "")),
+            "*/" | "/" => errors.push(FieldError::invalid(
+                &path,
+                *resource,
+                "must not specify empty subresource",
+            )),
+            _ => {}
+        }
+    }
+    if resources.len() > 1 && resources.contains(&"*/*") {
+        let why = "if '*/*' is present, must not specify other resources";
+        errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
+    }
+    let has_other_main = resources
+        .iter()
+        .filter(|resource| !resource.contains('/'))
+        .count()
+        > 1;
+    if resources.contains(&"*") && has_other_main {
+        let why = "if '*' is present, must not specify other resources without subresources";
+        errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
+    }
+}
+
+/// Source: `ValidateWebhookURL`.
+fn url(client: &Node<'_>, errors: &mut Errors) {
+    const FORM: &str = "; desired format: https://host[/path]";
+    let text = client.text("url");
+    let path = client.at("url");
+    let (scheme, rest) = text
+        .split_once("://")
+        .unwrap_or_else(|| (if text.contains(':') { text } else { "" }, ""));
+    if scheme != "https" {
+        let why = format!("'https' is the only allowed URL scheme{FORM}");
+        errors.push(FieldError::invalid(
+            &path,
+            if scheme.is_empty() { text } else { scheme },
+            why,
+        ));
+    }
+    let (host, after) = rest
+        .find(['/', '?', '#'])
+        .map_or((rest, ""), |at| rest.split_at(at));
+    if host.is_empty() {
+        let why = format!("host must be specified{FORM}");
+        errors.push(FieldError::invalid(&path, "", why));
+    }
+    if host.contains('@') {
+        let why = "user information is not permitted in the URL";
+        errors.push(FieldError::invalid(&path, host, why));
+    }
+    if after.contains('#') {
+        errors.push(FieldError::invalid(
+            &path,
+            text,
+            "fragments are not permitted in the URL",
+        ));
+    }
+    if after.contains('?') {
+        errors.push(FieldError::invalid(
+            &path,
+            text,
+            "query parameters are not permitted in the URL",
+        ));
+    }
+}
+
+fn service(service: &Node<'_>, errors: &mut Errors) {
+    for field in ["name", "namespace"] {
+        if service.text(field).is_empty() {
+            errors.push(FieldError::required(
+                &service.at(field),
+                format!("service {field} is required"),
+            ));
+        }
+    }
+    let port = service.int("port").unwrap_or(443);
+    if !(1..=65535).contains(&port) {
+        let why = format!("port is not valid: {}", names::in_range(1, 65535));
+        errors.push(FieldError::invalid(&service.at("port"), port, why));
+    }
+    let text = service.text("path");
+    let path = service.at("path");
+    if !service.has("path") || text == "/" {
+        return;
+    }
+    let Some(rest) = text.strip_prefix('/') else {
+        errors.push(FieldError::invalid(&path, text, "must start with a '/'"));
+        return;
+    };
+    for (index, step) in rest.trim_end_matches('/').split('/').enumerate() {
+        if step.is_empty() {
+            let why = format!("segment[{index}] may not be empty");
+            errors.push(FieldError::invalid(&path, text, why));
+        }
+        for why in names::dns1123_subdomain(step)
+            .into_iter()
+            .filter(|_| !step.is_empty())
+        {
+            errors.push(FieldError::invalid(
+                &path,
+                text,
+                format!("segment[{index}]: {why}"),
+            ));
+        }
+    }
+}
+
+fn review_versions(hook: &Node<'_>, errors: &mut Errors) {
+    let versions = hook.texts("admissionReviewVersions");
+    let path = hook.at("admissionReviewVersions");
+    if versions.is_empty() {
+        errors.push(FieldError::required(
+            &path,
+            "must specify one of v1, v1beta1",
+        ));
+        return;
+    }
+    let mut known = BTreeSet::new();
+    for (index, version) in versions.iter().enumerate() {
+        if !known.insert(*version) {
+            errors.push(FieldError::invalid(
+                &path.index(index),
+                *version,
+                "duplicate version",
+            ));
+            continue;
+        }
+        errors.extend(crate::metadata::invalid(
+            &path.index(index),
+            version,
+            names::dns1035_label(version),
+        ));
+    }
+    if !versions
+        .iter()
+        .any(|version| REVIEW_VERSIONS.contains(version))
+    {
+        let why = "must include at least one of v1, v1beta1";
+        errors.push(FieldError::invalid(
+            &path,
+            hook.child("admissionReviewVersions").value.clone(),
+            why,
+        ));
+    }
+}

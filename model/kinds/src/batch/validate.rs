@@ -1,0 +1,304 @@
+//! What is wrong with jobs. Source: pkg/apis/batch/validation.
+
+mod schedule;
+
+use meta::{FieldError, Object, ObjectExt as _, names};
+
+use crate::check::{Errors, Node, label_selector};
+use crate::core::pod_spec::validate::{Selector, template};
+use crate::edit::Edit as _;
+
+/// Longest name of a CronJob: its jobs' names are eleven characters longer.
+const CRON_NAME_BYTES_MAX: usize = 52;
+const INDEXED_PARALLELISM_MAX: i64 = 100_000;
+const FAILURE_RULES_MAX: usize = 20;
+
+/// A new or changed Job.
+pub(super) fn job(object: &Object) -> Errors {
+    let mut errors = Errors::new();
+    let spec = Node::root(object).child("spec");
+    job_spec(&spec, &mut errors);
+    match spec.get("selector") {
+        None => errors.push(FieldError::required(&spec.at("selector"), "")),
+        Some(selector) => label_selector(&selector, &mut errors),
+    }
+    let pods = spec.child("template");
+    if !Selector::Expressions(spec.value.get("selector")).matches(&pods) {
+        let marks = pods.child("metadata").child("labels");
+        let why = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid(&marks.path, marks.value.clone(), why));
+    }
+    errors
+}
+
+fn job_spec(spec: &Node<'_>, errors: &mut Errors) {
+    let counts = [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ];
+    for field in counts {
+        spec.not_negative(field, errors);
+    }
+    if spec.has("maxFailedIndexes") && !spec.has("backoffLimitPerIndex") {
+        let why = "when maxFailedIndexes is specified";
+        errors.push(FieldError::required(&spec.at("backoffLimitPerIndex"), why));
+    }
+    if spec.has("managedBy") {
+        crate::networking::domain_path(spec, "managedBy", errors);
+    }
+    completion_mode(spec, errors);
+    if let Some(policy) = spec.get("podFailurePolicy") {
+        failure_policy(spec, &policy, errors);
+    }
+    if spec.has("successPolicy") && spec.text("completionMode") != "Indexed" {
+        let value = spec.child("successPolicy").value.clone();
+        let why = "requires indexed completion mode";
+        errors.push(FieldError::invalid(&spec.at("successPolicy"), value, why));
+    }
+    if spec.has("podReplacementPolicy") {
+        if spec.has("podFailurePolicy") {
+            spec.one_of("podReplacementPolicy", &["Failed"], errors);
+        } else {
+            spec.one_of(
+                "podReplacementPolicy",
+                &["Failed", "TerminatingOrFailed"],
+                errors,
+            );
+        }
+    }
+    let pods = spec.child("template");
+    template(&pods, errors);
+    let restart = pods.child("spec").text("restartPolicy");
+    let path = pods.child("spec").at("restartPolicy");
+    match restart {
+        "Always" | "" => {
+            errors.push(FieldError::required(
+                &path,
+                "valid values: \"OnFailure\", \"Never\"",
+            ));
+        }
+        "OnFailure" if spec.has("podFailurePolicy") => {
+            let why = "only \"Never\" is supported when podFailurePolicy is specified";
+            errors.push(FieldError::invalid(&path, restart, why));
+        }
+        "OnFailure" | "Never" => {}
+        other => errors.push(FieldError::not_supported(
+            &path,
+            other,
+            &["OnFailure", "Never"],
+        )),
+    }
+}
+
+fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
+    if spec.has("completionMode") {
+        spec.one_of("completionMode", &["NonIndexed", "Indexed"], errors);
+    }
+    if spec.text("completionMode") == "Indexed" {
+        let completions = spec.int("completions");
+        if completions.is_none() {
+            let why = "when completion mode is Indexed";
+            errors.push(FieldError::required(&spec.at("completions"), why));
+        }
+        if let Some(count) = spec
+            .int("parallelism")
+            .filter(|count| *count > INDEXED_PARALLELISM_MAX)
+        {
+            let why = format!(
+                "must be less than or equal to {INDEXED_PARALLELISM_MAX} when completion mode is Indexed"
+            );
+            errors.push(FieldError::invalid(&spec.at("parallelism"), count, why));
+        }
+        let failed = spec.int("maxFailedIndexes");
+        if let Some((failed, _)) = failed.zip(completions).filter(|(failed, all)| failed > all) {
+            let why = "must be less than or equal to completions";
+            errors.push(FieldError::invalid(
+                &spec.at("maxFailedIndexes"),
+                failed,
+                why,
+            ));
+        }
+        return;
+    }
+    for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+        if let Some(value) = spec.int(field) {
+            let why = "requires indexed completion mode";
+            errors.push(FieldError::invalid(&spec.at(field), value, why));
+        }
+    }
+}
+
+fn failure_policy(spec: &Node<'_>, policy: &Node<'_>, errors: &mut Errors) {
+    const ACTIONS: [&str; 4] = ["Count", "FailIndex", "FailJob", "Ignore"];
+    let rules = policy.items("rules");
+    if rules.len() > FAILURE_RULES_MAX {
+        errors.push(FieldError::too_many(
+            &policy.at("rules"),
+            rules.len(),
+            FAILURE_RULES_MAX,
+        ));
+    }
+    for rule in rules {
+        let action = rule.text("action");
+        if action.is_empty() {
+            let why = "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]";
+            errors.push(FieldError::required(&rule.at("action"), why));
+        } else if action == "FailIndex" && !spec.has("backoffLimitPerIndex") {
+            let why = "requires the backoffLimitPerIndex to be set";
+            errors.push(FieldError::invalid(&rule.at("action"), action, why));
+        } else {
+            rule.one_of("action", &ACTIONS, errors);
+        }
+        if let Some(codes) = rule.get("onExitCodes") {
+            codes.needs_one_of("operator", &["In", "NotIn"], errors);
+            if !codes.has_items("values") {
+                let why = "at least one value is required";
+                errors.push(FieldError::invalid(
+                    &codes.at("values"),
+                    codes.child("values").value.clone(),
+                    why,
+                ));
+            }
+        }
+        let both = (rule.has("onExitCodes"), rule.has_items("onPodConditions"));
+        let why = match both {
+            (true, true) => "specifying both OnExitCodes and OnPodConditions is not supported",
+            (false, false) => "specifying one of OnExitCodes and OnPodConditions is required",
+            _ => continue,
+        };
+        let mut error = FieldError::invalid(&rule.path, "", why);
+        error.bad_value = None;
+        errors.push(error);
+    }
+}
+
+/// What of a Job stays. Source: `ValidateJobSpecUpdate`.
+pub(super) fn job_update(new: &Object, old: &Object) -> Errors {
+    let mut errors = job(new);
+    let (spec, was) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
+    if spec.int("completions") != was.int("completions") {
+        // Indexed jobs grow and shrink together with their parallelism.
+        let is_elastic = spec.text("completionMode") == "Indexed"
+            && spec.has("completions")
+            && spec.int("completions") == spec.int("parallelism");
+        if !is_elastic {
+            spec.immutable(&was, "completions", &mut errors);
+        }
+    }
+    spec.immutable(&was, "selector", &mut errors);
+    let is_suspended = was.flag("suspend") && old.at(&["status", "startTime"]).is_none();
+    let rest = |spec: &Node<'_>| {
+        let mut pods = spec.child("template").value.clone();
+        if is_suspended {
+            pods.drop_field("metadata");
+            let inner = pods.child_mut("spec");
+            for field in ["nodeSelector", "tolerations", "schedulingGates", "affinity"] {
+                inner.drop_field(field);
+            }
+        }
+        pods
+    };
+    if rest(&spec) != rest(&was) {
+        spec.immutable(&was, "template", &mut errors);
+    }
+    for field in [
+        "completionMode",
+        "podFailurePolicy",
+        "backoffLimitPerIndex",
+        "managedBy",
+        "successPolicy",
+    ] {
+        spec.immutable(&was, field, &mut errors);
+    }
+    errors
+}
+
+/// A CronJob; the name is checked when it is new.
+pub(super) fn cron_job(object: &Object, old: Option<&Object>) -> Errors {
+    let mut errors = Errors::new();
+    let spec = Node::root(object).child("spec");
+    let text = spec.text("schedule");
+    if text.is_empty() {
+        errors.push(FieldError::required(&spec.at("schedule"), ""));
+    } else {
+        if let Err(why) = schedule::parse(text) {
+            errors.push(FieldError::invalid(&spec.at("schedule"), text, why));
+        }
+        if text.contains("TZ") {
+            let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+            errors.push(FieldError::invalid(&spec.at("schedule"), text, why));
+        }
+    }
+    spec.not_negative("startingDeadlineSeconds", &mut errors);
+    let zone_before = old.and_then(|old| old.str_at(&["spec", "timeZone"]));
+    if spec.has("timeZone") && zone_before != Some(spec.text("timeZone")) {
+        time_zone(&spec, &mut errors);
+    }
+    spec.needs_one_of(
+        "concurrencyPolicy",
+        &["Allow", "Forbid", "Replace"],
+        &mut errors,
+    );
+    let job = spec.child("jobTemplate").child("spec");
+    job_template(&job, &mut errors);
+    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+        spec.not_negative(field, &mut errors);
+    }
+    if old.is_none() && object.name().len() > CRON_NAME_BYTES_MAX {
+        let path = meta::Path::new("metadata").child("name");
+        let why = names::max_len_error(CRON_NAME_BYTES_MAX);
+        errors.push(FieldError::invalid(&path, object.name(), why));
+    }
+    errors
+}
+
+fn job_template(job: &Node<'_>, errors: &mut Errors) {
+    job_spec(job, errors);
+    if job.flag("manualSelector") {
+        errors.push(FieldError::not_supported(
+            &job.at("manualSelector"),
+            true,
+            &["nil", "false"],
+        ));
+    }
+    if job.has("selector") {
+        let selector = job.child("selector");
+        let why = "`selector` will be auto-generated";
+        errors.push(FieldError::invalid(
+            &selector.path,
+            selector.value.clone(),
+            why,
+        ));
+    }
+}
+
+fn time_zone(spec: &Node<'_>, errors: &mut Errors) {
+    let zone = spec.text("timeZone");
+    let path = spec.at("timeZone");
+    let is_part = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && !part.starts_with('-')
+            && part.len() <= 14
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
+    };
+    let why = if zone.is_empty() {
+        "timeZone must be nil or non-empty string".to_owned()
+    } else if !zone.split('/').all(is_part) {
+        format!("unknown time zone {zone}")
+    } else if zone.eq_ignore_ascii_case("local") {
+        "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+            .to_owned()
+    } else if jiff::tz::TimeZone::get(zone).is_err() {
+        format!("unknown time zone {zone}")
+    } else {
+        return;
+    };
+    errors.push(FieldError::invalid(&path, zone, why));
+}

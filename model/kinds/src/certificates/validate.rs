@@ -1,0 +1,194 @@
+//! What is wrong with a CertificateSigningRequest. Source: `validateCertificateSigningRequest`.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use meta::{FieldError, Object, ObjectExt as _, names};
+
+use crate::check::{Errors, Node};
+
+const USAGES: [&str; 23] = [
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
+const SIGNER_BYTES_MAX: usize = 571;
+
+/// A request as it stands.
+pub(super) fn check(object: &Object) -> Errors {
+    let mut errors = Errors::new();
+    let spec = Node::root(object).child("spec");
+    if let Some(why) = request_problem(spec.text("request")) {
+        errors.push(FieldError::invalid(
+            &spec.at("request"),
+            spec.text("request"),
+            why,
+        ));
+    }
+    let usages = spec.texts("usages");
+    if usages.is_empty() {
+        errors.push(FieldError::required(&spec.at("usages"), ""));
+    }
+    for (index, usage) in usages.iter().enumerate() {
+        if !USAGES.contains(usage) {
+            errors.push(FieldError::not_supported(
+                &spec.at("usages").index(index),
+                *usage,
+                &USAGES,
+            ));
+        }
+    }
+    let mut known = BTreeSet::new();
+    for (index, usage) in usages.iter().enumerate() {
+        if !known.insert(*usage) {
+            errors.push(FieldError::duplicate(
+                &spec.at("usages").index(index),
+                *usage,
+            ));
+        }
+    }
+    if spec.text("signerName") == "kubernetes.io/legacy-unknown" {
+        let why = "the legacy signerName is not allowed via this API version";
+        errors.push(FieldError::invalid(
+            &spec.at("signerName"),
+            spec.text("signerName"),
+            why,
+        ));
+    } else {
+        signer_name(&spec, &mut errors);
+    }
+    if let Some(seconds) = spec
+        .int("expirationSeconds")
+        .filter(|seconds| *seconds < 600)
+    {
+        let why = "may not specify a duration less than 600 seconds (10 minutes)";
+        errors.push(FieldError::invalid(
+            &spec.at("expirationSeconds"),
+            seconds,
+            why,
+        ));
+    }
+    conditions(object, &mut errors);
+    errors
+}
+
+/// Looks at the envelope; what is inside is the signer's to judge.
+fn request_problem(request: &str) -> Option<String> {
+    let bytes = STANDARD.decode(request).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let is_request = text.contains("-----BEGIN CERTIFICATE REQUEST-----")
+        && text.contains("-----END CERTIFICATE REQUEST-----");
+    (!is_request).then(|| "PEM block type must be CERTIFICATE REQUEST".to_owned())
+}
+
+/// Source: `ValidateSignerName`.
+fn signer_name(spec: &Node<'_>, errors: &mut Errors) {
+    let name = spec.text("signerName");
+    let path = spec.at("signerName");
+    if name.is_empty() {
+        errors.push(FieldError::required(&path, ""));
+        return;
+    }
+    let parts: Vec<&str> = name.split('/').collect();
+    let [domain, rest] = parts.as_slice() else {
+        let why = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+        errors.push(FieldError::invalid(&path, name, why));
+        return;
+    };
+    for why in names::dns1123_subdomain(domain) {
+        errors.push(FieldError::invalid(
+            &path,
+            *domain,
+            format!("validating label {}: {why}", meta::field::quote(domain)),
+        ));
+    }
+    if domain.split('.').count() < 2 {
+        let why = "should be a domain with at least two segments separated by dots";
+        errors.push(FieldError::invalid(&path, *domain, why));
+    }
+    for why in names::dns1123_subdomain(rest) {
+        errors.push(FieldError::invalid(
+            &path,
+            *rest,
+            format!("validating label {}: {why}", meta::field::quote(rest)),
+        ));
+    }
+    if name.len() > SIGNER_BYTES_MAX {
+        errors.push(FieldError::too_long(&path, SIGNER_BYTES_MAX));
+    }
+}
+
+fn conditions(object: &Object, errors: &mut Errors) {
+    let status = Node::root(object).child("status");
+    let mut known = BTreeSet::new();
+    for condition in status.items("conditions") {
+        let kind = condition.text("type");
+        condition.needs("type", errors);
+        match condition.text("status") {
+            "" => condition.needs("status", errors),
+            "True" => {}
+            other if matches!(kind, "Approved" | "Denied" | "Failed") => {
+                errors.push(FieldError::not_supported(
+                    &condition.at("status"),
+                    other,
+                    &["True"],
+                ));
+            }
+            _ => condition.one_of("status", &["False", "True", "Unknown"], errors),
+        }
+        if !known.insert(kind) {
+            errors.push(FieldError::duplicate(&condition.at("type"), kind));
+        }
+    }
+    if known.contains("Approved") && known.contains("Denied") {
+        let why = "Approved and Denied conditions are mutually exclusive";
+        errors.push(FieldError::invalid(
+            &status.at("conditions"),
+            status.child("conditions").value.clone(),
+            why,
+        ));
+    }
+}
+
+/// Approved and denied stay; through the object itself, nothing of the request changes.
+pub(super) fn change(new: &Object, old: &Object) -> Errors {
+    let mut errors = check(new);
+    let has = |object: &Object, kind: &str| {
+        object
+            .list_at(&["status", "conditions"])
+            .iter()
+            .any(|one| one.str_at(&["type"]) == Some(kind))
+    };
+    let path = meta::Path::new("status").child("conditions");
+    for kind in ["Approved", "Denied", "Failed"] {
+        if has(old, kind) && !has(new, kind) {
+            let why = format!(
+                "updates may not remove a condition of type {}",
+                meta::field::quote(kind)
+            );
+            errors.push(FieldError::forbidden(&path, why));
+        }
+    }
+    errors
+}

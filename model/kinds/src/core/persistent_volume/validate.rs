@@ -1,0 +1,203 @@
+//! What is wrong with a PersistentVolume. Source: `ValidatePersistentVolumeSpec`.
+
+use meta::{FieldError, Object, Path, names};
+use serde_json::Value;
+
+use crate::check::{Errors, Node, quantity};
+use crate::core::pod_spec::validate::node_selector;
+use crate::core::volume_source;
+
+const MODES: [&str; 4] = [
+    "ReadOnlyMany",
+    "ReadWriteMany",
+    "ReadWriteOnce",
+    "ReadWriteOncePod",
+];
+/// Sources in the order in which upstream looks at them, with the name it gives a second one.
+const SOURCES: [(&str, &str); 21] = [
+    ("hostPath", "hostPath"),
+    ("gcePersistentDisk", "gcePersistentDisk"),
+    ("awsElasticBlockStore", "awsElasticBlockStore"),
+    ("glusterfs", "glusterfs"),
+    ("flocker", "flocker"),
+    ("nfs", "nfs"),
+    ("rbd", "rbd"),
+    ("quobyte", "quobyte"),
+    ("cephfs", "cephFS"),
+    ("iscsi", "iscsi"),
+    ("cinder", "cinder"),
+    ("fc", "fc"),
+    ("flexVolume", "flexVolume"),
+    ("azureFile", "azureFile"),
+    ("vsphereVolume", "vsphereVolume"),
+    ("photonPersistentDisk", "photonPersistentDisk"),
+    ("portworxVolume", "portworxVolume"),
+    ("azureDisk", "azureDisk"),
+    ("scaleIO", "scaleIO"),
+    ("local", "local"),
+    ("storageos", "storageos"),
+];
+
+/// A volume as it stands.
+pub(super) fn check(object: &Object) -> Errors {
+    let mut errors = Errors::new();
+    let spec = Node::root(object).child("spec");
+    access_modes(&spec, &mut errors);
+    capacity(&spec, &mut errors);
+    if !spec.text("persistentVolumeReclaimPolicy").is_empty() {
+        spec.one_of(
+            "persistentVolumeReclaimPolicy",
+            &["Delete", "Recycle", "Retain"],
+            &mut errors,
+        );
+    }
+    if let Some(affinity) = spec.get("nodeAffinity") {
+        if let Some(required) = affinity.get("required") {
+            node_selector(&required, &mut errors);
+        } else {
+            let why = "must specify required node constraints";
+            errors.push(FieldError::required(&affinity.at("required"), why));
+        }
+    }
+    sources(&spec, &mut errors);
+    let is_root = matches!(
+        spec.child("hostPath").text("path").trim_end_matches('/'),
+        "" | "/"
+    );
+    if spec.has("hostPath") && is_root && spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
+        let why = "may not be 'recycle' for a hostPath mount of '/'";
+        errors.push(FieldError::forbidden(
+            &spec.at("persistentVolumeReclaimPolicy"),
+            why,
+        ));
+    }
+    for field in ["storageClassName", "volumeAttributesClassName"] {
+        if !spec.text(field).is_empty() {
+            spec.complain(
+                field,
+                names::dns1123_subdomain(spec.text(field)),
+                &mut errors,
+            );
+        }
+        if field == "storageClassName" && spec.has("volumeMode") {
+            spec.one_of("volumeMode", &["Block", "Filesystem"], &mut errors);
+        }
+    }
+    if spec.has("volumeAttributesClassName") {
+        if spec.text("volumeAttributesClassName").is_empty() {
+            let why = "an empty string is disallowed";
+            errors.push(FieldError::required(
+                &spec.at("volumeAttributesClassName"),
+                why,
+            ));
+        }
+        if !spec.has("csi") {
+            let why = "has to be specified when using volumeAttributesClassName";
+            errors.push(FieldError::required(&spec.at("csi"), why));
+        }
+    }
+    errors
+}
+
+fn access_modes(spec: &Node<'_>, errors: &mut Errors) {
+    let modes = spec.texts("accessModes");
+    let path = spec.at("accessModes");
+    if modes.is_empty() {
+        errors.push(FieldError::required(&path, ""));
+    }
+    for mode in modes.iter().filter(|mode| !MODES.contains(mode)) {
+        errors.push(FieldError::not_supported(&path, *mode, &MODES));
+    }
+    let is_other = |mode: &&str| MODES.contains(mode) && *mode != "ReadWriteOncePod";
+    if modes.contains(&"ReadWriteOncePod") && modes.iter().any(is_other) {
+        let why = "may not use ReadWriteOncePod with other access modes";
+        errors.push(FieldError::forbidden(&path, why));
+    }
+}
+
+fn capacity(spec: &Node<'_>, errors: &mut Errors) {
+    let capacity = spec.child("capacity");
+    let entries = spec.entries("capacity");
+    if entries.is_empty() {
+        errors.push(FieldError::required(&capacity.path, ""));
+    }
+    if !capacity.has("storage") || entries.len() > 1 {
+        errors.push(FieldError::not_supported(
+            &capacity.path,
+            capacity.value.clone(),
+            &["storage"],
+        ));
+    }
+    for (_, value) in entries {
+        let amount = quantity(value.value);
+        if amount.is_negative() {
+            errors.push(FieldError::invalid(
+                &value.path,
+                amount.value(),
+                "must be a valid resource quantity",
+            ));
+        }
+        if amount.nanos() <= 0 {
+            errors.push(FieldError::invalid(
+                &value.path,
+                amount.to_string(),
+                "must be greater than zero",
+            ));
+        }
+    }
+}
+
+fn sources(spec: &Node<'_>, errors: &mut Errors) {
+    let mut found = false;
+    for (field, second) in SOURCES.into_iter().chain([("csi", "csi")]) {
+        let Some(source) = spec.get(field) else {
+            continue;
+        };
+        if found && field != "flexVolume" {
+            let why = "may not specify more than 1 volume type";
+            errors.push(FieldError::forbidden(&spec.at(second), why));
+            continue;
+        }
+        found = true;
+        volume_source::check(field, &source, errors);
+        if field == "csi" && source.text("volumeHandle").is_empty() {
+            continue;
+        }
+        if field == "local" && !spec.child("nodeAffinity").has("required") {
+            let why = "Local volume requires node affinity";
+            errors.push(FieldError::required(&spec.at("nodeAffinity"), why));
+        }
+    }
+    if !found {
+        errors.push(FieldError::required(
+            &spec.path,
+            "must specify a volume type",
+        ));
+    }
+}
+
+/// What of a volume stays.
+pub(super) fn change(new: &Object, old: &Object) -> Errors {
+    let mut errors = check(new);
+    let (spec, was) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
+    let source = |spec: &Node<'_>| -> Vec<(&str, Value)> {
+        let fields = SOURCES.into_iter().map(|(field, _)| field).chain(["csi"]);
+        fields
+            .filter_map(|field| Some((field, spec.get(field)?.value.clone())))
+            .collect()
+    };
+    if source(&spec) != source(&was) {
+        let path = Path::new("spec").child("persistentvolumesource");
+        let why = "spec.persistentvolumesource is immutable after creation";
+        errors.push(FieldError::forbidden(&path, why));
+    }
+    if spec.child("volumeMode").value != was.child("volumeMode").value {
+        let value = spec.child("volumeMode").value.clone();
+        errors.push(FieldError::invalid(
+            &Path::new("volumeMode"),
+            value,
+            crate::check::IMMUTABLE,
+        ));
+    }
+    errors
+}

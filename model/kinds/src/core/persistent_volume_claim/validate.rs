@@ -1,0 +1,78 @@
+//! What is wrong with a PersistentVolumeClaim.
+
+use meta::{FieldError, Object, ObjectExt as _, Path};
+use serde_json::Value;
+
+use crate::check::{Errors, IMMUTABLE, Node, quantity};
+use crate::core::pod_spec::validate::claim_spec_errors;
+use crate::edit::Edit as _;
+
+const CHANGED: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+
+/// A claim as it stands.
+pub(super) fn check(object: &Object) -> Errors {
+    let mut errors = Errors::new();
+    claim_spec_errors(&Node::root(object).child("spec"), &mut errors);
+    errors
+}
+
+/// What of a claim stays. Source: `ValidatePersistentVolumeClaimUpdate`.
+pub(super) fn change(new: &Object, old: &Object) -> Errors {
+    let mut errors = check(new);
+    let is_bound = new.str_at(&["status", "phase"]) == Some("Bound");
+    let was = old.get("spec").cloned().unwrap_or_default();
+    let mut spec = new.get("spec").cloned().unwrap_or_default();
+    let keep = |spec: &mut Value, field: &str| match was.get(field) {
+        Some(value) => spec.put(field, value.clone()),
+        None => {
+            spec.drop_field(field);
+        }
+    };
+    if was.lacks("volumeName") {
+        keep(&mut spec, "volumeName");
+    }
+    if was.get("storageClassName").is_none() && !is_bound {
+        keep(&mut spec, "storageClassName");
+    }
+    if is_bound {
+        keep(&mut spec, "volumeAttributesClassName");
+        if let Some(size) = was.at(&["resources", "requests", "storage"]) {
+            spec.child_mut("resources")
+                .child_mut("requests")
+                .put("storage", size.clone());
+        }
+    }
+    if spec != was {
+        errors.push(FieldError::forbidden(&Path::new("spec"), CHANGED));
+    }
+    let size = |object: &Object, path: &[&str]| object.at(path).map(quantity);
+    let requested = ["spec", "resources", "requests", "storage"];
+    let (is, had) = (size(new, &requested), size(old, &requested));
+    let held = size(old, &["status", "capacity", "storage"]);
+    let path = Path::new("spec")
+        .child("resources")
+        .child("requests")
+        .child("storage");
+    if let Some((is, had)) = is.zip(had)
+        && is < had
+        && held.is_none_or(|held| is <= held)
+        && held.is_some()
+    {
+        let why = "field can not be less than status.capacity";
+        errors.push(FieldError::forbidden(&path, why));
+    }
+    let mode = |object: &Object| {
+        object
+            .at(&["spec", "volumeMode"])
+            .cloned()
+            .unwrap_or_default()
+    };
+    if mode(new) != mode(old) {
+        errors.push(FieldError::invalid(
+            &Path::new("volumeMode"),
+            mode(new),
+            IMMUTABLE,
+        ));
+    }
+    errors
+}

@@ -1,0 +1,149 @@
+//! EndpointSlice.
+
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, Path, names};
+
+use crate::check::{Errors, Node, ip, parse_ip};
+use crate::core::endpoint_ip;
+use crate::metadata::{invalid, labels};
+
+const ENDPOINTS_MAX: usize = 1000;
+const ADDRESSES_MAX: usize = 100;
+const PORTS_MAX: usize = 20_000;
+const TOPOLOGY_LABELS_MAX: usize = 16;
+const HINTS_MAX: usize = 8;
+
+/// Source: `ValidateEndpointSlice`.
+pub(super) fn check(object: &Object, errors: &mut Errors) {
+    let root = Node::root(object);
+    root.needs_one_of("addressType", &["FQDN", "IPv4", "IPv6"], errors);
+    ports(&root, errors);
+    let endpoints = root.items("endpoints");
+    if endpoints.len() > ENDPOINTS_MAX {
+        errors.push(FieldError::too_many(
+            &root.at("endpoints"),
+            endpoints.len(),
+            ENDPOINTS_MAX,
+        ));
+        return;
+    }
+    for endpoint in endpoints {
+        self::endpoint(&endpoint, root.text("addressType"), errors);
+    }
+}
+
+fn ports(root: &Node<'_>, errors: &mut Errors) {
+    let ports = root.items("ports");
+    if ports.len() > PORTS_MAX {
+        errors.push(FieldError::too_many(
+            &root.at("ports"),
+            ports.len(),
+            PORTS_MAX,
+        ));
+        return;
+    }
+    let mut known = BTreeSet::new();
+    for port in ports {
+        let name = port.text("name");
+        if !name.is_empty() {
+            port.complain("name", names::dns1123_label(name), errors);
+        }
+        if !known.insert(name) {
+            errors.push(FieldError::duplicate(&port.at("name"), name));
+        }
+        port.needs_one_of("protocol", &["SCTP", "TCP", "UDP"], errors);
+        if port.has("appProtocol") {
+            port.complain(
+                "appProtocol",
+                names::qualified_name(port.text("appProtocol")),
+                errors,
+            );
+        }
+    }
+}
+
+fn endpoint(endpoint: &Node<'_>, kind: &str, errors: &mut Errors) {
+    let addresses = endpoint.texts("addresses");
+    let path = endpoint.at("addresses");
+    if addresses.is_empty() {
+        errors.push(FieldError::required(
+            &path,
+            "must contain at least 1 address",
+        ));
+    } else if addresses.len() > ADDRESSES_MAX {
+        errors.push(FieldError::too_many(&path, addresses.len(), ADDRESSES_MAX));
+    }
+    self::addresses(&path, &addresses, kind, errors);
+    if endpoint.has("nodeName") {
+        endpoint.complain(
+            "nodeName",
+            names::dns1123_subdomain(endpoint.text("nodeName")),
+            errors,
+        );
+    }
+    let marks = endpoint.child("deprecatedTopology");
+    let count = marks.value.as_object().map_or(0, serde_json::Map::len);
+    if count > TOPOLOGY_LABELS_MAX {
+        errors.push(FieldError::too_many(
+            &marks.path,
+            count,
+            TOPOLOGY_LABELS_MAX,
+        ));
+    }
+    errors.extend(labels(Some(marks.value), &marks.path));
+    if endpoint.has("hostname") {
+        endpoint.complain(
+            "hostname",
+            names::dns1123_label(endpoint.text("hostname")),
+            errors,
+        );
+    }
+    let hints = endpoint.child("hints");
+    for (field, key) in [("forZones", "zone"), ("forNodes", "node")] {
+        let items = hints.items(field);
+        if items.len() > HINTS_MAX {
+            errors.push(FieldError::too_many(
+                &hints.at(field),
+                items.len(),
+                HINTS_MAX,
+            ));
+        }
+        for item in items.iter().filter(|item| item.text("name").is_empty()) {
+            errors.push(FieldError::required(
+                &item.at("name"),
+                format!("{key} name is required"),
+            ));
+        }
+    }
+}
+
+fn addresses(path: &Path, addresses: &[&str], kind: &str, errors: &mut Errors) {
+    for (index, address) in addresses.iter().enumerate() {
+        let at = path.index(index);
+        if kind == "FQDN" {
+            errors.extend(invalid(&at, address, names::dns1123_subdomain(address)));
+            continue;
+        }
+        let complaints = ip(address);
+        let is_ip = complaints.is_empty();
+        errors.extend(invalid(&at, address, complaints));
+        if !is_ip || !matches!(kind, "IPv4" | "IPv6") {
+            continue;
+        }
+        let is_v4 = parse_ip(address).is_some_and(|address| address.is_ipv4());
+        if is_v4 != (kind == "IPv4") {
+            errors.push(FieldError::invalid(
+                path,
+                *address,
+                format!("must be an {kind} address"),
+            ));
+        }
+        errors.extend(endpoint_ip(address).map(|why| FieldError::invalid(&at, *address, why)));
+    }
+}
+
+/// The address type of a slice stays.
+pub(super) fn change(new: &Object, old: &Object, errors: &mut Errors) {
+    Node::root(new).immutable(&Node::root(old), "addressType", errors);
+}

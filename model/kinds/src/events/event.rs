@@ -1,0 +1,125 @@
+//! Events in the newer form, which are stored in the older one.
+
+use meta::{FieldError, Object, Path};
+use serde_json::Value;
+
+use crate::check::{Errors, Node};
+use crate::edit::Edit as _;
+use crate::print::{self, print_with};
+use crate::strategy::{Context, Strategy};
+
+/// Names of the same fields, in the newer form and in the stored one.
+const FIELDS: [(&str, &str); 7] = [
+    ("regarding", "involvedObject"),
+    ("note", "message"),
+    ("reportingController", "reportingComponent"),
+    ("deprecatedSource", "source"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedCount", "count"),
+];
+
+/// Rules of `events.k8s.io/v1 Event`.
+pub(super) struct Event;
+
+impl Strategy for Event {
+    fn has_generation(&self) -> bool {
+        false
+    }
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+    fn store_form(&self, object: &mut Object) {
+        for (newer, stored) in FIELDS {
+            if let Some(value) = object.drop_field(newer) {
+                object.put(stored, value);
+            }
+        }
+        for field in ["reportingComponent", "reportingInstance"] {
+            object.default_to(field, "");
+        }
+        for field in ["involvedObject", "source"] {
+            object.child_mut(field);
+        }
+        for field in ["firstTimestamp", "lastTimestamp", "eventTime"] {
+            if object.get(field).is_none() {
+                object.put(field, Value::Null);
+            }
+        }
+    }
+    fn served_form(&self, object: &mut Object) {
+        for (newer, stored) in FIELDS {
+            if let Some(value) = object.drop_field(stored) {
+                object.put(newer, value);
+            }
+        }
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut stored = new.clone();
+        self.store_form(&mut stored);
+        let mut errors = Errors::new();
+        crate::core::check_event(&stored, "reportingController", &mut errors);
+        let root = Node::root(&stored);
+        if root.text("eventTime").is_empty() {
+            errors.push(FieldError::required(&Path::new("eventTime"), ""));
+        }
+        if !matches!(root.text("type"), "Normal" | "Warning") {
+            let why = format!("has invalid value: {}", root.text("type"));
+            errors.push(FieldError::invalid(&Path::new("type"), "", why));
+        }
+        for field in ["firstTimestamp", "lastTimestamp", "count", "source"] {
+            let is_set = match root.child(field).value {
+                Value::Object(map) => map.values().any(|value| value != ""),
+                Value::Number(number) => number.as_i64() != Some(0),
+                value => !value.is_null(),
+            };
+            if is_set {
+                errors.push(FieldError::invalid(
+                    &Path::new(field),
+                    "",
+                    "needs to be unset",
+                ));
+            }
+        }
+        errors
+    }
+    fn validate_update(&self, new: &Object, old: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let (mut stored, mut was) = (new.clone(), old.clone());
+        self.store_form(&mut stored);
+        self.store_form(&mut was);
+        let mut errors = Errors::new();
+        crate::core::check_event(&stored, "reportingController", &mut errors);
+        let (new, old) = (Node::root(&stored), Node::root(&was));
+        let fields = [
+            "involvedObject",
+            "reason",
+            "message",
+            "source",
+            "firstTimestamp",
+            "lastTimestamp",
+            "count",
+            "type",
+            "eventTime",
+            "action",
+            "related",
+            "reportingComponent",
+            "reportingInstance",
+        ];
+        for field in fields {
+            new.immutable(&old, field, &mut errors);
+        }
+        errors
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &[
+            "reason",
+            "type",
+            "regarding.kind",
+            "regarding.namespace",
+            "regarding.name",
+            "regarding.uid",
+            "reportingController",
+        ]
+    }
+    print_with!(print::core::EVENT);
+}

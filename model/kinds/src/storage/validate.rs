@@ -1,0 +1,241 @@
+//! What is wrong with storage kinds. Source: pkg/apis/storage/validation.
+
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, names};
+
+use crate::check::{Errors, Node};
+use crate::core::csi_driver_name;
+
+const PARAMETERS_MAX: usize = 512;
+const PARAMETER_BYTES_MAX: usize = 256 << 10;
+
+/// A StorageClass.
+pub(super) fn storage_class(object: &Object, errors: &mut Errors) {
+    let root = Node::root(object);
+    let provisioner = root.text("provisioner");
+    if provisioner.is_empty() {
+        root.needs("provisioner", errors);
+    } else {
+        root.complain(
+            "provisioner",
+            names::qualified_name(&provisioner.to_lowercase()),
+            errors,
+        );
+    }
+    parameters(&root, errors);
+    if !root.text("reclaimPolicy").is_empty() {
+        root.one_of("reclaimPolicy", &["Delete", "Retain"], errors);
+    }
+    root.needs_one_of(
+        "volumeBindingMode",
+        &["Immediate", "WaitForFirstConsumer"],
+        errors,
+    );
+    for term in root.items("allowedTopologies") {
+        let mut known = BTreeSet::new();
+        for expression in term.items("matchLabelExpressions") {
+            let key = expression.text("key");
+            if !expression.has_items("values") {
+                errors.push(FieldError::required(&expression.at("values"), ""));
+            }
+            expression.complain("key", names::qualified_name(key), errors);
+            if !known.insert(key) {
+                errors.push(FieldError::duplicate(&expression.at("key"), key));
+            }
+        }
+    }
+}
+
+fn parameters(root: &Node<'_>, errors: &mut Errors) {
+    let entries = root.entries("parameters");
+    let path = root.at("parameters");
+    if entries.len() > PARAMETERS_MAX {
+        errors.push(FieldError::too_long(&path, PARAMETERS_MAX));
+        return;
+    }
+    let mut bytes = 0;
+    for (key, value) in &entries {
+        if key.is_empty() {
+            errors.push(FieldError::invalid(&path, *key, "field can not be empty."));
+        }
+        bytes += key.len() + value.value.as_str().unwrap_or_default().len();
+    }
+    if bytes > PARAMETER_BYTES_MAX {
+        errors.push(FieldError::too_long(&path, PARAMETER_BYTES_MAX));
+    }
+}
+
+/// What of a StorageClass stays.
+pub(super) fn storage_class_change(new: &Object, old: &Object, errors: &mut Errors) {
+    for field in [
+        "parameters",
+        "provisioner",
+        "reclaimPolicy",
+        "volumeBindingMode",
+    ] {
+        let (is, was) = (Node::root(new), Node::root(old));
+        if is.child(field).value != was.child(field).value {
+            let why = "updates to parameters are forbidden.";
+            if field == "parameters" {
+                errors.push(FieldError::forbidden(&is.at(field), why));
+            } else {
+                is.immutable(&was, field, errors);
+            }
+        }
+    }
+}
+
+/// A CSIDriver.
+pub(super) fn csi_driver(object: &Object, errors: &mut Errors) {
+    let spec = Node::root(object).child("spec");
+    let policies = ["File", "None", "ReadWriteOnceWithFSType"];
+    spec.needs_one_of("fsGroupPolicy", &policies, errors);
+    let mut known = BTreeSet::new();
+    for request in spec.items("tokenRequests") {
+        let audience = request.text("audience");
+        if !known.insert(audience) {
+            errors.push(FieldError::duplicate(&request.at("audience"), audience));
+        }
+        if let Some(seconds) = request.int("expirationSeconds") {
+            let path = request.at("expirationSeconds");
+            if seconds < 600 {
+                let why = "may not specify a duration less than 10 minutes";
+                errors.push(FieldError::invalid(&path, seconds, why));
+            } else if seconds > 1 << 32 {
+                let why = "may not specify a duration larger than 2^32 seconds";
+                errors.push(FieldError::invalid(&path, seconds, why));
+            }
+        }
+    }
+    for mode in spec.texts("volumeLifecycleModes") {
+        let valid = ["Ephemeral", "Persistent"];
+        if !valid.contains(&mode) {
+            errors.push(FieldError::not_supported(
+                &spec.at("volumeLifecycleModes"),
+                mode,
+                &valid,
+            ));
+        }
+    }
+}
+
+/// What of a CSIDriver stays.
+pub(super) fn csi_driver_change(new: &Object, old: &Object, errors: &mut Errors) {
+    let (new, old) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
+    for (field, name) in [
+        ("attachRequired", "attachedRequired"),
+        ("volumeLifecycleModes", "volumeLifecycleModes"),
+    ] {
+        if new.child(field).value != old.child(field).value {
+            let value = new.child(field).value.clone();
+            errors.push(FieldError::invalid(
+                &new.at(name),
+                value,
+                crate::check::IMMUTABLE,
+            ));
+        }
+    }
+}
+
+/// A VolumeAttachment.
+pub(super) fn volume_attachment(object: &Object, errors: &mut Errors) {
+    let spec = Node::root(object).child("spec");
+    csi_driver_name(&spec, "attacher", errors);
+    let source = spec.child("source");
+    let (has_inline, has_name) = (
+        source.has("inlineVolumeSpec"),
+        source.has("persistentVolumeName"),
+    );
+    if !has_inline && !has_name {
+        let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+        errors.push(FieldError::required(&source.path, why));
+    } else if has_inline && has_name {
+        let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+        errors.push(FieldError::forbidden(&source.path, why));
+    } else if has_name && source.text("persistentVolumeName").is_empty() {
+        let why = "must specify non empty persistentVolumeName";
+        errors.push(FieldError::required(
+            &source.at("persistentVolumeName"),
+            why,
+        ));
+    }
+    spec.complain(
+        "nodeName",
+        names::dns1123_subdomain(spec.text("nodeName")),
+        errors,
+    );
+}
+
+/// The spec of a VolumeAttachment stays.
+pub(super) fn volume_attachment_change(new: &Object, old: &Object, errors: &mut Errors) {
+    Node::root(new).immutable(&Node::root(old), "spec", errors);
+}
+
+/// A VolumeAttributesClass.
+pub(super) fn volume_attributes_class(object: &Object, errors: &mut Errors) {
+    let root = Node::root(object);
+    let driver = root.text("driverName");
+    if driver.is_empty() {
+        root.needs("driverName", errors);
+    } else {
+        root.complain(
+            "driverName",
+            names::qualified_name(&driver.to_lowercase()),
+            errors,
+        );
+    }
+    if !root.has_items("parameters") {
+        let why = "must contain at least one key/value pair";
+        errors.push(FieldError::required(&root.at("parameters"), why));
+    }
+    parameters(&root, errors);
+}
+
+/// What of a VolumeAttributesClass stays.
+pub(super) fn volume_attributes_class_change(new: &Object, old: &Object, errors: &mut Errors) {
+    let (new, old) = (Node::root(new), Node::root(old));
+    for field in ["driverName", "parameters"] {
+        new.immutable(&old, field, errors);
+    }
+}
+
+/// A CSINode.
+pub(super) fn csi_node(object: &Object, errors: &mut Errors) {
+    let mut known = BTreeSet::new();
+    for driver in Node::root(object).child("spec").items("drivers") {
+        csi_driver_name(&driver, "name", errors);
+        driver.needs("nodeID", errors);
+        if driver.text("nodeID").len() > 256 {
+            errors.push(FieldError::invalid(
+                &driver.at("nodeID"),
+                driver.text("nodeID"),
+                "must be 256 characters or less",
+            ));
+        }
+        if !known.insert(driver.text("name")) {
+            errors.push(FieldError::duplicate(
+                &driver.at("name"),
+                driver.text("name"),
+            ));
+        }
+        for key in driver.texts("topologyKeys") {
+            errors.extend(crate::metadata::invalid(
+                &driver.at("topologyKeys"),
+                key,
+                names::qualified_name(key),
+            ));
+        }
+    }
+}
+
+/// A CSIStorageCapacity.
+pub(super) fn csi_storage_capacity(object: &Object, errors: &mut Errors) {
+    let root = Node::root(object);
+    root.complain(
+        "storageClassName",
+        names::dns1123_subdomain(root.text("storageClassName")),
+        errors,
+    );
+    crate::check::label_selector(&root.child("nodeTopology"), errors);
+}
