@@ -36,6 +36,13 @@ pub(crate) struct Flags {
     kubeconfig: Option<PathBuf>,
 }
 
+impl Flags {
+    /// Where the cluster keeps its data.
+    pub(crate) fn data(&self) -> &DataDir {
+        &self.data
+    }
+}
+
 /// A running control plane.
 pub(crate) struct ControlPlane {
     pub(crate) server: ApiServer,

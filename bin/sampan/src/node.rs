@@ -1,16 +1,18 @@
 //! The node of `sampan up`: network, containerd, kubelet.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use access::user;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use containerd::Layout;
 use dataplane::Instance;
 use jiff::Timestamp;
 use kubelet::{KubeletConfig, Serving};
 use pki::ServingCertificate;
 
-use crate::control_plane::{self, ControlPlane};
+use crate::DataDir;
+use crate::control_plane::ControlPlane;
 
 /// Flags of the node.
 #[derive(clap::Args)]
@@ -19,11 +21,19 @@ pub(crate) struct Flags {
     /// Name of the node [default: the machine's host name].
     #[arg(long)]
     node_name: Option<String>,
+    /// Directory of image archives to load at start, for machines that reach no registry.
+    #[arg(long)]
+    images: Option<PathBuf>,
 }
 
 /// Refuses, before anything is started, a machine that cannot run containers.
-pub(crate) fn check(_flags: &control_plane::Flags) -> Result<()> {
-    Ok(())
+pub(crate) fn check(data: &DataDir) -> Result<()> {
+    let instance = Instance::of(&data.open()?).context("cannot use the data directory")?;
+    let Err(missing) = containerd::check(&Layout::new(instance)) else {
+        return Ok(());
+    };
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    bail!("this machine cannot run containers: {}", missing.join("; "))
 }
 
 /// Starts the node agent.
@@ -31,6 +41,9 @@ pub(crate) async fn start(plane: &mut ControlPlane, flags: Flags) -> Result<()> 
     let instance = Instance::of(&plane.data_dir).context("cannot use the data directory")?;
     let layout = Layout::new(instance.clone());
     let ready = containerd::ensure(&layout).await?;
+    if let Some(images) = &flags.images {
+        containerd::images::import_dir(&layout, &ready.runtime, images).await?;
+    }
     let name = flags.node_name.unwrap_or_else(host_name);
     // The bridge is this cluster's own: nothing beyond the machine and its pods can reach it.
     let address = IpAddr::from(ready.network.gateway);
@@ -50,7 +63,8 @@ pub(crate) async fn start(plane: &mut ControlPlane, flags: Flags) -> Result<()> 
     let client = plane.client_as(user);
     let shutdown = plane.shutdown.clone();
     plane.tasks.spawn(async move {
-        if let Err(error) = kubelet::run(config, client, ready.runtime, shutdown.clone()).await {
+        let agent = kubelet::run(config, client, ready.runtime, shutdown.clone());
+        if let Err(error) = Box::pin(agent).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the node agent ended"
