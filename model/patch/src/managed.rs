@@ -178,13 +178,17 @@ fn record(
     reconcile(managers, at);
     let changes = compare(live, new, at).without(reset);
     release(managers, &changes, None);
-    let taken = changes.modified.union(&changes.added);
-    let taken = taken.recursive_difference(reset).difference(&UNTRACKED);
+    let mut taken = changes.modified;
+    taken.absorb(changes.added);
+    taken.subtract(&UNTRACKED);
     if taken.is_empty() {
         return;
     }
     let set = match managers.remove(&id) {
-        Some(before) => taken.union(&before.set),
+        Some(before) => {
+            taken.absorb(before.set);
+            taken
+        }
         None => taken,
     };
     let owned = Owned {
@@ -198,7 +202,7 @@ fn record(
 /// Follows changes of the schema from granular to atomic.
 fn reconcile(managers: &mut Managers, at: Node<'_>) {
     for owned in managers.values_mut() {
-        owned.set = owned.set.reconciled(at);
+        owned.set.reconcile(at);
     }
 }
 
@@ -206,11 +210,9 @@ fn reconcile(managers: &mut Managers, at: Node<'_>) {
 fn release(managers: &mut Managers, changes: &Comparison, except: Option<&ManagerId>) {
     managers.retain(|id, owned| {
         if Some(id) != except {
-            owned.set = owned
-                .set
-                .difference(&changes.modified)
-                .difference(&changes.added)
-                .difference(&changes.removed);
+            owned.set.subtract(&changes.modified);
+            owned.set.subtract(&changes.added);
+            owned.set.subtract(&changes.removed);
         }
         !owned.set.is_empty()
     });

@@ -108,8 +108,10 @@ fn attempt(
     } = request;
     let merged = combine(live, config, *at);
     let before = managers.remove(id);
+    let mut set = field_set(config, *at);
+    set.subtract_trees(reset);
     let applied = Owned {
-        set: field_set(config, *at).recursive_difference(reset),
+        set,
         api_version: manager.api_version.to_owned(),
         time: before.as_ref().and_then(|before| before.time.clone()),
     };
@@ -120,7 +122,8 @@ fn attempt(
     };
     let changes = compare(live, &new, *at).without(reset);
     if !force {
-        let touched = changes.modified.clone().union(&changes.added);
+        let mut touched = changes.modified.clone();
+        touched.absorb(changes.added.clone());
         let others = managers.iter().filter(|(other, _)| *other != id);
         let sets: Conflicting = others
             .map(|(other, owned)| (other.clone(), owned.set.intersection(&touched)))
@@ -133,7 +136,7 @@ fn attempt(
     release(&mut managers, &changes, Some(id));
     let is_noop = are_equal(live, &new);
     if let Some(mut applied) = managers.remove(id) {
-        applied.set = applied.set.difference(&UNTRACKED);
+        applied.set.subtract(&UNTRACKED);
         if !is_noop {
             applied.time = Some(time::to_rfc3339(manager.time));
         }
@@ -146,17 +149,19 @@ fn attempt(
 
 /// Takes out what the manager applied before and applies no more, unless someone owns it or something below it.
 fn prune(merged: &Value, managers: &Managers, before: &FieldSet, at: Node<'_>) -> Value {
-    let named = |set: FieldSet| set.with_named_fields(at);
-    let before = named(before.clone());
+    let before = before.with_named_fields(at);
     let pruned = remove(merged, &before, at);
-    let owned = managers
-        .values()
-        .fold(FieldSet::default(), |all, owned| all.union(&owned.set));
-    let in_merged = named(field_set(merged, at));
-    let in_pruned = named(field_set(&pruned, at));
-    let unowned = in_merged.difference(&in_pruned.union(&named(owned)));
+    let mut owned = FieldSet::default();
+    for manager in managers.values() {
+        owned.absorb(manager.set.clone());
+    }
+    let in_merged = field_set(merged, at).with_named_fields(at);
+    let in_pruned = field_set(&pruned, at).with_named_fields(at);
+    let mut unowned = in_merged.clone();
+    unowned.subtract(&in_pruned);
+    unowned.subtract(&owned.with_named_fields(at));
     let pruned = remove(merged, &unowned, at);
-    let in_pruned = named(field_set(&pruned, at));
+    let in_pruned = field_set(&pruned, at).with_named_fields(at);
     let dangling = in_merged.difference(&in_pruned).intersection(&before);
     remove(merged, &dangling, at)
 }

@@ -10,63 +10,56 @@ use super::set::FieldSet;
 
 /// All fields that the object sets.
 pub(super) fn field_set(object: &Value, at: Node<'_>) -> FieldSet {
-    let mut walk = Walk {
-        out: FieldSet::default(),
-        path: Vec::new(),
-    };
-    walk.value(object, at);
-    walk.out
+    below(object, at).unwrap_or_default()
 }
 
-struct Walk {
-    out: FieldSet,
-    path: Vec<Element>,
+/// What is set below a value; `None` when the value is owned as a whole.
+fn below(value: &Value, at: Node<'_>) -> Option<FieldSet> {
+    match at.atom(Some(value)) {
+        Atom::List(list) if !list.is_atomic() => Some(of_list(&list, value)),
+        Atom::Map(map) if !map.atomic => Some(of_map(&map, value)),
+        _ => None,
+    }
 }
 
-impl Walk {
-    fn value(&mut self, value: &Value, at: Node<'_>) {
-        match at.atom(Some(value)) {
-            Atom::Scalar(_) => self.out.insert(&self.path),
-            atom if atom.is_atomic() => self.out.insert(&self.path),
-            Atom::List(list) => self.list(&list, value),
-            Atom::Map(map) => self.map(&map, value),
+fn of_map(map: &MapAtom<'_>, value: &Value) -> FieldSet {
+    let mut out = FieldSet::default();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let Some(at) = map.at(key) else {
+            continue;
+        };
+        let below = below(value, at);
+        let is_empty = match value {
+            Value::Null => true,
+            Value::Object(map) => map.is_empty(),
+            _ => false,
+        };
+        if below.is_none() || is_empty || !map.declares(key) {
+            out.add(Element::field(key));
+        }
+        if let Some(below) = below.filter(|below| !below.is_empty()) {
+            out.attach(Element::field(key), below);
         }
     }
+    out
+}
 
-    fn map(&mut self, map: &MapAtom<'_>, value: &Value) {
-        for (key, value) in value.as_object().into_iter().flatten() {
-            let Some(at) = map.at(key) else {
-                continue;
-            };
-            self.path.push(Element::field(key));
-            self.value(value, at);
-            let is_empty = match value {
-                Value::Null => true,
-                Value::Object(map) => map.is_empty(),
-                _ => false,
-            };
-            if is_empty || !map.declares(key) {
-                self.out.insert(&self.path);
-            }
-            self.path.pop();
+/// Items that stand more than once are owned as a whole.
+fn of_list(list: &ListAtom<'_>, value: &Value) -> FieldSet {
+    let mut groups: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
+    for item in value.as_array().into_iter().flatten() {
+        if let Ok(element) = list.element(item) {
+            groups.entry(element).or_default().push(item);
         }
     }
-
-    /// Items that stand more than once are owned as a whole.
-    fn list(&mut self, list: &ListAtom<'_>, value: &Value) {
-        let mut groups: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
-        for item in value.as_array().into_iter().flatten() {
-            if let Ok(element) = list.element(item) {
-                groups.entry(element).or_default().push(item);
-            }
+    let mut out = FieldSet::default();
+    for (element, items) in groups {
+        if let [item] = items.as_slice()
+            && let Some(below) = below(item, list.item)
+        {
+            out.attach(element.clone(), below);
         }
-        for (element, items) in groups {
-            self.path.push(element);
-            if let [item] = items.as_slice() {
-                self.value(item, list.item);
-            }
-            self.out.insert(&self.path);
-            self.path.pop();
-        }
+        out.add(element);
     }
+    out
 }

@@ -18,148 +18,163 @@ pub(super) struct Comparison {
 
 impl Comparison {
     /// Leaves out these fields and what is below them.
-    pub(super) fn without(self, fields: &FieldSet) -> Self {
-        if fields.is_empty() {
-            return self;
+    pub(super) fn without(mut self, fields: &FieldSet) -> Self {
+        self.removed.subtract_trees(fields);
+        self.modified.subtract_trees(fields);
+        self.added.subtract_trees(fields);
+        self
+    }
+
+    /// Takes in what differs at a step and below it.
+    fn take(&mut self, step: impl Fn() -> Element, difference: Difference) {
+        let Difference { here, below } = difference;
+        for (set, below) in [
+            (&mut self.removed, below.removed),
+            (&mut self.modified, below.modified),
+            (&mut self.added, below.added),
+        ] {
+            if !below.is_empty() {
+                set.attach(step(), below);
+            }
         }
-        Self {
-            removed: self.removed.recursive_difference(fields),
-            modified: self.modified.recursive_difference(fields),
-            added: self.added.recursive_difference(fields),
+        match here {
+            Some(Change::Removed) => self.removed.add(step()),
+            Some(Change::Modified) => self.modified.add(step()),
+            Some(Change::Added) => self.added.add(step()),
+            None => {}
         }
     }
+
+    fn absorb(&mut self, other: Self) {
+        self.removed.absorb(other.removed);
+        self.modified.absorb(other.modified);
+        self.added.absorb(other.added);
+    }
+}
+
+/// What happened to a value.
+#[derive(Clone, Copy)]
+enum Change {
+    Removed,
+    Modified,
+    Added,
+}
+
+impl Change {
+    fn of(old: Option<&Value>, new: Option<&Value>) -> Option<Self> {
+        match (old, new) {
+            (None, _) => Some(Self::Added),
+            (_, None) => Some(Self::Removed),
+            (Some(old), Some(new)) if !are_equal(old, new) => Some(Self::Modified),
+            _ => None,
+        }
+    }
+}
+
+/// What differs at a value and below it.
+#[derive(Default)]
+struct Difference {
+    here: Option<Change>,
+    below: Comparison,
 }
 
 /// Compares two objects of one type. List items that cannot be told apart are passed over; validation refuses them.
 pub(super) fn compare(old: &Value, new: &Value, at: Node<'_>) -> Comparison {
-    let mut walk = Walk {
-        out: Comparison::default(),
-        path: Vec::new(),
+    value(Some(old), Some(new), at).below
+}
+
+fn value(old: Option<&Value>, new: Option<&Value>, at: Node<'_>) -> Difference {
+    let new_atom = at.atom(new.or(old));
+    if let (Some(old), Some(new)) = (old, new) {
+        let old_atom = at.atom(Some(old));
+        if !old_atom.is_like(&new_atom) {
+            let mut difference = as_atom(&old_atom, Some(old), Some(new));
+            let other = as_atom(&new_atom, Some(old), Some(new));
+            difference.here = other.here.or(difference.here);
+            difference.below.absorb(other.below);
+            return difference;
+        }
+    }
+    as_atom(&new_atom, old, new)
+}
+
+/// Walks the values as that atom.
+fn as_atom(atom: &Atom<'_>, old: Option<&Value>, new: Option<&Value>) -> Difference {
+    let below = match atom {
+        Atom::List(list) if !list.is_atomic() => {
+            let items = |value: Option<&Value>| value.and_then(Value::as_array).map_or(0, Vec::len);
+            (items(old) + items(new) > 0).then(|| self::list(list, old, new))
+        }
+        Atom::Map(map) if !map.atomic => {
+            let entries =
+                |value: Option<&Value>| value.and_then(Value::as_object).map_or(0, Map::len);
+            (entries(old) + entries(new) > 0).then(|| self::map(map, old, new))
+        }
+        _ => None,
     };
-    walk.value(Some(old), Some(new), at);
-    walk.out
+    let here = match (&below, old, new) {
+        (Some(_), Some(_), Some(_)) => None,
+        _ => Change::of(old, new),
+    };
+    Difference {
+        here,
+        below: below.unwrap_or_default(),
+    }
 }
 
-struct Walk {
-    out: Comparison,
-    path: Vec<Element>,
+fn map(map: &MapAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Comparison {
+    let empty = Map::new();
+    let old = old.and_then(Value::as_object).unwrap_or(&empty);
+    let new = new.and_then(Value::as_object).unwrap_or(&empty);
+    let mut out = Comparison::default();
+    let added = new.keys().filter(|key| !old.contains_key(*key));
+    for key in old.keys().chain(added) {
+        if let Some(at) = map.at(key) {
+            let difference = value(old.get(key), new.get(key), at);
+            out.take(|| Element::field(key), difference);
+        }
+    }
+    out
 }
 
-impl Walk {
-    fn value(&mut self, old: Option<&Value>, new: Option<&Value>, at: Node<'_>) {
-        let (old_atom, new_atom) = (at.atom(old), at.atom(new));
-        let is_leaf = if new.is_none() {
-            self.atom(&old_atom, old, new)
-        } else {
-            if old.is_some() && !old_atom.is_like(&new_atom) {
-                self.atom(&old_atom, old, new);
-            }
-            self.atom(&new_atom, old, new)
-        };
-        if is_leaf {
-            return;
-        }
-        match (old, new) {
-            (None, _) => self.out.added.insert(&self.path),
-            (_, None) => self.out.removed.insert(&self.path),
-            _ => {}
-        }
+fn list(list: &ListAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Comparison {
+    let mut out = Comparison::default();
+    if old == new {
+        return out;
     }
-
-    /// Walks the values as that atom; whether they were compared as a whole.
-    fn atom(&mut self, atom: &Atom<'_>, old: Option<&Value>, new: Option<&Value>) -> bool {
-        match atom {
-            Atom::Scalar(_) => {
-                self.leaf(old, new);
-                true
-            }
-            Atom::List(list) => {
-                let items =
-                    |value: Option<&Value>| value.and_then(Value::as_array).map_or(0, Vec::len);
-                if list.is_atomic() || items(old) + items(new) == 0 {
-                    self.leaf(old, new);
-                    return true;
-                }
-                self.list(list, old, new);
-                false
-            }
-            Atom::Map(map) => {
-                let entries =
-                    |value: Option<&Value>| value.and_then(Value::as_object).map_or(0, Map::len);
-                if map.atomic || entries(old) + entries(new) == 0 {
-                    self.leaf(old, new);
-                    return true;
-                }
-                self.map(map, old, new);
-                false
-            }
-        }
+    let old = grouped(list, old);
+    let mut new = grouped(list, new);
+    for (element, old) in old {
+        let new = new.remove(&element).unwrap_or_default();
+        out.take(|| element.clone(), items(list, &old, &new));
     }
-
-    fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>) {
-        match (old, new) {
-            (None, _) => self.out.added.insert(&self.path),
-            (_, None) => self.out.removed.insert(&self.path),
-            (Some(old), Some(new)) if !are_equal(old, new) => self.out.modified.insert(&self.path),
-            _ => {}
-        }
+    for (element, new) in new {
+        out.take(|| element.clone(), items(list, &[], &new));
     }
+    out
+}
 
-    fn map(&mut self, map: &MapAtom<'_>, old: Option<&Value>, new: Option<&Value>) {
-        let empty = Map::new();
-        let old = old.and_then(Value::as_object).unwrap_or(&empty);
-        let new = new.and_then(Value::as_object).unwrap_or(&empty);
-        let added = new.keys().filter(|key| !old.contains_key(*key));
-        for key in old.keys().chain(added) {
-            let Some(at) = map.at(key) else {
-                continue;
-            };
-            self.path.push(Element::field(key));
-            self.value(old.get(key), new.get(key), at);
-            self.path.pop();
-        }
-    }
-
-    fn list(&mut self, list: &ListAtom<'_>, old: Option<&Value>, new: Option<&Value>) {
-        let old = grouped(list, old);
-        let mut new = grouped(list, new);
-        for (element, old) in old {
-            let new = new.remove(&element).unwrap_or_default();
-            self.item(list, element, &old, &new);
-        }
-        for (element, new) in new {
-            self.item(list, element, &[], &new);
-        }
-    }
-
-    /// Compares the items of one identity; more than one on a side are compared as a whole.
-    fn item(&mut self, list: &ListAtom<'_>, element: Element, old: &[&Value], new: &[&Value]) {
-        self.path.push(element);
-        match (old, new) {
-            ([] | [_], [] | [_]) => {
-                self.value(old.first().copied(), new.first().copied(), list.item);
-            }
-            ([_, _, ..], [_, _, ..]) => {
-                let same = old.len() == new.len()
-                    && old.iter().zip(new).all(|(old, new)| are_equal(old, new));
-                if !same {
-                    self.out.modified.insert(&self.path);
-                }
-            }
-            ([_, _, ..], _) => {
-                if let Some(new) = new.first() {
-                    self.value(None, Some(new), list.item);
-                }
-                self.out.removed.insert(&self.path);
-            }
-            (_, [_, _, ..]) => {
-                if let Some(old) = old.first() {
-                    self.value(Some(old), None, list.item);
-                }
-                self.out.added.insert(&self.path);
+/// Compares the items of one identity; more than one on a side are compared as a whole.
+fn items(list: &ListAtom<'_>, old: &[&Value], new: &[&Value]) -> Difference {
+    let whole = |change, difference: Difference| Difference {
+        here: Some(change),
+        ..difference
+    };
+    match (old, new) {
+        ([] | [_], [] | [_]) => value(old.first().copied(), new.first().copied(), list.item),
+        ([_, _, ..], [_, _, ..]) => {
+            let same =
+                old.len() == new.len() && old.iter().zip(new).all(|(old, new)| are_equal(old, new));
+            Difference {
+                here: (!same).then_some(Change::Modified),
+                ..Difference::default()
             }
         }
-        self.path.pop();
+        // The one item counts as added, the many before it as removed, and the other way round.
+        ([_, _, ..], [item]) => whole(Change::Removed, value(None, Some(item), list.item)),
+        ([item], _) => whole(Change::Added, value(Some(item), None, list.item)),
+        ([_, _, ..], []) => whole(Change::Removed, Difference::default()),
+        ([], _) => whole(Change::Added, Difference::default()),
     }
 }
 

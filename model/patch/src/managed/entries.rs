@@ -194,11 +194,11 @@ pub(super) fn cap(managers: &mut Managers) {
         let Some(moved) = managers.remove(&id) else {
             continue;
         };
-        let set = match managers.remove(&bucket) {
-            Some(ancient) => moved.set.union(&ancient.set),
-            None => moved.set,
-        };
-        managers.insert(bucket, Owned { set, ..moved });
+        let mut owned = moved;
+        if let Some(ancient) = managers.remove(&bucket) {
+            owned.set.absorb(ancient.set);
+        }
+        managers.insert(bucket, owned);
         count -= 1;
     }
 }

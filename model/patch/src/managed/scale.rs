@@ -81,7 +81,7 @@ pub fn parent_fields(parent: &[Value], scale: &[Value], replicas: Replicas<'_>) 
         let set = if !owned.set.has(&path) || scale.remove(id).is_some() {
             owned.set.clone()
         } else {
-            owned.set.difference(&here)
+            owned.set.clone().difference(&here)
         };
         if !set.is_empty() {
             let owned = owned.clone();

@@ -62,15 +62,52 @@ impl FieldSet {
         self.children.get(step).filter(|child| !child.is_empty())
     }
 
-    /// All paths of both.
-    #[must_use]
-    pub fn union(mut self, other: &Self) -> Self {
-        self.members.extend(other.members.iter().cloned());
-        for (step, child) in &other.children {
-            let mine = self.children.remove(step).unwrap_or_default();
-            self.children.insert(step.clone(), mine.union(child));
+    /// Adds a step as a path of its own.
+    pub(super) fn add(&mut self, step: Element) {
+        self.members.insert(step);
+    }
+
+    /// Puts a set below a step that has none yet; an empty one is left out.
+    pub(super) fn attach(&mut self, step: Element, below: Self) {
+        if !below.is_empty() {
+            self.children.insert(step, below);
         }
-        self
+    }
+
+    /// Adds all paths of the other.
+    pub fn absorb(&mut self, mut other: Self) {
+        self.members.append(&mut other.members);
+        for (step, child) in other.children {
+            self.children.entry(step).or_default().absorb(child);
+        }
+    }
+
+    /// Takes out the paths of the other.
+    pub fn subtract(&mut self, other: &Self) {
+        for step in &other.members {
+            self.members.remove(step);
+        }
+        self.subtract_below(other, Self::subtract);
+    }
+
+    /// Takes out the paths of the other and what is below them.
+    pub fn subtract_trees(&mut self, other: &Self) {
+        for step in &other.members {
+            self.members.remove(step);
+            self.children.remove(step);
+        }
+        self.subtract_below(other, Self::subtract_trees);
+    }
+
+    fn subtract_below(&mut self, other: &Self, subtract: fn(&mut Self, &Self)) {
+        for (step, theirs) in &other.children {
+            if let Some(mine) = self.children.get_mut(step) {
+                subtract(mine, theirs);
+                if mine.is_empty() {
+                    self.children.remove(step);
+                }
+            }
+        }
     }
 
     /// The paths that are in both.
@@ -89,33 +126,9 @@ impl FieldSet {
 
     /// The paths that are not in the other.
     #[must_use]
-    pub fn difference(&self, other: &Self) -> Self {
-        Self {
-            members: self.members.difference(&other.members).cloned().collect(),
-            children: self.filter_children(|step, child| {
-                Some(match other.children.get(step) {
-                    Some(other) => child.difference(other),
-                    None => child.clone(),
-                })
-            }),
-        }
-    }
-
-    /// The paths that are not in the other, nor below one that is.
-    #[must_use]
-    pub fn recursive_difference(&self, other: &Self) -> Self {
-        Self {
-            members: self.members.difference(&other.members).cloned().collect(),
-            children: self.filter_children(|step, child| {
-                if other.members.contains(step) {
-                    return None;
-                }
-                Some(match other.children.get(step) {
-                    Some(other) => child.recursive_difference(other),
-                    None => child.clone(),
-                })
-            }),
-        }
+    pub fn difference(mut self, other: &Self) -> Self {
+        self.subtract(other);
+        self
     }
 
     /// The same paths and the struct fields on the way to them, which are not listed otherwise.
@@ -175,32 +188,26 @@ impl FieldSet {
     }
 
     /// Replaces ownership of parts of what the schema now treats as one value by ownership of the whole.
-    #[must_use]
-    pub(super) fn reconciled(&self, at: Node<'_>) -> Self {
+    pub(super) fn reconcile(&mut self, at: Node<'_>) {
         let atom = at.atom(None);
-        let mut out = Self {
-            members: self.members.clone(),
-            children: BTreeMap::new(),
-        };
-        for (step, child) in &self.children {
+        let mut whole = Vec::new();
+        for (step, child) in &mut self.children {
             let below = match (step, &atom) {
                 (Element::Field(name), Atom::Map(map)) => map.at(name),
                 (Element::Key(_) | Element::Value(_), Atom::List(list)) => Some(list.item),
                 _ => None,
             };
             match below {
-                Some(below) if below.atom(None).is_atomic() && !below.is_deduced() => {
-                    out.members.insert(step.clone());
-                }
-                Some(below) => {
-                    out.children.insert(step.clone(), child.reconciled(below));
-                }
-                None => {
-                    out.children.insert(step.clone(), child.clone());
-                }
+                Some(below) if below.is_deduced() => {}
+                Some(below) if below.atom(None).is_atomic() => whole.push(step.clone()),
+                Some(below) => child.reconcile(below),
+                None => {}
             }
         }
-        out
+        for step in whole {
+            self.children.remove(&step);
+            self.members.insert(step);
+        }
     }
 
     /// The value of `fieldsV1`.
@@ -226,27 +233,28 @@ impl FieldSet {
     /// # Errors
     /// The value is no tree of steps.
     pub fn from_fields_v1(value: &Value) -> Result<Self, String> {
-        let Value::Object(map) = value else {
-            return Err("fieldsV1 is no object".to_owned());
-        };
+        match value {
+            Value::Object(map) => Self::from_map(map),
+            _ => Err("fieldsV1 is no object".to_owned()),
+        }
+    }
+
+    fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
         let mut set = Self::default();
         for (text, below) in map.iter().filter(|(text, _)| *text != ".") {
             let Some(step) = Element::parse(text)? else {
                 continue;
             };
-            let empty = Map::new();
-            let below_map = match below {
-                Value::Object(map) => map,
-                Value::Null => &empty,
+            let below = match below {
+                Value::Object(below) => below,
+                Value::Null => &Map::new(),
                 _ => return Err(format!("{text} holds no object")),
             };
-            if below_map.is_empty() || below_map.contains_key(".") {
+            let child = Self::from_map(below)?;
+            if below.is_empty() || below.contains_key(".") {
                 set.members.insert(step.clone());
             }
-            let child = Self::from_fields_v1(&Value::Object(below_map.clone()))?;
-            if !child.is_empty() {
-                set.children.insert(step, child);
-            }
+            set.attach(step, child);
         }
         Ok(set)
     }

@@ -51,7 +51,7 @@ fn created_objects_are_owned_as_upstream_recorded() {
             fields => FieldSet::from_fields_v1(&fields).unwrap(),
         };
         let (found, expected) = (set(&new), set(&record["object"]));
-        let missing = expected.difference(&found).paths();
+        let missing = expected.clone().difference(&found).paths();
         let surplus = found.difference(&expected).paths();
         for (what, paths) in [("missing", missing), ("surplus", surplus)] {
             let subject = format!("{what} {} {}", record["id"], row.kind);
