@@ -2,16 +2,30 @@
 //!
 //! Source: `pkg/kubeapiserver/options/plugins.go` for the order and for which are on by default.
 
+mod certificates;
+mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
+mod node_restriction;
+mod persistent_volume_claim_resize;
+mod pod_security;
+mod pod_topology_labels;
 mod priority;
+mod resource_quota;
+mod runtime_class;
 mod service_account;
 mod storage_protection;
+mod taint_nodes_by_condition;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kinds::strategy::{Lookup, Operation, User};
 use meta::{GroupResource, Object, StatusError};
+
+use crate::rbac::{Policy, escalation};
 
 /// One write, as admission sees it.
 pub struct Request<'a> {
@@ -37,6 +51,8 @@ pub struct Request<'a> {
     pub old: Option<Object>,
     /// Whether nothing will be stored.
     pub dry_run: bool,
+    /// Who may do what, for plugins that ask about more than the write itself.
+    pub policy: Arc<Policy>,
     /// The time of the request.
     pub now: Timestamp,
     /// Five characters for generated names; a fact, so that tests repeat.
@@ -48,9 +64,12 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// Whether this is a write of the object itself to that resource (`plural` or `plural.group`).
     pub fn is_for(&self, resource: &str, operations: &[Operation]) -> bool {
-        self.subresource.is_empty()
-            && operations.contains(&self.operation)
-            && self.resource.to_string() == resource
+        self.subresource.is_empty() && operations.contains(&self.operation) && self.is_of(resource)
+    }
+    /// Whether this is a write to that resource (`plural` or `plural.group`), through whatever subresource.
+    pub fn is_of(&self, resource: &str) -> bool {
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        self.resource.resource == plural && self.resource.group == group
     }
     /// Upstream's `NewForbidden`.
     pub fn forbidden(&self, why: &str) -> StatusError {
@@ -68,36 +87,57 @@ trait Plugin: Sync {
     fn validate(&self, _request: &Request<'_>, _cluster: &dyn Lookup) -> Result<(), StatusError> {
         Ok(())
     }
+    /// Warnings about what passes.
+    fn warnings(&self, _request: &Request<'_>, _cluster: &dyn Lookup) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The plugins that are on, in upstream's order.
 const PLUGINS: &[&dyn Plugin] = &[
     &namespace_lifecycle::NamespaceLifecycle,
+    &limit_ranger::LimitRanger,
     &service_account::ServiceAccount,
+    &node_restriction::NodeRestriction,
+    &taint_nodes_by_condition::TaintNodesByCondition,
+    &pod_security::PodSecurity,
     &priority::Priority,
     &default_toleration_seconds::DefaultTolerationSeconds,
     &default_storage_class::DefaultStorageClass,
     &storage_protection::StorageObjectInUseProtection,
+    &persistent_volume_claim_resize::PersistentVolumeClaimResize,
+    &runtime_class::RuntimeClass,
+    &certificates::CertificateApproval,
+    &certificates::CertificateSigning,
+    &certificates::CertificateSubjectRestriction,
+    &default_ingress_class::DefaultIngressClass,
+    &pod_topology_labels::PodTopologyLabels,
+    &resource_quota::ResourceQuota,
 ];
 
-/// Runs the mutating halves.
+/// Runs the mutating halves, then the check that nobody hands out more rights than they hold.
 ///
 /// # Errors
 /// The first plugin's refusal.
 pub fn admit(request: &mut Request<'_>, cluster: &dyn Lookup) -> Result<(), StatusError> {
     PLUGINS
         .iter()
-        .try_for_each(|plugin| plugin.admit(request, cluster))
+        .try_for_each(|plugin| plugin.admit(request, cluster))?;
+    escalation::check(request)
 }
 
-/// Runs the validating halves.
+/// Runs the validating halves; answers with warnings for the client.
 ///
 /// # Errors
 /// The first plugin's refusal.
-pub fn validate(request: &Request<'_>, cluster: &dyn Lookup) -> Result<(), StatusError> {
+pub fn validate(request: &Request<'_>, cluster: &dyn Lookup) -> Result<Vec<String>, StatusError> {
     PLUGINS
         .iter()
-        .try_for_each(|plugin| plugin.validate(request, cluster))
+        .try_for_each(|plugin| plugin.validate(request, cluster))?;
+    let warnings = PLUGINS.iter();
+    Ok(warnings
+        .flat_map(|plugin| plugin.warnings(request, cluster))
+        .collect())
 }
 
 #[cfg(test)]

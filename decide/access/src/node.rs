@@ -135,7 +135,7 @@ fn projected<'a>(pod: &'a Object, source: &'a str) -> impl Iterator<Item = &'a s
         .filter_map(move |item| item.str_at(&[source, "name"]))
 }
 
-fn secrets(pod: &Object) -> Vec<&str> {
+pub(crate) fn secrets(pod: &Object) -> Vec<&str> {
     let mut names = env_names(pod, "secretRef", "secretKeyRef");
     let volumes = pod.list_at(&["spec", "volumes"]);
     names.extend(
@@ -152,7 +152,7 @@ fn secrets(pod: &Object) -> Vec<&str> {
     names
 }
 
-fn config_maps(pod: &Object) -> Vec<&str> {
+pub(crate) fn config_maps(pod: &Object) -> Vec<&str> {
     let mut names = env_names(pod, "configMapRef", "configMapKeyRef");
     let volumes = pod.list_at(&["spec", "volumes"]);
     names.extend(

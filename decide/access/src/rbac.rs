@@ -2,6 +2,8 @@
 //!
 //! Source: `plugin/pkg/auth/authorizer/rbac`, `pkg/registry/rbac/validation`.
 
+pub(crate) mod escalation;
+
 use std::collections::BTreeMap;
 
 use kinds::strategy::User;

@@ -1,7 +1,38 @@
 //! A cluster made of a few objects, for this crate's tests.
 
-use kinds::strategy::Lookup;
-use meta::{Object, ObjectExt};
+use std::sync::Arc;
+
+use kinds::strategy::{Lookup, Operation, User};
+use meta::{GroupResource, Object, ObjectExt};
+
+use crate::Policy;
+use crate::admission::Request;
+
+/// A creation of an object, at a fixed time.
+pub(crate) fn request<'a>(
+    user: &'a User,
+    group: &str,
+    resource: &str,
+    object: Object,
+) -> Request<'a> {
+    Request {
+        user,
+        operation: Operation::Create,
+        resource: GroupResource::new(group, resource),
+        version: "v1".into(),
+        kind: object.kind().to_owned(),
+        subresource: String::new(),
+        namespace: object.namespace().into(),
+        name: object.name().into(),
+        object: Some(object),
+        old: None,
+        dry_run: false,
+        policy: Arc::new(Policy::default()),
+        now: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(500_000),
+        suffix: "abcde".into(),
+        warnings: Vec::new(),
+    }
+}
 
 pub(crate) struct Cluster(Vec<(String, Object)>);
 

@@ -39,7 +39,7 @@ impl Plugin for DefaultStorageClass {
 }
 
 /// The newest comes first; of equally old ones the first by name.
-fn newer_first(a: &Object, b: &Object) -> std::cmp::Ordering {
+pub(super) fn newer_first(a: &Object, b: &Object) -> std::cmp::Ordering {
     let created = |class: &Object| {
         class
             .str_at(&["metadata", "creationTimestamp"])

@@ -14,6 +14,14 @@ const TOKEN_MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Lifetime of mounted tokens. Source: `WarnOnlyBoundTokenExpirationSeconds`.
 const TOKEN_SECONDS: i64 = 3607;
 const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+/// Set to `true` on an account whose pods may only use the secrets it lists.
+const ENFORCE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
+/// Where containers are listed, with the word for one of them.
+const NEW_LISTS: [(&str, &str); 2] = [
+    ("initContainers", "init container"),
+    ("containers", "container"),
+];
+const DEBUG_LISTS: [(&str, &str); 1] = [("ephemeralContainers", "ephemeral container")];
 
 pub(super) struct ServiceAccount;
 
@@ -30,15 +38,109 @@ impl Plugin for ServiceAccount {
         result
     }
 
-    fn validate(&self, request: &Request<'_>, _cluster: &dyn Lookup) -> Result<(), StatusError> {
-        let is_pod = request.is_for("pods", &[Operation::Create]);
-        match &request.object {
-            Some(pod) if is_pod && pod.annotation(MIRROR_POD).is_some() => {
-                validate_mirror(pod, request)
+    fn validate(&self, request: &Request<'_>, cluster: &dyn Lookup) -> Result<(), StatusError> {
+        let is_new = request.is_for("pods", &[Operation::Create]);
+        let is_debugged = request.is_of("pods")
+            && request.subresource == "ephemeralcontainers"
+            && request.operation == Operation::Update;
+        let Some(pod) = request.object.as_ref().filter(|_| is_new || is_debugged) else {
+            return Ok(());
+        };
+        if is_new && pod.annotation(MIRROR_POD).is_some() {
+            return validate_mirror(pod, request);
+        }
+        let name = pod
+            .str_at(&["spec", "serviceAccountName"])
+            .unwrap_or_default();
+        let account = account(name, request, cluster)?;
+        if account.annotation(ENFORCE_SECRETS) != Some("true") {
+            return Ok(());
+        }
+        let lists: &[_] = if is_new { &NEW_LISTS } else { &DEBUG_LISTS };
+        let refused = |why: String| request.forbidden(&why);
+        check_containers(pod, &account, lists).map_err(refused)?;
+        if is_new {
+            check_pull_secrets(pod, &account).map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+fn account(name: &str, request: &Request<'_>, cluster: &dyn Lookup) -> Result<Object, StatusError> {
+    let missing = || {
+        request.forbidden(&format!(
+            "error looking up service account {}/{name}: serviceaccount {} not found",
+            request.namespace,
+            meta::field::quote(name)
+        ))
+    };
+    cluster
+        .get("serviceaccounts", &request.namespace, name)
+        .ok_or_else(missing)
+}
+
+/// Volumes (for new pods) and environments may only use the secrets that the account lists.
+///
+/// Source: `limitSecretReferences`, `limitEphemeralContainerSecretReferences`.
+fn check_containers(pod: &Object, account: &Object, lists: &[(&str, &str)]) -> Result<(), String> {
+    let mountable = names(account, "secrets");
+    let tail = format!(
+        "is not allowed because service account {} does not reference that secret",
+        account.name()
+    );
+    if lists.len() > DEBUG_LISTS.len() {
+        for volume in pod.list_at(&["spec", "volumes"]) {
+            let secret = volume.str_at(&["secret", "secretName"]);
+            if let Some(secret) = secret.filter(|secret| !mountable.contains(secret)) {
+                return Err(format!("volume with secret.secretName=\"{secret}\" {tail}"));
             }
-            _ => Ok(()),
         }
     }
+    for (list, what) in lists {
+        for container in pod.list_at(&["spec", list]) {
+            let name = container.str_at(&["name"]).unwrap_or_default();
+            for env in container.list_at(&["env"]) {
+                let secret = env.str_at(&["valueFrom", "secretKeyRef", "name"]);
+                if let Some(secret) = secret.filter(|secret| !mountable.contains(secret)) {
+                    let env = env.str_at(&["name"]).unwrap_or_default();
+                    return Err(format!(
+                        "{what} {name} with envVar {env} referencing secret.secretName=\"{secret}\" {tail}"
+                    ));
+                }
+            }
+            for source in container.list_at(&["envFrom"]) {
+                let secret = source.str_at(&["secretRef", "name"]);
+                if let Some(secret) = secret.filter(|secret| !mountable.contains(secret)) {
+                    return Err(format!(
+                        "{what} {name} with envFrom referencing secret.secretName=\"{secret}\" {tail}"
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_pull_secrets(pod: &Object, account: &Object) -> Result<(), String> {
+    let allowed = names(account, "imagePullSecrets");
+    let wanted = pod.list_at(&["spec", "imagePullSecrets"]).iter();
+    for (index, secret) in wanted.enumerate() {
+        let name = secret.str_at(&["name"]).unwrap_or_default();
+        if !allowed.contains(&name) {
+            return Err(format!(
+                "imagePullSecrets[{index}].name=\"{name}\" is not allowed because service account {} does not reference that imagePullSecret",
+                account.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn names<'a>(account: &'a Object, field: &str) -> Vec<&'a str> {
+    let references = account.list_at(&[field]).iter();
+    references
+        .filter_map(|reference| reference.str_at(&["name"]))
+        .collect()
 }
 
 fn admit_pod(
@@ -54,14 +156,7 @@ fn admit_pod(
         .filter(|name| !name.is_empty())
         .unwrap_or(DEFAULT_NAME);
     let name = name.to_owned();
-    let Some(account) = cluster.get("serviceaccounts", &request.namespace, &name) else {
-        let why = format!(
-            "error looking up service account {}/{name}: serviceaccount {} not found",
-            request.namespace,
-            meta::field::quote(&name)
-        );
-        return Err(request.forbidden(&why));
-    };
+    let account = account(&name, request, cluster)?;
     pod.set(&["spec", "serviceAccountName"], name.clone().into());
     pod.set(&["spec", "serviceAccount"], name.into());
     if wants_token(pod, &account) {
@@ -136,12 +231,14 @@ fn validate_mirror(pod: &Object, request: &Request<'_>) -> Result<(), StatusErro
     {
         return Err(request.forbidden("a mirror pod may not reference service accounts"));
     }
-    let volumes = pod.list_at(&["spec", "volumes"]);
-    if volumes
-        .iter()
-        .any(|volume| volume.at(&["secret"]).is_some())
-    {
+    if !crate::node::secrets(pod).is_empty() {
         return Err(request.forbidden("a mirror pod may not reference secrets"));
+    }
+    let volumes = pod.list_at(&["spec", "volumes"]).iter();
+    let mut sources = volumes.flat_map(|volume| volume.list_at(&["projected", "sources"]));
+    if sources.any(|source| source.at(&["serviceAccountToken"]).is_some()) {
+        let why = "a mirror pod may not use ServiceAccountToken volume projections";
+        return Err(request.forbidden(why));
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Cases of the admission plugins.
 
 use kinds::strategy::{Operation, User};
-use meta::{GroupResource, Object, ObjectExt, StatusError};
+use meta::{Object, ObjectExt, StatusError};
 use serde_json::{Value, json};
 
 use super::{Request, admit};
-use crate::testing::Cluster;
+use crate::testing::{Cluster, request};
 
 fn run(
     group: &str,
@@ -16,20 +16,8 @@ fn run(
 ) -> Result<Object, StatusError> {
     let user = User::default();
     let mut request = Request {
-        user: &user,
         operation,
-        resource: GroupResource::new(group, resource),
-        version: "v1".into(),
-        kind: String::new(),
-        subresource: String::new(),
-        namespace: object.namespace().into(),
-        name: object.name().into(),
-        object: Some(object),
-        old: None,
-        dry_run: false,
-        now: "2026-11-21T00:00:00Z".parse().unwrap(),
-        suffix: "abcde".into(),
-        warnings: Vec::new(),
+        ..request(&user, group, resource, object)
     };
     admit(&mut request, cluster)?;
     Ok(request.object.unwrap_or(Value::Null))
