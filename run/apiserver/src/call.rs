@@ -88,6 +88,7 @@ impl Call {
             object,
             old,
             dry_run,
+            policy: self.server.policy(),
             now: self.now,
             suffix: suffix(),
             warnings: Vec::new(),

@@ -11,13 +11,14 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kinds::Kind;
 use kinds::strategy::User;
+use kinds::{Kind, Lookup};
 use meta::{Gvr, StatusError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wire::media;
 
 use crate::call::Call;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::limits::{Class, InFlight};
@@ -91,9 +92,13 @@ impl ApiServer {
         self.inner.policy.committed(resource);
     }
 
-    /// The turn to write an object of a kind that allocates; `None` for kinds that need none.
-    pub(crate) async fn turn(&self, kind: &Kind) -> Option<OwnedMutexGuard<()>> {
-        if !kind.strategy.allocates() {
+    /// The turn to create an object of a kind that allocates, or where quotas count; `None` where none is needed.
+    pub(crate) async fn turn(&self, kind: &Kind, namespace: &str) -> Option<OwnedMutexGuard<()>> {
+        let is_counted = || {
+            let cluster = Cluster::new(self.config().store.as_ref());
+            kind.is_namespaced() && !cluster.list("resourcequotas", namespace).is_empty()
+        };
+        if !kind.strategy.allocates() && !is_counted() {
             return None;
         }
         Some(Arc::clone(&self.inner.allocation).lock_owned().await)

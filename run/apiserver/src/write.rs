@@ -62,7 +62,7 @@ fn admit(
     Ok((request.object.take().unwrap_or_default(), request.warnings))
 }
 
-/// Runs the validating plugins.
+/// Runs the validating plugins; answers with their warnings.
 fn check(
     call: &Call,
     operation: Operation,
@@ -70,7 +70,7 @@ fn check(
     object: &Object,
     old: Option<&Object>,
     dry_run: bool,
-) -> Result<(), StatusError> {
+) -> Result<Vec<String>, StatusError> {
     let request = call.admission(operation, name, Some(object.clone()), old.cloned(), dry_run);
     access::admission::validate(&request, &call.cluster())
 }

@@ -34,14 +34,16 @@ impl Special for Binding {
             ));
         }
         check(&binding, &name)?;
-        let request = call.admission(
+        let mut request = call.admission(
             Operation::Create,
             &name,
-            Some(binding.clone()),
+            Some(binding),
             None,
             options.dry_run,
         );
+        access::admission::admit(&mut request, &call.cluster())?;
         access::admission::validate(&request, &call.cluster())?;
+        let binding = request.object.take().unwrap_or_default();
         let pods = GroupResource::new("", "pods");
         write::below(call, &pods, &name, options.dry_run, |pod| {
             bind(pod, &binding, call.now)

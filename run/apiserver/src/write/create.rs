@@ -110,15 +110,15 @@ async fn commit(
     let errors = kinds::write::validate_create(kind, &object, &context);
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
-    check(
+    let turn = call.server.turn(kind, &call.info.namespace).await;
+    warnings.extend(check(
         call,
         Operation::Create,
         &name,
         &object,
         None,
         options.dry_run,
-    )?;
-    let turn = call.server.turn(kind).await;
+    )?);
     kind.strategy.allocate(&mut object, None, &context)?;
     if options.dry_run {
         let key = stored::key(kind, &call.info.namespace, &name);

@@ -196,14 +196,14 @@ fn settle(
         &kinds::write::validate_update(kind, &new, old, &context),
     )?;
     warnings.extend(kind.strategy.warnings(&new, Some(old)));
-    check(
+    warnings.extend(check(
         call,
         Operation::Update,
         &name,
         &new,
         Some(old),
         options.dry_run,
-    )?;
+    )?);
     kind.strategy.allocate(&mut new, Some(old), &context)?;
     patch::managed::keep_times_if_unchanged(old, &mut new);
     Ok(new)
