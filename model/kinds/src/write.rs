@@ -21,6 +21,8 @@ pub fn validate_update(
     cx: &Context<'_>,
 ) -> Vec<FieldError> {
     let mut errors = metadata::validate_update(new, old);
+    // Upstream's generic code checks metadata, and so does the kind's own: causes come twice.
+    errors.extend(errors.clone());
     errors.extend(kind.strategy.validate_update(new, old, cx));
     errors
 }

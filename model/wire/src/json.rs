@@ -2,10 +2,14 @@
 //!
 //! Source: sigs.k8s.io/json: paths and wording of duplicate fields; encoding/json for what is no JSON at all.
 
+mod order;
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+pub use order::paths;
 
 /// Most duplicate keys that are reported for one document. Source: sigs.k8s.io/json.
 const DUPLICATES_MAX: usize = 100;

@@ -96,6 +96,9 @@ pub(crate) fn token_user_for(
     }
 }
 
+/// Extra attribute that says which credential was shown. Source: apiserver `user.CredentialIDKey`.
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
 /// The user a verified client certificate names: common name and organizations.
 fn certificate_user(peer: &PeerCertificate) -> Option<User> {
     let (_, certificate) = x509_parser::parse_x509_certificate(&peer.0).ok()?;
@@ -105,7 +108,19 @@ fn certificate_user(peer: &PeerCertificate) -> Option<User> {
         .iter_organization()
         .filter_map(|group| group.as_str().ok())
         .collect();
-    (!name.is_empty()).then(|| user::user(name, &groups))
+    if name.is_empty() {
+        return None;
+    }
+    let mut user = user::user(name, &groups);
+    let digest = ring::digest::digest(&ring::digest::SHA256, &peer.0);
+    let hex: Vec<String> = digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let id = format!("X509SHA256={}", hex.concat());
+    user.extra.insert(CREDENTIAL_ID.into(), vec![id]);
+    Some(user)
 }
 
 /// The user a request acts as, when its sender may.

@@ -61,15 +61,24 @@ fn enveloped(call: &Call) -> Result<Document, StatusError> {
 /// Decodes the body as an object of the request's kind.
 pub(crate) fn object(call: &Call, validation: FieldValidation) -> Result<Body, StatusError> {
     let document = document(call)?;
-    decode_as(document, &call.kind.gvk(), &call.kind.schema, validation)
+    decode_as(
+        document,
+        &call.kind.gvk(),
+        &call.kind.schema,
+        validation,
+        &call.body,
+    )
 }
 
 /// Decodes a document as an object of a kind; a kind or version left out is taken from `gvk`.
+///
+/// Complaints come in the order of `source`, when that is the JSON the document was read from.
 pub(crate) fn decode_as(
     mut document: Document,
     gvk: &Gvk,
     schema: &Schema,
     validation: FieldValidation,
+    source: &[u8],
 ) -> Result<Body, StatusError> {
     if !document.value.is_object() {
         let why = "json: cannot unmarshal into Go value of type struct";
@@ -109,11 +118,20 @@ pub(crate) fn decode_as(
     document.value.set(&["kind"], gvk.kind.clone().into());
     let decoded = decode(document.value, schema)
         .map_err(|error| undecodable(gvk, gvk, &error.to_string()))?;
-    let complaints: Vec<String> = document
+    let mut complaints: Vec<String> = document
         .duplicates
         .into_iter()
         .chain(decoded.unknown)
         .collect();
+    if complaints.len() > 1 {
+        let order = wire::json::paths(source);
+        // A complaint ends with the quoted path.
+        let place = |complaint: &String| {
+            let path = complaint.split('"').nth(1);
+            order.iter().position(|known| Some(known.as_str()) == path)
+        };
+        complaints.sort_by_key(place);
+    }
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
             let why = format!("strict decoding error: {}", complaints.join(", "));

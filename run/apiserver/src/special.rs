@@ -101,7 +101,13 @@ impl BodyType {
         options: &WriteOptions,
     ) -> Result<(Object, Vec<String>), StatusError> {
         let document = body::document(call)?;
-        let decoded = body::decode_as(document, &self.gvk, &self.schema, options.field_validation)?;
+        let decoded = body::decode_as(
+            document,
+            &self.gvk,
+            &self.schema,
+            options.field_validation,
+            &call.body,
+        )?;
         Ok((decoded.object, decoded.warnings))
     }
 }

@@ -19,6 +19,7 @@ use crate::stored;
 pub(crate) use below::below;
 pub(crate) use create::create;
 pub(crate) use delete::{Deleted, delete};
+pub(crate) use metadata::Identity;
 pub(crate) use update::{Change, update};
 
 /// A write that was carried out (or would have been, when dry).

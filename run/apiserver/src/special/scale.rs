@@ -164,7 +164,7 @@ impl Rescale<'_> {
             force: self.options.force.unwrap_or_default(),
         };
         let document = patch.patched(Some(live), &target)?;
-        let decoded = body::decode_as(document, gvk, schema, self.options.field_validation)?;
+        let decoded = body::decode_as(document, gvk, schema, self.options.field_validation, &[])?;
         Ok((decoded.object, decoded.warnings))
     }
 }

@@ -11,7 +11,7 @@ use wire::media;
 
 use crate::call::Call;
 use crate::options::{FieldValidation, WriteOptions};
-use crate::write::{Change, Ownership};
+use crate::write::{Change, Identity, Ownership};
 use crate::{body, ownership, respond, write};
 
 const JSON: &str = "application/json-patch+json";
@@ -185,7 +185,7 @@ impl Change for Patched<'_> {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
         let document = self.patch.patched(old, &self.target)?;
         let (gvk, schema) = (self.target.gvk, self.target.schema);
-        let decoded = body::decode_as(document, gvk, schema, self.validation)?;
+        let decoded = body::decode_as(document, gvk, schema, self.validation, &[])?;
         let mut new = decoded.object;
         let version = old.map_or("", |old| old.resource_version());
         // A patch that does not name a version asks for none.
@@ -196,6 +196,9 @@ impl Change for Patched<'_> {
     }
     fn creates(&self) -> bool {
         matches!(self.patch, Patch::Apply(_))
+    }
+    fn identity(&self) -> Identity {
+        Identity::Field
     }
     fn ownership(&self) -> Ownership {
         self.patch.ownership()

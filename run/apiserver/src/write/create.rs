@@ -29,12 +29,12 @@ pub(crate) async fn create(
     ownership: Ownership,
 ) -> Result<Written, StatusError> {
     let kind = &call.kind;
-    if !object.resource_version().is_empty() && object.resource_version() != "0" {
-        return Err(StatusError::internal(
-            "resourceVersion should not be set on objects to be created",
-        ));
+    let version = object.resource_version();
+    if !options.dry_run && !version.is_empty() && version != "0" {
+        let why = "resourceVersion should not be set on objects to be created";
+        return Err(StatusError::new(500, "", why));
     }
-    object.remove(&["metadata", "resourceVersion"]);
+    metadata::wipe(&mut object);
     metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
     kind.apply_defaults(&mut object);
     if ownership == Ownership::Recorded {

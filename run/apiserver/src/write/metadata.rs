@@ -6,22 +6,27 @@ use meta::field::{FieldError, Path};
 use meta::{GroupResource, Object, ObjectExt, StatusError};
 use serde_json::Value;
 
-/// Fields of `metadata` that only the server writes.
-const OWNED: [&str; 5] = [
+/// Fields of `metadata` that a client cannot give a new object. Source: `rest.WipeObjectMetaSystemFields`.
+const SYSTEM: [&str; 6] = [
     "uid",
     "creationTimestamp",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
-    "generation",
+    "resourceVersion",
+    "selfLink",
 ];
+
+/// Takes away what only the server writes.
+pub(super) fn wipe(object: &mut Object) {
+    let metadata = object.metadata_mut();
+    for field in SYSTEM {
+        metadata.remove(field);
+    }
+}
 
 /// Fills in what a new object gets. Source: `rest.FillObjectMetaSystemFields`.
 pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp) {
     let metadata = object.metadata_mut();
-    for field in OWNED {
-        metadata.remove(field);
-    }
-    metadata.remove("selfLink");
     metadata.insert("uid".into(), uid.into());
     metadata.insert(
         "creationTimestamp".into(),
@@ -29,17 +34,36 @@ pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp
     );
     if kind.strategy.has_generation() {
         metadata.insert("generation".into(), 1.into());
+    } else {
+        metadata.remove("generation");
     }
 }
 
-/// Carries over what survives an update. Source: `rest.BeforeUpdate`.
+/// Carries over what survives an update. Source: `rest.BeforeUpdate`, `DefaultUpdatedObjectInfo`.
 pub(super) fn keep(new: &mut Object, old: &Object) {
-    for field in OWNED {
+    for field in ["creationTimestamp", "generation"] {
         match old.at(&["metadata", field]) {
             Some(kept) => new.set(&["metadata", field], kept.clone()),
             None => {
                 new.remove(&["metadata", field]);
             }
+        }
+    }
+    // What is left out is meant as it was; what is changed is refused by validation.
+    for field in ["name", "uid"] {
+        if new
+            .str_at(&["metadata", field])
+            .unwrap_or_default()
+            .is_empty()
+        {
+            let kept = old.at(&["metadata", field]).cloned().unwrap_or_default();
+            new.set(&["metadata", field], kept);
+        }
+    }
+    // A deletion that has begun cannot be taken back.
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if let Some(kept) = old.at(&["metadata", field]) {
+            new.set(&["metadata", field], kept.clone());
         }
     }
     new.remove(&["metadata", "selfLink"]);
@@ -78,6 +102,15 @@ pub(super) fn settle_namespace(
     Ok(())
 }
 
+/// What a uid in the new object means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The stored object must be the one that was read: PUT.
+    Precondition,
+    /// A field like others, which validation does not let change: PATCH.
+    Field,
+}
+
 /// Refuses a write whose object was read from another version, or is another object, than the stored one.
 pub(super) fn check_preconditions(
     resource: &GroupResource,
@@ -85,10 +118,11 @@ pub(super) fn check_preconditions(
     old: &Object,
     allows_unconditional: bool,
     kind: &Kind,
+    identity: Identity,
 ) -> Result<(), StatusError> {
     let name = old.name();
     let (given, uid) = (new.resource_version(), new.uid());
-    if !uid.is_empty() && uid != old.uid() {
+    if identity == Identity::Precondition && !uid.is_empty() && uid != old.uid() {
         let why = format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
             old.uid()

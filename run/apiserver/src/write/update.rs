@@ -4,6 +4,7 @@ use kinds::strategy::Operation;
 use meta::{Object, ObjectExt, StatusError};
 use store::{Entry, Precondition, StoreError};
 
+use super::metadata::Identity;
 use super::{
     Ownership, Written, admit, canonical, check, committed, create, durability, invalid, metadata,
 };
@@ -23,6 +24,10 @@ pub(crate) trait Change: Send + Sync {
     /// Whether an object that is not there is made.
     fn creates(&self) -> bool {
         false
+    }
+    /// What a uid in the new object means.
+    fn identity(&self) -> Identity {
+        Identity::Precondition
     }
     /// Who settles field ownership.
     fn ownership(&self) -> Ownership {
@@ -89,6 +94,7 @@ async fn attempt(
         &old,
         allows_unconditional,
         kind,
+        change.identity(),
     )?;
     let new = settle(call, new, &old, options, change, &mut warnings)?;
     let unchanged = |object: Object| Written {
