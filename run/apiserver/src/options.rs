@@ -39,6 +39,15 @@ impl Query {
             .and_then(|values| values.first())
             .is_some_and(|value| value != "false" && value != "0")
     }
+    /// The one name that `fieldSelector` lets through, for the right to list or watch one object.
+    ///
+    /// Source: apiserver `endpoints/request/requestinfo.go`.
+    pub(crate) fn selected_name(&self) -> Option<String> {
+        let selector = FieldSelector::parse(self.text("fieldSelector")).ok()?;
+        let mut terms = selector.0.into_iter();
+        let exact = terms.find(|term| term.field == "metadata.name" && term.equal)?;
+        Some(exact.value)
+    }
     /// A whole number; absent is `None`.
     pub(crate) fn number(&self, key: &str) -> Result<Option<i64>, StatusError> {
         match self.text(key) {

@@ -169,7 +169,11 @@ impl ApiServer {
         info: RequestInfo,
     ) -> Result<Response<Body>, StatusError> {
         let user = self.sender(&parts)?;
-        auth::allow(self, &auth::attributes(&user, &info))?;
+        let mut attributes = auth::attributes(&user, &info);
+        if attributes.name.is_empty() {
+            attributes.name = query.selected_name().unwrap_or_default();
+        }
+        auth::allow(self, &attributes)?;
         let kind = self.kind(&info)?;
         if proxy::is_carried(&kind, &info.subresource) {
             let connect = proxy::Connect {
