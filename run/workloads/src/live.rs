@@ -17,9 +17,17 @@ const CLEAR_LINE: &str = "\u{1b}[K";
 /// Clears from the cursor to the end of the screen.
 const CLEAR_BELOW: &str = "\u{1b}[J";
 
+/// Long lines are cut at the edge of the screen instead of wrapped.
+const WRAP_OFF: &str = "\u{1b}[?7l";
+/// Back to what terminals do.
+const WRAP_ON: &str = "\u{1b}[?7h";
+
 /// Shows a session until it is interrupted.
 pub(crate) async fn show(mut session: Session, style: Style) -> Result<Outcome, StatusError> {
     let in_place = std::io::stdout().is_terminal() && style.is_table();
+    if in_place {
+        print(WRAP_OFF)?;
+    }
     draw(&session, style, in_place, None)?;
     loop {
         let notices = session.notices();
@@ -30,6 +38,9 @@ pub(crate) async fn show(mut session: Session, style: Style) -> Result<Outcome, 
         if !changes.is_empty() || notices != session.notices() {
             draw(&session, style, in_place, Some(&changes))?;
         }
+    }
+    if in_place {
+        print(WRAP_ON)?;
     }
     Ok(outcome(&session.board.items(), &session.notices()))
 }
@@ -50,7 +61,8 @@ fn draw(
     }
     if in_place {
         let table = show::whole(&session.board.items(), style, now)?;
-        let lines = format!("{table}{notices}").replace('\n', &format!("{CLEAR_LINE}\n"));
+        let page = fit(&format!("{table}{notices}"), screen_rows(), style);
+        let lines = page.replace('\n', &format!("{CLEAR_LINE}\n"));
         let clear = if changes.is_none() { CLEAR_BELOW } else { "" };
         return print(&format!("{HOME}{clear}{lines}{CLEAR_BELOW}"));
     }
@@ -60,5 +72,47 @@ fn draw(
             show::whole(&session.board.items(), style, now)?
         )),
         Some(changes) => print(&show::changes(changes, style, now)?),
+    }
+}
+
+/// Lines that the terminal shows; `None` when it does not say.
+fn screen_rows() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_row)).filter(|rows| *rows > 1)
+}
+
+/// As much of a text as fits, and how much does not; a screen that scrolls cannot be updated.
+fn fit(text: &str, rows: Option<usize>, style: Style) -> String {
+    let lines = text.lines().count();
+    let Some(rows) = rows.filter(|rows| lines >= *rows) else {
+        return text.to_owned();
+    };
+    let shown = rows.saturating_sub(2);
+    let page: String = text.split_inclusive('\n').take(shown).collect();
+    let left = lines.saturating_sub(shown);
+    match style.lang {
+        crate::Lang::En => format!("{page}... {left} more lines, see --only not-ok\n"),
+        crate::Lang::Zh => format!("{page}... 另有 {left} 行,可用 --only not-ok 筛选\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OutputForm;
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let style = Style {
+            lang: crate::Lang::En,
+            has_color: false,
+            form: OutputForm::Table,
+        };
+        assert_eq!(fit("a\nb\n", Some(3), style), "a\nb\n");
+        assert_eq!(fit("a\nb\n", None, style), "a\nb\n");
+        assert_eq!(
+            fit("a\nb\nc\nd\n", Some(4), style),
+            "a\nb\n... 2 more lines, see --only not-ok\n"
+        );
     }
 }
