@@ -1,7 +1,9 @@
 //! APIService: the kinds of `apiregistration.k8s.io`.
 
+mod api_service;
+
 use crate::kind::Kind;
-use crate::plain::Plain;
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -16,7 +18,8 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "APIService",
             "apiservices",
-            Plain(&print::other::API_SERVICE),
+            Checked::new(&print::other::API_SERVICE, api_service::check)
+                .named(meta::names::path_segment),
         )
         .category("api-extensions")
         .status()

@@ -1,5 +1,6 @@
 //! Workloads: the kinds of `apps`.
 
+mod controller_revision;
 mod daemon_set;
 mod deployment;
 mod replica_set;
@@ -7,7 +8,7 @@ mod stateful_set;
 mod validate;
 
 use crate::kind::Kind;
-use crate::plain::Plain;
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -22,7 +23,11 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.namespaced(
             "ControllerRevision",
             "controllerrevisions",
-            Plain(&print::apps::CONTROLLER_REVISION),
+            Checked::new(
+                &print::apps::CONTROLLER_REVISION,
+                controller_revision::check,
+            )
+            .changes(controller_revision::change),
         )
         .build(),
         V1.namespaced("DaemonSet", "daemonsets", daemon_set::DaemonSet)

@@ -1,9 +1,11 @@
 //! Fairness between requests: the kinds of `flowcontrol.apiserver.k8s.io`.
 
+mod validate;
+
 use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::{Checked, anything};
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -18,14 +20,14 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "FlowSchema",
             "flowschemas",
-            Checked::new(&print::policy::FLOW_SCHEMA, anything).counted(),
+            Checked::new(&print::policy::FLOW_SCHEMA, validate::flow_schema).counted(),
         )
         .status()
         .build(),
         V1.cluster(
             "PriorityLevelConfiguration",
             "prioritylevelconfigurations",
-            Checked::new(&print::policy::PRIORITY_LEVEL, anything).counted(),
+            Checked::new(&print::policy::PRIORITY_LEVEL, validate::priority_level).counted(),
         )
         .status()
         .build(),

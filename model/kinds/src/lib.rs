@@ -47,6 +47,3 @@ pub use builtin::builtin;
 pub use kind::{Column, Kind, Scope, Subresource};
 pub use registry::Registry;
 pub use strategy::{Context, Lookup, Operation, Ranges, Strategy, User};
-
-#[cfg(test)]
-mod recordings;

@@ -1,5 +1,6 @@
 //! Networking: the kinds of `networking.k8s.io`.
 
+mod address;
 mod ingress_class;
 mod network_policy;
 mod validate;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::{Checked, Plain};
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -34,9 +35,15 @@ pub(crate) fn rows() -> Vec<Kind> {
             ingress_class::IngressClass,
         )
         .build(),
-        V1.cluster("IPAddress", "ipaddresses", Plain(&print::other::IP_ADDRESS))
-            .short(&["ip"])
-            .build(),
+        V1.cluster(
+            "IPAddress",
+            "ipaddresses",
+            Checked::new(&print::other::IP_ADDRESS, address::ip_address)
+                .changes(address::ip_address_change)
+                .named(address::ip_name),
+        )
+        .short(&["ip"])
+        .build(),
         V1.namespaced(
             "NetworkPolicy",
             "networkpolicies",
@@ -47,7 +54,8 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ServiceCIDR",
             "servicecidrs",
-            Plain(&print::other::SERVICE_CIDR),
+            Checked::new(&print::other::SERVICE_CIDR, address::service_cidr)
+                .changes(address::service_cidr_change),
         )
         .status()
         .build(),

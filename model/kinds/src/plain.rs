@@ -35,6 +35,8 @@ pub(crate) struct Checked {
     has_generation: bool,
     check: Check,
     check_change: Option<CheckChange>,
+    names: fn(&str) -> Vec<String>,
+    selectable: &'static [&'static str],
 }
 
 impl Checked {
@@ -45,6 +47,8 @@ impl Checked {
             has_generation: false,
             check,
             check_change: None,
+            names: meta::names::dns1123_subdomain,
+            selectable: &[],
         }
     }
     /// The kind keeps `metadata.generation`.
@@ -57,9 +61,25 @@ impl Checked {
         self.check_change = Some(check);
         self
     }
+    /// Names have a rule of their own.
+    pub(crate) fn named(mut self, rule: fn(&str) -> Vec<String>) -> Self {
+        self.names = rule;
+        self
+    }
+    /// Field selectors may name these fields.
+    pub(crate) fn selects(mut self, fields: &'static [&'static str]) -> Self {
+        self.selectable = fields;
+        self
+    }
 }
 
 impl Strategy for Checked {
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        (self.names)(name)
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        self.selectable
+    }
     fn has_generation(&self) -> bool {
         self.has_generation
     }

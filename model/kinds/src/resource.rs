@@ -38,7 +38,9 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ResourceSlice",
             "resourceslices",
-            Checked::new(&print::other::RESOURCE_SLICE, anything).counted(),
+            Checked::new(&print::other::RESOURCE_SLICE, anything)
+                .counted()
+                .selects(&["spec.nodeName", "spec.driver"]),
         )
         .build(),
     ]

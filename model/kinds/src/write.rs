@@ -20,9 +20,12 @@ pub fn validate_update(
     old: &Object,
     cx: &Context<'_>,
 ) -> Vec<FieldError> {
+    // Upstream looks at the metadata once for all kinds and once more in each kind's own rules; both are reported.
     let mut errors = metadata::validate_update(new, old);
-    // Upstream's generic code checks metadata, and so does the kind's own: causes come twice.
-    errors.extend(errors.clone());
+    errors.extend_from_within(..);
     errors.extend(kind.strategy.validate_update(new, old, cx));
     errors
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,23 @@
 //! LimitRange.
 
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, Quantity};
 use serde_json::{Value, json};
 
+use super::pod_spec::validate::resource_name;
+use crate::check::{Errors, Node, quantity};
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
-use crate::strategy::Strategy;
+use crate::strategy::{Context, Strategy};
+
+const LISTS: [&str; 5] = [
+    "max",
+    "min",
+    "default",
+    "defaultRequest",
+    "maxLimitRequestRatio",
+];
 
 /// Rules of `v1 LimitRange`.
 pub(crate) struct LimitRange;
@@ -12,6 +25,21 @@ pub(crate) struct LimitRange;
 impl Strategy for LimitRange {
     fn has_generation(&self) -> bool {
         false
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let mut known = BTreeSet::new();
+        for item in Node::root(new).child("spec").items("limits") {
+            let kind = item.text("type");
+            if kind.is_empty() {
+                item.needs("type", &mut errors);
+            }
+            if !known.insert(kind) {
+                errors.push(FieldError::duplicate(&item.at("type"), kind));
+            }
+            self::item(&item, &mut errors);
+        }
+        errors
     }
     print_with!(print::CREATED_AT);
 }
@@ -37,6 +65,124 @@ pub(super) fn default_item(item: &mut Value) {
             if target.get(&name).is_none() {
                 target.put(&name, amount);
             }
+        }
+    }
+}
+
+/// Source: `ValidateLimitRange`.
+fn item(item: &Node<'_>, errors: &mut Errors) {
+    let kind = item.text("type");
+    let mut names = BTreeSet::new();
+    for list in LISTS {
+        if kind == "Pod" && list.starts_with("default") {
+            if item.has_items(list) {
+                let why = "may not be specified when `type` is 'Pod'";
+                errors.push(FieldError::forbidden(&item.at(list), why));
+            }
+            continue;
+        }
+        for (name, value) in item.entries(list) {
+            if matches!(kind, "Pod" | "Container") {
+                let is_known = matches!(name, "cpu" | "memory" | "ephemeral-storage")
+                    || name.starts_with("hugepages-");
+                resource_name(name, &value.path, errors);
+                if !is_known && !name.contains('/') {
+                    let why = "must be a standard resource for containers";
+                    errors.push(FieldError::invalid(&value.path, name, why));
+                }
+            } else {
+                resource_name(name, &value.path, errors);
+            }
+            names.insert(name);
+        }
+    }
+    let has_storage = |list: &str| item.child(list).has("storage");
+    if kind == "PersistentVolumeClaim" && !has_storage("min") && !has_storage("max") {
+        let why = "either minimum or maximum storage value is required, but neither was provided";
+        errors.push(FieldError::required(&item.at("limits"), why));
+    }
+    for name in names {
+        compare(item, name, errors);
+    }
+}
+
+/// How the amounts of one resource must relate: the list of the smaller one, of the greater one, and where and how a
+/// breach is reported.
+const RELATIONS: [(&str, &str, &str, &str, &str); 6] = [
+    (
+        "min",
+        "max",
+        "min",
+        "min value",
+        "is greater than max value",
+    ),
+    (
+        "min",
+        "defaultRequest",
+        "defaultRequest",
+        "min value",
+        "is greater than default request value",
+    ),
+    (
+        "defaultRequest",
+        "max",
+        "defaultRequest",
+        "default request value",
+        "is greater than max value",
+    ),
+    (
+        "defaultRequest",
+        "default",
+        "defaultRequest",
+        "default request value",
+        "is greater than default limit value",
+    ),
+    (
+        "min",
+        "default",
+        "default",
+        "min value",
+        "is greater than default value",
+    ),
+    (
+        "default",
+        "max",
+        "default",
+        "default value",
+        "is greater than max value",
+    ),
+];
+
+/// Reports the amounts of one resource that contradict each other.
+fn compare(item: &Node<'_>, name: &str, errors: &mut Errors) {
+    let amount = |list: &str| {
+        item.child(list)
+            .get(name)
+            .map(|value| quantity(value.value))
+    };
+    for (small, great, at, what, words) in RELATIONS {
+        let Some((less, more)) = amount(small)
+            .zip(amount(great))
+            .filter(|(less, more)| less > more)
+        else {
+            continue;
+        };
+        let shown = match (small, at) {
+            ("min", "defaultRequest") | ("default", "default") => more,
+            _ => less,
+        };
+        let why = format!("{what} {less} {words} {more}");
+        errors.push(FieldError::invalid(
+            &item.at(at).key(name),
+            shown.to_string(),
+            why,
+        ));
+    }
+    if let Some(ratio) = amount("maxLimitRequestRatio") {
+        let path = item.at("maxLimitRequestRatio").key(name);
+        if ratio < Quantity::from_milli(1000) {
+            let why = format!("ratio {ratio} is less than 1");
+            errors.push(FieldError::invalid(&path, ratio.to_string(), why));
         }
     }
 }

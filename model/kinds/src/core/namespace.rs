@@ -1,9 +1,11 @@
 //! Namespace.
 
-use meta::{Object, ObjectExt as _, Path, names};
+use meta::{FieldError, Object, ObjectExt as _, Path, names};
 use serde_json::{Value, json};
 
+use crate::check::Node;
 use crate::edit::Edit as _;
+use crate::metadata::invalid;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
@@ -65,6 +67,22 @@ impl Strategy for Namespace {
     }
     fn is_held(&self, object: &Object) -> bool {
         !object.list_at(&["spec", "finalizers"]).is_empty()
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let spec = Node::root(new).child("spec");
+        let path = spec.at("finalizers");
+        for name in spec.texts("finalizers") {
+            errors.extend(invalid(&path, name, names::qualified_name(name)));
+            if !name.contains('/') && name != FINALIZER {
+                let why = "name is neither a standard finalizer name nor is it fully qualified";
+                errors.push(FieldError::invalid(&path, name, why));
+            }
+        }
+        errors
+    }
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &["status.phase"]
     }
     print_with!(print::core::NAMESPACE);
 }

@@ -1,6 +1,8 @@
 //! Node.
 
-use meta::Object;
+mod validate;
+
+use meta::{FieldError, Object};
 use serde_json::Value;
 
 use crate::edit::Edit as _;
@@ -29,6 +31,12 @@ impl Strategy for Node {
             "" => "false".into(),
             value => value.to_owned(),
         }
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::create(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        validate::update(new, old)
     }
     print_with!(print::core::NODE);
 }

@@ -112,23 +112,31 @@ fn create(kind: &Kind, input: Value, namespace: &str, strict: bool) -> Result<Ob
     finish(kind, object)
 }
 
-/// Prepares, validates and allocates a named object.
-fn finish(kind: &Kind, mut object: Object) -> Result<Object, StatusError> {
+/// Runs something with the facts of a request.
+fn with_context<T>(operation: Operation, run: impl FnOnce(&Context<'_>) -> T) -> T {
     let ranges = Ranges::default();
     let user = User {
         name: "admin".into(),
         groups: vec!["system:masters".into(), "system:authenticated".into()],
         ..User::default()
     };
-    let cx = Context {
+    run(&Context {
         now: jiff::Timestamp::UNIX_EPOCH,
-        operation: Operation::Create,
+        operation,
         subresource: None,
         user: Some(&user),
         lookup: &Empty,
         random: 7,
         ranges: &ranges,
-    };
+    })
+}
+
+/// Prepares, validates and allocates a named object.
+fn finish(kind: &Kind, object: Object) -> Result<Object, StatusError> {
+    with_context(Operation::Create, |cx| finish_with(kind, object, cx))
+}
+
+fn finish_with(kind: &Kind, mut object: Object, cx: &Context<'_>) -> Result<Object, StatusError> {
     if kind.subresource("status").is_some() && !kind.strategy.keeps_status_on_create() {
         object.remove(&["status"]);
     }
@@ -136,11 +144,11 @@ fn finish(kind: &Kind, mut object: Object) -> Result<Object, StatusError> {
     if kind.strategy.has_generation() {
         object.metadata_mut().insert("generation".into(), 1.into());
     }
-    kind.strategy.prepare_create(&mut object, &cx);
+    kind.strategy.prepare_create(&mut object, cx);
     object = schema::decode(object, &kind.schema)
         .map_err(StatusError::internal)?
         .object;
-    let errors: Vec<FieldError> = write::validate_create(kind, &object, &cx);
+    let errors: Vec<FieldError> = write::validate_create(kind, &object, cx);
     if !errors.is_empty() {
         return Err(StatusError::invalid(
             &kind.group,
@@ -149,7 +157,7 @@ fn finish(kind: &Kind, mut object: Object) -> Result<Object, StatusError> {
             &errors,
         ));
     }
-    kind.strategy.allocate(&mut object, None, &cx)?;
+    kind.strategy.allocate(&mut object, None, cx)?;
     Ok(object)
 }
 
@@ -211,14 +219,15 @@ pub(super) fn compare_refusal(registry: &Registry, line: &Value) -> Option<(Outc
             (why(), why())
         }
         Err(error) => {
-            let causes: Vec<Value> = error
+            let mut causes: Vec<Value> = error
                 .0
                 .details
                 .iter()
                 .flat_map(|details| &details.causes)
                 .map(|cause| json!([cause.field, cause.reason]))
                 .collect();
-            let expected = expect["causes"].as_array().cloned().unwrap_or_default();
+            sort(&mut causes);
+            let expected = sorted(&expect["causes"]);
             let ours = json!([error.code(), causes]);
             (
                 Outcome::of(&ours, &json!([code, expected])),
@@ -228,7 +237,104 @@ pub(super) fn compare_refusal(registry: &Registry, line: &Value) -> Option<(Outc
     })
 }
 
-fn resource_of(path: &str) -> Option<Gvr> {
+/// Compares a refused merge patch of an object that was created before; `None` when the line is something else.
+pub(super) fn compare_change(registry: &Registry, line: &Value) -> Option<(Outcome, Outcome)> {
+    let (setup, request, expect) = (line.get("setup")?, &line["request"], &line["expect"]);
+    let is_merge = request["headers"]["Content-Type"] == "application/merge-patch+json";
+    if request["method"] != "PATCH" || !is_merge || expect["code"] != 422 {
+        return None;
+    }
+    let path = setup["path"].as_str()?;
+    let is_of_object = request["path"]
+        .as_str()?
+        .strip_prefix(path)?
+        .matches('/')
+        .count()
+        == 1;
+    let kind = registry
+        .resource(&resource_of(path)?)
+        .filter(|_| is_of_object)?;
+    let mut body = setup["body"].clone();
+    body["apiVersion"] = kind.api_version().into();
+    body["kind"] = kind.kind.as_ref().into();
+    let mut old = create(kind, body, "ns1", false).ok()?;
+    old.set(&["metadata", "resourceVersion"], "1".into());
+    let mut new = old.clone();
+    merge(&mut new, &request["body"]);
+    let mut new = schema::decode(new, &kind.schema).ok()?.object;
+    kind.apply_defaults(&mut new);
+    let errors = with_context(Operation::Update, |cx| {
+        kind.strategy.prepare_update(&mut new, &old, cx);
+        write::validate_update(kind, &new, &old, cx)
+    });
+    let error = StatusError::invalid(&kind.group, &kind.kind, old.name(), &errors);
+    let causes = errors
+        .iter()
+        .map(|error| json!([error.field, error.error_type.cause()]));
+    let mut causes: Vec<Value> = causes.collect();
+    sort(&mut causes);
+    // What follows the first line is a difference between two of Go's structs.
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    Some((
+        Outcome::of(&causes.into(), &sorted(&expect["causes"]).into()),
+        Outcome::of(
+            &first_line(&error.to_string()).into(),
+            &first_line(expect["message"].as_str()?).into(),
+        ),
+    ))
+}
+
+/// What decoding, defaulting or validation would change or refuse; `None` when the object is settled.
+pub(super) fn is_settled(kind: &Kind, object: &Object) -> Option<String> {
+    let mut decoded = schema::decode(object.clone(), &kind.schema).ok()?.object;
+    kind.apply_defaults(&mut decoded);
+    // The recording left statuses out.
+    let (mut ours, mut theirs) = (decoded.clone(), object.clone());
+    for object in [&mut ours, &mut theirs] {
+        object.remove(&["status"]);
+    }
+    if let Some(why) = difference("", &ours, &theirs) {
+        return Some(why);
+    }
+    if kind.is_namespaced() && decoded.namespace().is_empty() {
+        return Some("no namespace".into());
+    }
+    let errors = with_context(Operation::Create, |cx| {
+        write::validate_create(kind, &decoded, cx)
+    });
+    (!errors.is_empty()).then(|| meta::field::aggregate(&errors))
+}
+
+/// The recordings list causes in no order of their own.
+fn sort(causes: &mut [Value]) {
+    causes.sort_by_key(Value::to_string);
+}
+
+fn sorted(causes: &Value) -> Vec<Value> {
+    let mut causes = causes.as_array().cloned().unwrap_or_default();
+    sort(&mut causes);
+    causes
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    let map = into.as_object_mut().unwrap();
+    for (key, value) in patch {
+        if value.is_null() {
+            map.remove(key);
+        } else {
+            merge(map.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+pub(super) fn resource_of(path: &str) -> Option<Gvr> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] => ("", *version, rest),

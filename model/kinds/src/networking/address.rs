@@ -1,0 +1,121 @@
+//! ServiceCIDR and IPAddress.
+
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, ObjectExt as _, names};
+
+use crate::check::{Errors, IMMUTABLE, Node};
+use crate::core::cidr;
+
+/// A ServiceCIDR. Source: `validateServiceCIDRSpec`.
+pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
+    let spec = Node::root(object).child("spec");
+    let blocks = spec.texts("cidrs");
+    let path = spec.at("cidrs");
+    if blocks.is_empty() {
+        errors.push(FieldError::required(&path, "at least one CIDR required"));
+        return;
+    }
+    if blocks.len() > 2 {
+        let why = "may only hold up to 2 values";
+        errors.push(FieldError::invalid(
+            &path,
+            spec.child("cidrs").value.clone(),
+            why,
+        ));
+        return;
+    }
+    let families: BTreeSet<bool> = blocks.iter().map(|block| block.contains(':')).collect();
+    if blocks.len() == 2 && families.len() == 1 {
+        let why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+        errors.push(FieldError::invalid(
+            &path,
+            spec.child("cidrs").value.clone(),
+            why,
+        ));
+    }
+    for (index, block) in blocks.iter().enumerate() {
+        errors.extend(crate::metadata::invalid(
+            &path.index(index),
+            block,
+            cidr(block),
+        ));
+    }
+}
+
+/// Blocks stay; a second family may be added.
+pub(super) fn service_cidr_change(new: &Object, old: &Object, errors: &mut Errors) {
+    let (spec, was) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
+    let (is, had) = (spec.texts("cidrs"), was.texts("cidrs"));
+    let path = spec.at("cidrs");
+    let grows = had.len() == 1 && is.len() == 2;
+    if is.len() != had.len() && !grows {
+        errors.push(FieldError::invalid(
+            &path,
+            spec.child("cidrs").value.clone(),
+            IMMUTABLE,
+        ));
+        return;
+    }
+    for (index, (is, _)) in is
+        .iter()
+        .zip(&had)
+        .enumerate()
+        .filter(|(_, (is, had))| is != had)
+    {
+        errors.push(FieldError::invalid(&path.index(index), *is, IMMUTABLE));
+    }
+}
+
+/// The name of an IPAddress is the address, in its canonical form.
+pub(super) fn ip_name(name: &str) -> Vec<String> {
+    match name.parse::<std::net::IpAddr>() {
+        Ok(address) if address.to_string() == name => Vec::new(),
+        Ok(address) => vec![format!(
+            "must be in canonical form ({})",
+            meta::field::quote(&address.to_string())
+        )],
+        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
+    }
+}
+
+/// An IPAddress.
+pub(super) fn ip_address(object: &Object, errors: &mut Errors) {
+    let spec = Node::root(object).child("spec");
+    let Some(parent) = spec.get("parentRef") else {
+        errors.push(FieldError::required(&spec.at("parentRef"), ""));
+        return;
+    };
+    if !parent.text("group").is_empty() {
+        parent.complain(
+            "group",
+            names::dns1123_subdomain(parent.text("group")),
+            errors,
+        );
+    }
+    for field in ["resource", "name"] {
+        if parent.text(field).is_empty() {
+            parent.needs(field, errors);
+        } else {
+            parent.complain(field, names::path_segment(parent.text(field)), errors);
+        }
+    }
+    if !parent.text("namespace").is_empty() {
+        parent.complain(
+            "namespace",
+            names::path_segment(parent.text("namespace")),
+            errors,
+        );
+    }
+}
+
+/// What an IPAddress is for stays.
+pub(super) fn ip_address_change(new: &Object, old: &Object, errors: &mut Errors) {
+    if new.at(&["spec", "parentRef"]) != old.at(&["spec", "parentRef"]) {
+        Node::root(new).child("spec").immutable(
+            &Node::root(old).child("spec"),
+            "parentRef",
+            errors,
+        );
+    }
+}
