@@ -19,7 +19,11 @@ pub(crate) fn patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value
             continue;
         }
         let change = match (name.as_str(), value) {
-            ("conditions", Value::Array(conditions)) => Value::Array(changed(before, conditions)),
+            // The server keeps its own order: the same conditions in another order are no change.
+            ("conditions", Value::Array(conditions)) => match changed(before, conditions) {
+                changed if changed.is_empty() => continue,
+                changed => Value::Array(changed),
+            },
             (name, Value::Array(list)) if REPLACED.contains(&name) && before.is_some() => {
                 let mut list = list.clone();
                 list.push(json!({ "$patch": "replace" }));
@@ -81,6 +85,17 @@ mod tests {
     fn equal_statuses_need_no_patch() {
         let one = status(json!({ "phase": "Running" }));
         assert_eq!(patch("u", &one, &one), None);
+    }
+
+    #[test]
+    fn another_order_of_conditions_needs_no_patch() {
+        let (one, two) = (
+            json!({ "type": "Ready", "status": "True" }),
+            json!({ "type": "Other", "status": "True" }),
+        );
+        let old = status(json!({ "conditions": [one, two] }));
+        let new = status(json!({ "conditions": [two, one] }));
+        assert_eq!(patch("u", &old, &new), None);
     }
 
     #[test]
