@@ -142,9 +142,9 @@ pub struct Report {
     /// What the event is about.
     pub regarding: Reference,
     /// Reason and message when it went well.
-    pub done: (&'static str, &'static str),
+    pub done: (&'static str, String),
     /// Reason and message when it failed.
-    pub failed: (&'static str, &'static str),
+    pub failed: (&'static str, String),
 }
 
 impl Report {
@@ -152,16 +152,16 @@ impl Report {
     pub fn pod_created(regarding: Reference) -> Self {
         Self {
             regarding,
-            done: ("SuccessfulCreate", "Created pod: {}"),
-            failed: ("FailedCreate", "Error creating: {}"),
+            done: ("SuccessfulCreate", "Created pod: {}".to_owned()),
+            failed: ("FailedCreate", "Error creating: {}".to_owned()),
         }
     }
     /// Upstream's words for a pod that was deleted. Source: `controller_utils.go`.
     pub fn pod_deleted(regarding: Reference) -> Self {
         Self {
             regarding,
-            done: ("SuccessfulDelete", "Deleted pod: {}"),
-            failed: ("FailedDelete", "Error deleting: {}"),
+            done: ("SuccessfulDelete", "Deleted pod: {}".to_owned()),
+            failed: ("FailedDelete", "Error deleting: {}".to_owned()),
         }
     }
     /// The event after success.

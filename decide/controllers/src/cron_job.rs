@@ -220,14 +220,14 @@ fn trim(seen: &Observed, decision: &mut Decision) {
 }
 
 /// The schedule, or the event that says why there is none.
-fn schedule_of(seen: &Observed) -> Result<Schedule<'_>, Action> {
+fn schedule_of(seen: &Observed) -> Result<Schedule<'_>, Box<Action>> {
     let quote = meta::field::quote;
     let zone = seen.zone.as_ref().map_err(|name| {
         let message = format!(
             "invalid timeZone: {}: unknown time zone {name}",
             quote(name)
         );
-        say(seen, true, "UnknownTimeZone", message)
+        Box::new(say(seen, true, "UnknownTimeZone", message))
     })?;
     let text = seen
         .cron_job
@@ -235,7 +235,7 @@ fn schedule_of(seen: &Observed) -> Result<Schedule<'_>, Action> {
         .unwrap_or_default();
     Schedule::parse(text, zone).map_err(|why| {
         let message = format!("unparseable schedule: {}: {why}", quote(text));
-        say(seen, true, "UnparseableSchedule", message)
+        Box::new(say(seen, true, "UnparseableSchedule", message))
     })
 }
 
@@ -244,7 +244,7 @@ fn start(seen: &Observed, status: &mut Value, decision: &mut Decision, now: Time
     let schedule = match schedule_of(seen) {
         Ok(schedule) => schedule,
         Err(complaint) => {
-            decision.actions.push(complaint);
+            decision.actions.push(*complaint);
             return;
         }
     };

@@ -7,12 +7,14 @@ pub mod claim;
 pub mod condition;
 pub mod controller;
 pub mod hash;
+mod history;
 pub mod pod;
 pub mod scaled;
 pub mod snapshot;
 
 pub mod cluster_role_aggregation;
 pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
 pub mod endpoint_slice;
 pub mod endpoints;
@@ -25,6 +27,7 @@ pub mod replica_set;
 pub mod root_ca;
 pub mod service;
 pub mod service_account;
+pub mod stateful_set;
 pub mod taint_eviction;
 pub mod ttl_after_finished;
 

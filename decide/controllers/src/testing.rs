@@ -12,7 +12,7 @@ use crate::controller::{Controller, Decision};
 use crate::snapshot::{Settings, Snapshot};
 
 /// The objects of a small world.
-pub(crate) struct World(BTreeMap<(Resource, Key), Arc<Object>>, Settings);
+pub(crate) struct World(BTreeMap<(Resource, Key), Arc<Object>>, Settings, usize);
 
 impl World {
     pub(crate) fn new(objects: impl IntoIterator<Item = (Resource, Object)>) -> Self {
@@ -20,7 +20,7 @@ impl World {
             watching_since: time(0),
             root_ca: Some("CA".into()),
         };
-        let mut world = Self(BTreeMap::new(), settings);
+        let mut world = Self(BTreeMap::new(), settings, 0);
         for (resource, object) in objects {
             world.put(&resource, object);
         }
@@ -75,7 +75,8 @@ impl World {
                     let prefix = object
                         .str_at(&["metadata", "generateName"])
                         .unwrap_or_default();
-                    let name = format!("{prefix}{}", self.0.len());
+                    self.2 += 1;
+                    let name = format!("{prefix}{}", self.2);
                     object.set(&["metadata", "name"], name.into());
                 }
                 let uid = format!("uid-{}", object.name());

@@ -1,56 +1,10 @@
-//! Terms that select nodes, and terms that select pods.
+//! Terms that select pods.
 
 use std::collections::BTreeMap;
 
 use meta::ObjectExt;
 use meta::selector::{LabelSelector, Operator, Requirement};
 use serde_json::Value;
-
-/// One term of a node affinity: labels and fields, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeTerm {
-    labels: LabelSelector,
-    fields: LabelSelector,
-}
-
-impl NodeTerm {
-    /// Reads a term; `None` when it is empty or malformed: such a term selects nothing.
-    pub fn read(term: &Value) -> Option<Self> {
-        let labels = expressions(term.list_at(&["matchExpressions"]))?;
-        let fields = expressions(term.list_at(&["matchFields"]))?;
-        let is_empty = labels.is_everything() && fields.is_everything();
-        (!is_empty).then_some(Self { labels, fields })
-    }
-    /// Whether a node is selected.
-    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
-        let fields = BTreeMap::from([("metadata.name".to_owned(), name.to_owned())]);
-        self.labels.matches(labels) && (self.fields.is_everything() || self.fields.matches(&fields))
-    }
-}
-
-fn expressions(list: &[Value]) -> Option<LabelSelector> {
-    let read = |expression: &Value| {
-        let operator = match expression.str_at(&["operator"])? {
-            "In" => Operator::In,
-            "NotIn" => Operator::NotIn,
-            "Exists" => Operator::Exists,
-            "DoesNotExist" => Operator::DoesNotExist,
-            "Gt" => Operator::GreaterThan,
-            "Lt" => Operator::LessThan,
-            _ => return None,
-        };
-        let values = expression.list_at(&["values"]).iter();
-        Some(Requirement {
-            key: expression.str_at(&["key"])?.to_owned(),
-            operator,
-            values: values
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
-        })
-    };
-    Some(LabelSelector(list.iter().map(read).collect::<Option<_>>()?))
-}
 
 /// One term of a pod affinity or anti-affinity.
 #[derive(Clone, Debug, PartialEq, Eq)]

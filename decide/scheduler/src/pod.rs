@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use meta::node_selector::{NodeTerm, required_terms};
+use meta::taint::Toleration;
 use meta::{Key, Object, ObjectExt};
 use serde_json::Value;
 
-use crate::affinity::{NodeTerm, PodTerm, SpreadConstraint};
+use crate::affinity::{PodTerm, SpreadConstraint};
 use crate::resources::{Resources, nonzero_requests, requests};
-use meta::taint::Toleration;
-
 /// A port on the node that a pod wants for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostPort {
@@ -79,12 +79,6 @@ impl Pod {
     /// Reads a pod.
     pub fn read(pod: &Object) -> Self {
         let labels = pod.labels();
-        let required = [
-            "spec",
-            "affinity",
-            "nodeAffinity",
-            "requiredDuringSchedulingIgnoredDuringExecution",
-        ];
         let containers = || pod.list_at(&["spec", "containers"]).iter();
         Self {
             key: pod.key(),
@@ -97,10 +91,7 @@ impl Pod {
             nonzero_requests: nonzero_requests(pod),
             ports: host_ports(pod),
             node_selector: strings(pod.at(&["spec", "nodeSelector"])),
-            node_affinity: pod.at(&required).map(|affinity| {
-                let terms = affinity.list_at(&["nodeSelectorTerms"]).iter();
-                terms.filter_map(NodeTerm::read).collect()
-            }),
+            node_affinity: required_terms(pod),
             preferred_nodes: preferred_nodes(pod),
             tolerations: pod
                 .list_at(&["spec", "tolerations"])

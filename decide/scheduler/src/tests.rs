@@ -1,3 +1,5 @@
+//! Every filter and score on small clusters.
+
 use std::sync::Arc;
 
 use meta::{Object, ObjectExt};

@@ -5,6 +5,7 @@
 pub mod field;
 pub mod id;
 pub mod names;
+pub mod node_selector;
 pub mod object;
 pub mod quantity;
 pub mod resource;

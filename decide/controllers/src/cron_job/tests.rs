@@ -1,3 +1,5 @@
+//! What cron jobs start, skip and remember.
+
 use super::*;
 use crate::testing::{World, events, time};
 

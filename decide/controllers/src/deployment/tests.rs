@@ -1,3 +1,5 @@
+//! Rollouts played to their end in a small world.
+
 use meta::{Key, Object, ObjectExt};
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! What stands in slices, and how little changes.
+
 use super::*;
 use crate::endpoints::Endpoints;
 use crate::resources::ENDPOINTS;

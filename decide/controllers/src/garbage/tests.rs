@@ -1,3 +1,5 @@
+//! Who goes, who stays, and who must be looked for first.
+
 use serde_json::json;
 
 use super::*;

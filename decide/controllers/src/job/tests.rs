@@ -1,3 +1,5 @@
+//! Jobs played to their end: counts, limits, suspension.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What silence does to a node and its pods.
+
 use super::*;
 use crate::testing::{World, events, pod, time};
 

@@ -1,3 +1,5 @@
+//! How many pods there are, and which go first.
+
 use meta::{Key, Object, ObjectExt};
 use serde_json::json;
 

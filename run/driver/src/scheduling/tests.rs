@@ -1,3 +1,5 @@
+//! The order of pods, and what wakes those that wait.
+
 use super::*;
 
 fn node(name: &str, cpu: &str) -> Arc<Object> {
