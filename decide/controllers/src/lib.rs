@@ -16,6 +16,7 @@ pub mod cluster_role_aggregation;
 pub mod cron_job;
 pub mod daemon_set;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod garbage;
@@ -24,6 +25,7 @@ pub mod namespace;
 pub mod node_lifecycle;
 pub mod pod_gc;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod root_ca;
 pub mod service;
 pub mod service_account;
@@ -57,6 +59,8 @@ pub mod resources {
         Resource::namespaced("", "v1", "ServiceAccount", "serviceaccounts");
     /// Config maps.
     pub const CONFIG_MAPS: Resource = Resource::namespaced("", "v1", "ConfigMap", "configmaps");
+    /// Secrets.
+    pub const SECRETS: Resource = Resource::namespaced("", "v1", "Secret", "secrets");
     /// Events.
     pub const EVENTS: Resource = Resource::namespaced("", "v1", "Event", "events");
     /// Replication controllers.
