@@ -112,9 +112,9 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// A client that acts as `user`, in this process.
-    pub(crate) fn client_as(&self, user: User) -> kube::Client {
-        client::in_process(self.server.in_process(), Identity(user))
+    /// A client that acts as `user`, in this process. `agent` is the manager of the fields that it writes.
+    pub(crate) fn client_as(&self, user: User, agent: &'static str) -> kube::Client {
+        client::in_process_as(self.server.in_process(), Identity(user), agent)
     }
 
     fn serve(&mut self, listener: TcpListener) -> Result<()> {
@@ -138,7 +138,7 @@ impl ControlPlane {
         let mut options = driver::Options::single("sampan");
         options.root_ca = Some(self.authority.certificate().to_owned());
         self.tasks.spawn(driver::run(
-            self.client_as(user),
+            self.client_as(user, "kube-controller-manager"),
             options,
             self.shutdown.clone(),
         ));
@@ -147,7 +147,7 @@ impl ControlPlane {
     /// The status layer: verdicts on all workloads, as `kubectl get workloads` shows them.
     fn publish_status(&mut self) {
         let user = access::user::user(kinds::workloads::WRITER, &[access::user::MASTERS]);
-        let client = self.client_as(user);
+        let client = self.client_as(user, "sampan-status");
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
             tokio::select! {

@@ -60,7 +60,7 @@ pub(crate) async fn start(plane: &mut ControlPlane, flags: Flags) -> Result<()> 
         node_name: name.clone(),
     };
     let user = user::user(&format!("system:node:{name}"), &["system:nodes"]);
-    let client = plane.client_as(user);
+    let client = plane.client_as(user, "kubelet");
     let shutdown = plane.shutdown.clone();
     plane.tasks.spawn(async move {
         let agent = kubelet::run(config, client, ready.runtime, shutdown.clone());

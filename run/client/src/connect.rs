@@ -4,7 +4,8 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Request, Response};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tower::{BoxError, Service};
@@ -22,14 +23,33 @@ where
     B::Error: Into<BoxError>,
     I: Clone + Send + Sync + 'static,
 {
-    kube::Client::new(WithIdentity { service, identity }, "default")
+    in_process_as(service, identity, "sampan")
 }
 
-/// Adds an identity to every request.
+/// The same, under a user agent: the name that owns the fields it writes.
+pub fn in_process_as<S, B, I>(service: S, identity: I, agent: &'static str) -> kube::Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    I: Clone + Send + Sync + 'static,
+{
+    let service = WithIdentity {
+        service,
+        identity,
+        agent: HeaderValue::from_static(agent),
+    };
+    kube::Client::new(service, "default")
+}
+
+/// Adds an identity and a user agent to every request.
 #[derive(Clone, Debug)]
 struct WithIdentity<S, I> {
     service: S,
     identity: I,
+    agent: HeaderValue,
 }
 
 impl<S, I> Service<Request<Body>> for WithIdentity<S, I>
@@ -46,6 +66,10 @@ where
     }
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         request.extensions_mut().insert(self.identity.clone());
+        request
+            .headers_mut()
+            .entry(USER_AGENT)
+            .or_insert_with(|| self.agent.clone());
         self.service.call(request)
     }
 }

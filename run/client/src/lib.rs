@@ -13,7 +13,7 @@ pub mod recorder;
 pub mod rest;
 
 pub use cache::{Cache, Change};
-pub use connect::{from_kubeconfig, in_process};
+pub use connect::{from_kubeconfig, in_process, in_process_as};
 pub use error::ClientError;
 pub use informer::{Informer, Informers};
 pub use lease::Elector;
