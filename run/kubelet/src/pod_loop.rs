@@ -70,6 +70,10 @@ struct Life {
     following: Option<AbortOnDrop>,
     have_sources_changed: Arc<AtomicBool>,
     writing: Option<AbortHandle>,
+    /// The patch being written.
+    sent: Option<serde_json::Value>,
+    /// The patch written last, and the version of the object it gave.
+    acknowledged: Option<(serde_json::Value, Option<String>)>,
     write_after: Option<tokio::time::Instant>,
 }
 
@@ -107,6 +111,8 @@ impl Life {
             following: None,
             have_sources_changed: Arc::default(),
             writing: None,
+            sent: None,
+            acknowledged: None,
             write_after: None,
             agent,
             pod,
@@ -216,7 +222,14 @@ impl Life {
         let is_due = self
             .write_after
             .is_none_or(|at| at <= tokio::time::Instant::now());
+        if self.acknowledged.as_ref().is_some_and(|(sent, version)| {
+            *sent == patch && *version == self.pod.metadata.resource_version
+        }) {
+            // The server keeps it in another form than it was sent; sending it again changes nothing.
+            return false;
+        }
         if self.writing.is_none() && is_due {
+            self.sent = Some(patch.clone());
             let (agent, pod) = (Arc::clone(&self.agent), Arc::clone(&self.pod));
             let task = self.tasks.spawn(act::write_status(agent, pod, patch));
             self.writing = Some(task);
@@ -399,6 +412,8 @@ impl Life {
             }
             Outcome::Written(Ok(written)) => {
                 self.write_after = None;
+                let version_now = written.metadata.resource_version.clone();
+                self.acknowledged = self.sent.take().map(|sent| (sent, version_now));
                 if version(&written) >= version(&self.pod) {
                     self.pod = Arc::new(*written);
                 }

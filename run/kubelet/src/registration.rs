@@ -36,6 +36,8 @@ const REPORT_EVERY: Duration = Duration::from_mins(5);
 const HEALTH_EVERY: Duration = Duration::from_secs(10);
 /// How often one that is not ready is asked.
 const HEALTH_EVERY_WHILE_DOWN: Duration = Duration::from_millis(500);
+/// How long the runtime may take to answer for the first time before it counts as down.
+const FIRST_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Wait before a failed write is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -122,18 +124,16 @@ async fn health(agent: &Agent) -> RuntimeHealth {
 pub(crate) async fn keep(agent: Arc<Agent>) {
     let api: Api<Node> = Api::all(agent.client.clone());
     let mut health = agent.health.subscribe();
-    let mut was_ready = None;
+    // A node that was ready stays so while its agent restarts: nothing is said before it is known.
+    let known = health.wait_for(|health| !health.name.is_empty());
+    tokio::select! {
+        () = agent.shutdown.cancelled() => return,
+        _ = tokio::time::timeout(FIRST_ANSWER_MAX, known) => {}
+    }
     loop {
+        health.mark_unchanged();
         let wait = match report(&agent, &api).await {
-            Ok(is_ready) => {
-                if was_ready.is_some_and(|before| before != is_ready)
-                    || (was_ready.is_none() && is_ready)
-                {
-                    tell(&agent, is_ready);
-                }
-                was_ready = Some(is_ready);
-                REPORT_EVERY
-            }
+            Ok(()) => REPORT_EVERY,
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -167,8 +167,8 @@ fn tell(agent: &Agent, is_ready: bool) {
     ));
 }
 
-/// Writes the status, and makes the object where there is none; gives whether the node is ready.
-async fn report(agent: &Agent, api: &Api<Node>) -> Result<bool, kube::Error> {
+/// Writes the status, and makes the object where there is none.
+async fn report(agent: &Agent, api: &Api<Node>) -> Result<(), kube::Error> {
     let name = agent.config.node_name.as_str();
     let found = api.get_opt(name).await?;
     let old = found
@@ -178,6 +178,11 @@ async fn report(agent: &Agent, api: &Api<Node>) -> Result<bool, kube::Error> {
     let facts = facts(agent).await;
     let status = node_status::status(&facts, &old, now());
     let is_ready = facts.runtime_error.is_none() && facts.network_error.is_none();
+    let conditions = old.conditions.iter().flatten();
+    let mut before = conditions
+        .filter(|one| one.type_ == "Ready")
+        .map(|one| one.status == "True");
+    let is_news = before.next_back() != Some(is_ready);
     match found {
         None => {
             let node = new_node(agent, status);
@@ -198,7 +203,10 @@ async fn report(agent: &Agent, api: &Api<Node>) -> Result<bool, kube::Error> {
                 .await?;
         }
     }
-    Ok(is_ready)
+    if is_news {
+        tell(agent, is_ready);
+    }
+    Ok(())
 }
 
 /// The new status as a patch; addresses would be merged by type, so they are replaced.

@@ -7,6 +7,7 @@ mod logs;
 mod streams;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -18,11 +19,17 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use crate::agent::Agent;
 use crate::config::KubeletError;
+
+/// Longest a client may take to show its certificate.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Most connections at a time; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 1000;
 
 /// Answers on the port until the agent ends.
 ///
@@ -35,20 +42,21 @@ pub(crate) fn serve(
     let tls = identity::tls(&agent.config.serving)?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let router = router(Arc::clone(&agent));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     Ok(async move {
-        loop {
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
             let accepted = tokio::select! {
                 () = agent.shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {
-                    tokio::spawn(connection(
-                        Arc::clone(&agent),
-                        acceptor.clone(),
-                        stream,
-                        router.clone(),
-                    ));
+                    let (agent, acceptor) = (Arc::clone(&agent), acceptor.clone());
+                    let router = router.clone();
+                    tokio::spawn(async move {
+                        connection(agent, acceptor, stream, router).await;
+                        drop(place);
+                    });
                 }
                 Err(error) => debug!(error = &error as &dyn std::error::Error, "cannot accept"),
             }
@@ -57,13 +65,17 @@ pub(crate) fn serve(
 }
 
 async fn connection(agent: Arc<Agent>, acceptor: TlsAcceptor, stream: TcpStream, router: Router) {
-    let stream = match acceptor.accept(stream).await {
-        Ok(stream) => stream,
-        Err(error) => {
+    let stream = match tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
             debug!(
                 error = &error as &dyn std::error::Error,
                 "TLS handshake failed"
             );
+            return;
+        }
+        Err(_) => {
+            debug!("TLS handshake took too long");
             return;
         }
     };

@@ -137,7 +137,10 @@ async fn one(
 
 /// Writes files; secret ones never reach the disk, where the agent may mount.
 async fn write(path: &Path, files: Files, is_secret: bool, group: Option<i64>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
     tokio::fs::create_dir_all(path).await?;
+    // Whoever the container runs as may look into it; each file has a mode of its own.
+    tokio::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).await?;
     let path = path.to_owned();
     let write = move || {
         if is_secret && !mounts::is_mount_point(&path) && rustix::process::geteuid().is_root() {

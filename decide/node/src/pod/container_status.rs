@@ -126,6 +126,8 @@ fn status(
         }
         None => of_none(seen, pod_spec, container, old),
     };
+    // Upstream always writes it, and the API server fills it in: absent and empty would never agree.
+    status.last_state.get_or_insert_default();
     status.volume_mounts = mounts(container);
     status.resources.clone_from(&container.resources);
     status.allocated_resources = container

@@ -274,6 +274,13 @@ fn readiness_gates_hold_ready_back() {
 }
 
 #[test]
+fn a_last_state_is_written_even_when_there_is_none() {
+    let status = told(&running(seen(web()), "a"));
+    let container = &status.container_statuses.as_ref().unwrap()[0];
+    assert_eq!(container.last_state, Some(ContainerState::default()));
+}
+
+#[test]
 fn transitions_are_dated_and_the_rest_keeps_its_date() {
     let mut picture = running(seen(web()), "a");
     picture.pod.status = Some(told(&picture));
