@@ -8,6 +8,7 @@ mod body;
 mod bootstrap;
 mod call;
 mod cluster;
+mod compress;
 pub mod config;
 mod discovery;
 mod fixed;

@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::options::Query;
 use crate::policy::PolicyCache;
 use crate::request::RequestInfo;
-use crate::{auth, fixed, limits, proxy, respond, verbs};
+use crate::{auth, compress, fixed, limits, proxy, respond, verbs};
 
 /// The sender of a request that comes from inside the process, as a request extension.
 #[derive(Clone, Debug)]
@@ -118,8 +118,12 @@ impl ApiServer {
         let query = Query::read(parts.uri.query().unwrap_or_default());
         let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
         let is_dry_run = !query.text("dryRun").is_empty();
+        let reads_gzip = compress::accepts(&parts.headers);
         let response = self.bounded(parts, body, query, &info).await;
-        let response = response.unwrap_or_else(|error| respond::refusal(&error));
+        let mut response = response.unwrap_or_else(|error| respond::refusal(&error));
+        if reads_gzip {
+            response = compress::gzip(response).await;
+        }
         let code = response.status().as_u16();
         let took = started.elapsed();
         self.inner.metrics.observe(&info, is_dry_run, code, took);
@@ -257,7 +261,7 @@ impl ApiServer {
 
 fn unreadable(error: &(dyn std::error::Error + 'static), limit: usize) -> StatusError {
     if error.downcast_ref::<LengthLimitError>().is_some() {
-        return StatusError::too_large(format!("limit is {limit}"));
+        return StatusError::too_large(format!("Request entity too large: limit is {limit}"));
     }
     StatusError::bad_request(format!("cannot read the request body: {error}"))
 }

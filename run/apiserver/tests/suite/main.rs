@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod load;
 mod recordings;
 mod rows;
 mod server;
 mod special;
 mod verbs;
+mod watches;

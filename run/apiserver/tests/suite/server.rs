@@ -41,6 +41,11 @@ pub(crate) struct Answer {
 
 impl Talk {
     pub(crate) async fn new() -> Self {
+        Self::with(Limits::upstream()).await
+    }
+
+    /// A server with other bounds.
+    pub(crate) async fn with(limits: Limits) -> Self {
         let server = ApiServer::new(Config {
             store: Arc::new(MemoryStore::new()),
             registry: kinds::builtin(),
@@ -52,7 +57,7 @@ impl Talk {
             kubelet: None,
             openapi: None,
             checks: vec![ping()],
-            limits: Limits::upstream(),
+            limits,
         });
         let talk = Self { server };
         talk.namespace("web").await;

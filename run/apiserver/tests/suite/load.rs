@@ -1,0 +1,78 @@
+//! Too much at once: bounds answer 429, a watcher that does not read hurts nobody.
+
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use sampan_apiserver::Identity;
+use sampan_apiserver::config::Limits;
+use serde_json::{Value, json};
+
+use crate::server::Talk;
+
+const MAPS: &str = "/api/v1/namespaces/web/configmaps";
+
+#[tokio::test]
+async fn a_full_server_says_when_to_come_back() {
+    let talk = Talk::with(Limits {
+        reads_max: 0,
+        ..Limits::upstream()
+    })
+    .await;
+    let refused = talk.get(MAPS).await;
+    assert_eq!(
+        (refused.code, &refused.headers["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    assert_eq!(refused.body["reason"], "TooManyRequests");
+    // Writes have a bound of their own.
+    talk.post(MAPS, json!({"metadata": {"name": "a"}}))
+        .await
+        .expect(201);
+    assert_eq!(talk.get("/livez").await.code, 200);
+}
+
+#[tokio::test]
+async fn a_body_too_large_is_refused() {
+    let talk = Talk::with(Limits {
+        body_bytes_max: 1 << 20,
+        ..Limits::upstream()
+    })
+    .await;
+    let large = json!({"metadata": {"name": "a"}, "data": {"a": "x".repeat(2 << 20)}});
+    talk.post(MAPS, large)
+        .await
+        .refused(413, "Request entity too large: limit is 1048576");
+}
+
+#[tokio::test]
+async fn a_watcher_that_does_not_read_is_ended_and_hurts_nobody() {
+    let talk = Talk::new().await;
+    let user = access::user::user("admin", &[access::user::MASTERS]);
+    let request = Request::get(format!("{MAPS}?watch=true")).extension(Identity(user));
+    let response = talk
+        .server
+        .handle(request.body(Body::empty()).unwrap())
+        .await;
+    assert_eq!(response.status(), 200);
+    let created = talk
+        .post(MAPS, json!({"metadata": {"name": "a"}}))
+        .await
+        .expect(201);
+    let path = format!("{MAPS}/a");
+    let mut object = created;
+    // One more than the watcher's queue holds.
+    for turn in 0..4200 {
+        object["data"] = json!({"turn": turn.to_string()});
+        object = talk.put(&path, object).await.expect(200);
+    }
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let last = bytes
+        .split(|byte| *byte == b'\n')
+        .rfind(|line| !line.is_empty())
+        .unwrap();
+    let last: Value = serde_json::from_slice(last).unwrap();
+    assert_eq!(
+        (&last["type"], &last["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
+    );
+}

@@ -1,0 +1,205 @@
+//! Watches as informers use them, down to the client library's own informer.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use futures::{StreamExt, TryStreamExt};
+use http::Request;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use sampan_apiserver::Identity;
+use serde_json::{Value, json};
+
+use crate::server::Talk;
+
+const MAPS: &str = "/api/v1/namespaces/web/configmaps";
+/// Longest wait for an event that must come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The events of one watch.
+struct Events {
+    body: BodyDataStream,
+    read: Vec<u8>,
+}
+
+impl Events {
+    async fn open(talk: &Talk, query: &str, accept: &str) -> Self {
+        let user = access::user::user("admin", &[access::user::MASTERS]);
+        let request = Request::get(format!("{MAPS}?watch=true&{query}"))
+            .header("accept", accept)
+            .extension(Identity(user));
+        let response = talk
+            .server
+            .handle(request.body(Body::empty()).unwrap())
+            .await;
+        assert_eq!(response.status(), 200);
+        Self {
+            body: response.into_body().into_data_stream(),
+            read: Vec::new(),
+        }
+    }
+
+    /// The next event.
+    async fn next(&mut self) -> Value {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                return serde_json::from_slice(&line).unwrap();
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.body.next())
+                .await
+                .unwrap();
+            self.read.extend(chunk.unwrap().unwrap());
+        }
+    }
+
+    /// Type and name of the next event.
+    async fn brief(&mut self) -> String {
+        let event = self.next().await;
+        let name = event["object"]["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default();
+        format!("{} {name}", event["type"].as_str().unwrap())
+            .trim()
+            .to_owned()
+    }
+}
+
+fn map(name: &str, label: &str) -> Value {
+    json!({"metadata": {"name": name, "labels": {"app": label}}})
+}
+
+#[tokio::test]
+async fn a_watch_from_a_revision_misses_nothing() {
+    let talk = Talk::new().await;
+    talk.post(MAPS, map("a", "x")).await.expect(201);
+    let list = talk.get(MAPS).await.expect(200);
+    let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+    talk.post(MAPS, map("b", "x")).await.expect(201);
+    let mut events = Events::open(&talk, &format!("resourceVersion={version}"), "").await;
+    assert_eq!(events.brief().await, "ADDED b");
+    talk.patch("merge", &format!("{MAPS}/a"), json!({"data": {"k": "v"}}))
+        .await
+        .expect(200);
+    assert_eq!(events.brief().await, "MODIFIED a");
+    talk.delete(&format!("{MAPS}/b"), Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(events.brief().await, "DELETED b");
+}
+
+#[tokio::test]
+async fn what_leaves_a_selection_is_deleted_for_its_watcher() {
+    let talk = Talk::new().await;
+    talk.post(MAPS, map("a", "x")).await.expect(201);
+    let mut events = Events::open(&talk, "labelSelector=app%3Dx", "").await;
+    assert_eq!(events.brief().await, "ADDED a");
+    let relabel = |value: &str| json!({"metadata": {"labels": {"app": value}}});
+    talk.patch("merge", &format!("{MAPS}/a"), relabel("y"))
+        .await
+        .expect(200);
+    assert_eq!(events.brief().await, "DELETED a");
+    talk.patch("merge", &format!("{MAPS}/a"), relabel("x"))
+        .await
+        .expect(200);
+    assert_eq!(events.brief().await, "ADDED a");
+}
+
+#[tokio::test]
+async fn initial_events_end_with_the_annotated_bookmark() {
+    let talk = Talk::new().await;
+    talk.post(MAPS, map("a", "x")).await.expect(201);
+    let query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    for accept in [
+        "application/json",
+        "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+    ] {
+        let mut events = Events::open(&talk, query, accept).await;
+        assert_eq!(events.brief().await, "ADDED a");
+        let bookmark = events.next().await;
+        assert_eq!(bookmark["type"], "BOOKMARK");
+        let metadata = &bookmark["object"]["metadata"];
+        assert_eq!(metadata["annotations"]["k8s.io/initial-events-end"], "true");
+        assert!(metadata["resourceVersion"].is_string());
+    }
+    let silent = talk
+        .get(&format!("{MAPS}?watch=true&sendInitialEvents=true"))
+        .await;
+    assert_eq!(silent.code, 422);
+}
+
+#[tokio::test]
+async fn a_revision_that_is_gone_is_gone_for_watches_and_pages() {
+    let talk = Talk::new().await;
+    for name in ["a", "b", "c"] {
+        talk.post(MAPS, map(name, "x")).await.expect(201);
+    }
+    let page = talk.get(&format!("{MAPS}?limit=1")).await.expect(200);
+    assert_eq!(page["metadata"]["remainingItemCount"], 2);
+    let token = page["metadata"]["continue"].as_str().unwrap();
+    let store = &talk.server.config().store;
+    store.compact(store.revision()).await.unwrap();
+    talk.post(MAPS, map("d", "x")).await.expect(201);
+    let old = talk
+        .get(&format!("{MAPS}?watch=true&resourceVersion=2"))
+        .await;
+    assert_eq!(
+        (old.code, old.body["reason"].as_str()),
+        (410, Some("Expired"))
+    );
+    let rest = talk.get(&format!("{MAPS}?limit=9&continue={token}")).await;
+    if rest.code == 410 {
+        let token = rest.body["metadata"]["continue"].as_str().unwrap();
+        let rest = talk
+            .get(&format!("{MAPS}?continue={token}"))
+            .await
+            .expect(200);
+        assert_eq!(rest["items"].as_array().unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn the_client_librarys_informer_follows() {
+    let talk = Talk::new().await;
+    talk.post(MAPS, map("a", "x")).await.expect(201);
+    let user = access::user::user("admin", &[access::user::MASTERS]);
+    let server = talk.server.clone();
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+        let server = server.clone();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Identity(user.clone()));
+        async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
+    });
+    let maps: Api<ConfigMap> = Api::namespaced(Client::new(service, "web"), "web");
+    for config in [
+        watcher::Config::default(),
+        watcher::Config::default().streaming_lists(),
+    ] {
+        let mut events = watcher::watcher(maps.clone(), config).boxed();
+        let mut seen = Vec::new();
+        while !matches!(seen.last(), Some(Event::InitDone)) {
+            let event = tokio::time::timeout(PATIENCE, events.try_next())
+                .await
+                .unwrap()
+                .unwrap();
+            seen.push(event.unwrap());
+        }
+        let names = seen.iter().filter_map(|event| match event {
+            Event::InitApply(map) => map.metadata.name.clone(),
+            _ => None,
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["a"]);
+        talk.patch("merge", &format!("{MAPS}/a"), json!({"data": {"k": "v"}}))
+            .await
+            .expect(200);
+        talk.patch("merge", &format!("{MAPS}/a"), json!({"data": null}))
+            .await
+            .expect(200);
+        let event = tokio::time::timeout(PATIENCE, events.try_next())
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(matches!(event, Some(Event::Apply(_))));
+    }
+}
