@@ -343,3 +343,18 @@ pub(crate) fn unreserved_path(text: &str, path: &Path, errors: &mut Errors) {
         errors.push(FieldError::invalid(path, text, "must not start with '..'"));
     }
 }
+
+/// A warning about an IPv6 address that is not written as it should be. Source: `GetWarningsForIP`.
+pub(crate) fn ip_warning(path: &Path, text: &str) -> Option<String> {
+    let address: std::net::Ipv6Addr = text.parse().ok()?;
+    if let Some(mapped) = address.to_ipv4_mapped() {
+        return Some(format!(
+            "{path}: non-standard IP address {text:?} is invalid: use {:?}",
+            mapped.to_string()
+        ));
+    }
+    let shown = address.to_string();
+    (shown != text).then(|| {
+        format!("{path}: IPv6 address {text:?} should be in RFC 5952 canonical format ({shown:?})")
+    })
+}

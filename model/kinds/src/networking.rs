@@ -7,11 +7,13 @@ mod validate;
 
 use serde_json::Value;
 
+use crate::check::Node;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
 use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
+use meta::Object;
 
 const V1: Group = Group {
     name: "networking.k8s.io",
@@ -24,7 +26,9 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.namespaced(
             "Ingress",
             "ingresses",
-            Checked::new(&print::other::INGRESS, validate::ingress).counted(),
+            Checked::new(&print::other::INGRESS, validate::ingress)
+                .counted()
+                .warns(ingress_warnings),
         )
         .short(&["ing"])
         .status()
@@ -67,3 +71,15 @@ pub(crate) fn default_policy_port(port: &mut Value) {
 }
 
 pub(crate) use validate::domain_path;
+
+/// A new Ingress should name its class in a field.
+fn ingress_warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
+    let root = Node::root(new);
+    let annotations = root.child("metadata").child("annotations");
+    let is_named = root.child("spec").has("ingressClassName");
+    if old.is_some() || is_named || !annotations.has("kubernetes.io/ingress.class") {
+        return Vec::new();
+    }
+    let words = r#"annotation "kubernetes.io/ingress.class" is deprecated, please use 'spec.ingressClassName' instead"#;
+    vec![words.to_owned()]
+}

@@ -29,6 +29,9 @@ pub(crate) type Check = fn(&Object, &mut Errors);
 /// Goes through a change: the new object, then the old one.
 pub(crate) type CheckChange = fn(&Object, &Object, &mut Errors);
 
+/// What clients are warned of: the new object, then the old one.
+pub(crate) type Warn = fn(&Object, Option<&Object>) -> Vec<String>;
+
 /// Validation alone; prints as said.
 pub(crate) struct Checked {
     printer: &'static Printer,
@@ -37,6 +40,7 @@ pub(crate) struct Checked {
     check_change: Option<CheckChange>,
     names: fn(&str) -> Vec<String>,
     selectable: &'static [&'static str],
+    warnings: Warn,
 }
 
 impl Checked {
@@ -49,6 +53,7 @@ impl Checked {
             check_change: None,
             names: meta::names::dns1123_subdomain,
             selectable: &[],
+            warnings: |_, _| Vec::new(),
         }
     }
     /// The kind keeps `metadata.generation`.
@@ -59,6 +64,11 @@ impl Checked {
     /// Changes are checked as well.
     pub(crate) fn changes(mut self, check: CheckChange) -> Self {
         self.check_change = Some(check);
+        self
+    }
+    /// Clients are warned.
+    pub(crate) fn warns(mut self, warnings: Warn) -> Self {
+        self.warnings = warnings;
         self
     }
     /// Names have a rule of their own.
@@ -97,6 +107,9 @@ impl Strategy for Checked {
             check(new, old, &mut errors);
         }
         errors
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        (self.warnings)(new, old)
     }
     fn columns(&self) -> Vec<Column> {
         self.printer.columns()

@@ -4,6 +4,7 @@ use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::{Value, json};
 
 use super::validate;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -50,6 +51,13 @@ impl Strategy for DaemonSet {
         let mut errors = self.validate(new, cx);
         validate::same_selector(new, old, &mut errors);
         errors
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        let generation = |set: &Object| set.int_at(&["spec", "templateGeneration"]);
+        if old.is_some_and(|old| generation(old) == generation(new)) {
+            return Vec::new();
+        }
+        warnings::workload(new, None, &["spec", "template"])
     }
     print_with!(print::apps::DAEMON_SET);
 }

@@ -3,6 +3,7 @@
 use meta::{FieldError, Object, ObjectExt as _};
 
 use super::validate;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Scale, Strategy};
@@ -36,6 +37,9 @@ impl Strategy for ReplicaSet {
         let mut errors = self.validate(new, cx);
         validate::same_selector(new, old, &mut errors);
         errors
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        warnings::named_workload(new, old, &["spec", "template"])
     }
     print_with!(print::apps::REPLICA_SET);
 }

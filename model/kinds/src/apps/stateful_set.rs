@@ -4,6 +4,8 @@ use meta::{FieldError, Object, names};
 use serde_json::{Value, json};
 
 use super::validate;
+use crate::check::Node;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Scale, Strategy};
@@ -49,6 +51,24 @@ impl Strategy for StatefulSet {
     }
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::dns1123_label(name)
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        let mut warnings = warnings::workload(new, old, &["spec", "template"]);
+        let spec = Node::root(new).child("spec");
+        for claim in spec.items("volumeClaimTemplates") {
+            warnings.extend(warnings::claim(&Node {
+                value: claim.child("spec").value,
+                path: claim.path,
+            }));
+        }
+        if spec
+            .int("revisionHistoryLimit")
+            .is_some_and(|limit| limit < 0)
+        {
+            let words = "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
+            warnings.push(words.to_owned());
+        }
+        warnings
     }
     print_with!(print::apps::STATEFUL_SET);
 }

@@ -3,6 +3,7 @@
 use meta::{FieldError, Object};
 
 use super::validate;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -26,6 +27,9 @@ impl Strategy for CronJob {
             return Vec::new();
         }
         validate::cron_job(new, Some(old))
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        warnings::named_workload(new, old, &["spec", "jobTemplate", "spec", "template"])
     }
     print_with!(print::apps::CRON_JOB);
 }

@@ -4,6 +4,7 @@ use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
 use super::validate;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -67,6 +68,9 @@ impl Strategy for Job {
             return Vec::new();
         }
         validate::job_update(new, old)
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        warnings::named_workload(new, old, &["spec", "template"])
     }
     print_with!(print::apps::JOB);
 }

@@ -2,7 +2,7 @@
 
 mod validate;
 
-use meta::{FieldError, Object};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
 use crate::edit::Edit as _;
@@ -37,6 +37,17 @@ impl Strategy for Node {
     }
     fn validate_update(&self, new: &Object, old: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         validate::update(new, old)
+    }
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if new.at(&["spec", "configSource"]).is_some() {
+            warnings.push("spec.configSource: the feature is removed".to_owned());
+        }
+        if new.str_at(&["spec", "externalID"]).is_some() {
+            let words = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
+            warnings.push(words.to_owned());
+        }
+        warnings
     }
     print_with!(print::core::NODE);
 }

@@ -5,9 +5,23 @@ mod validate;
 use meta::{FieldError, Object};
 use serde_json::json;
 
+use crate::check::Node;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
+
+/// Annotations that became fields.
+const ANNOTATIONS: [(&str, &str); 2] = [
+    (
+        "volume.beta.kubernetes.io/storage-class",
+        r#"deprecated since v1.8; use "storageClassName" attribute instead"#,
+    ),
+    (
+        "volume.beta.kubernetes.io/mount-options",
+        r#"deprecated since v1.31; use "mountOptions" attribute instead"#,
+    ),
+];
 
 /// Rules of `v1 PersistentVolume`.
 pub(crate) struct PersistentVolume;
@@ -57,6 +71,40 @@ impl Strategy for PersistentVolume {
             return Vec::new();
         }
         validate::change(new, old)
+    }
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        let root = Node::root(new);
+        let spec = root.child("spec");
+        let annotations = root.child("metadata").child("annotations");
+        let mut warnings = Vec::new();
+        for (key, why) in ANNOTATIONS {
+            if annotations.has(key) {
+                warnings.push(format!("{}: {why}", annotations.path.key(key)));
+            }
+        }
+        if spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
+            let path = spec.at("persistentVolumeReclaimPolicy");
+            warnings.push(format!(
+                "{path}: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
+            ));
+        }
+        let required = spec.child("nodeAffinity").child("required");
+        for term in required.items("nodeSelectorTerms") {
+            warnings::node_term(&term, false, &mut warnings);
+        }
+        for source in [
+            "cephfs",
+            "photonPersistentDisk",
+            "scaleIO",
+            "storageos",
+            "glusterfs",
+            "rbd",
+        ] {
+            if spec.has(source) {
+                warnings.extend(warnings::deprecated_source(&spec, source));
+            }
+        }
+        warnings
     }
     print_with!(print::storage::PERSISTENT_VOLUME);
 }

@@ -5,6 +5,8 @@ mod validate;
 use meta::{FieldError, Object};
 use serde_json::Value;
 
+use crate::check::Node;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -34,6 +36,20 @@ impl Strategy for PersistentVolumeClaim {
             return Vec::new();
         }
         validate::change(new, old)
+    }
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        let root = Node::root(new);
+        let annotations = root.child("metadata").child("annotations");
+        let key = "volume.beta.kubernetes.io/storage-class";
+        let mut warnings = Vec::new();
+        if annotations.has(key) {
+            let path = annotations.path.key(key);
+            warnings.push(format!(
+                r#"{path}: deprecated since v1.8; use "storageClassName" attribute instead"#
+            ));
+        }
+        warnings.extend(warnings::claim(&root.child("spec")));
+        warnings
     }
     print_with!(print::storage::PERSISTENT_VOLUME_CLAIM);
 }

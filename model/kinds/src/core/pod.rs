@@ -6,6 +6,7 @@ use meta::{FieldError, Object, ObjectExt as _, Path};
 use serde_json::{Value, json};
 
 use super::pod_spec;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Deletion, Strategy};
@@ -116,6 +117,9 @@ impl Strategy for Pod {
             Some(name) => validate::subresource(new, old, name),
             None => validate::update(new, old),
         }
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        warnings::pod(new, old)
     }
     print_with!(print::pod::POD);
 }

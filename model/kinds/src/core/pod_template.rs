@@ -4,6 +4,7 @@ use meta::{FieldError, Object};
 
 use super::pod_spec::validate::template;
 use crate::check::Node;
+use crate::core::pod_spec::warnings;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
@@ -18,6 +19,9 @@ impl Strategy for PodTemplate {
         let mut errors = Vec::new();
         template(&Node::root(new).child("template"), &mut errors);
         errors
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        warnings::workload(new, old, &["template"])
     }
     print_with!(print::apps::POD_TEMPLATE);
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::pod_spec::validate::{Selector, template_for_controller};
 use crate::check::Node;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Scale, Strategy};
@@ -61,6 +62,9 @@ impl Strategy for ReplicationController {
             errors.push(FieldError::required(&spec.at("template"), ""));
         }
         errors
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        warnings::named_workload(new, old, &["spec", "template"])
     }
     print_with!(print::apps::REPLICATION_CONTROLLER);
 }

@@ -3,6 +3,7 @@
 mod allocate;
 mod families;
 pub(crate) mod validate;
+mod warnings;
 
 use meta::{FieldError, Object, ObjectExt as _, Path, StatusError, names};
 use serde_json::{Value, json};
@@ -115,6 +116,9 @@ impl Strategy for Service {
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         validate::service(new)
+    }
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        warnings::check(new)
     }
     print_with!(print::core::SERVICE);
 }

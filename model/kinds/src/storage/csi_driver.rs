@@ -3,6 +3,7 @@
 use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::json;
 
+use crate::check::Node;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -45,6 +46,16 @@ impl Strategy for CsiDriver {
         let mut errors = self.validate(new, cx);
         super::validate::csi_driver_change(new, old, &mut errors);
         errors
+    }
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        let requests = |driver: &Object| driver.at(&["spec", "tokenRequests"]).cloned();
+        let is_new = old.is_none_or(|old| requests(old) != requests(new));
+        let spec = Node::root(new).child("spec");
+        if !is_new || !spec.has_items("tokenRequests") || spec.has("serviceAccountTokenInSecrets") {
+            return Vec::new();
+        }
+        let words = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";
+        vec![words.to_owned()]
     }
     print_with!(print::storage::CSI_DRIVER);
 }

@@ -2,6 +2,8 @@
 
 use meta::{FieldError, Object};
 
+use crate::check::Node;
+use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -32,6 +34,17 @@ impl Strategy for StorageClass {
         let mut errors = Vec::new();
         super::validate::storage_class_change(new, old, &mut errors);
         errors
+    }
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for term in Node::root(new).items("allowedTopologies") {
+            for expression in term.items("matchLabelExpressions") {
+                let path = expression.at("key");
+                let why = warnings::node_label(expression.text("key"));
+                warnings.extend(why.map(|why| format!("{path}: {why}")));
+            }
+        }
+        warnings
     }
     print_with!(print::storage::STORAGE_CLASS);
 }

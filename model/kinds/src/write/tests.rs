@@ -7,7 +7,9 @@ mod harness;
 
 use std::collections::BTreeMap;
 
-use harness::{Outcome, Recording, compare_change, compare_object, compare_refusal};
+use harness::{
+    Outcome, Recording, compare_change, compare_object, compare_refusal, compare_warnings,
+};
 
 fn data(file: &str) -> String {
     let path = format!(
@@ -69,6 +71,12 @@ fn recordings_are_answered_as_a_stock_server_does() {
         .map(|recording| (recording.id.clone(), compare_object(&registry, recording)))
         .collect();
     check("objects", &outcomes);
+    let warnings: Vec<(String, Outcome)> = recordings
+        .iter()
+        .filter(|recording| recording.is_in_scope())
+        .filter_map(|one| Some((one.id.clone(), compare_warnings(&registry, one)?)))
+        .collect();
+    check("warnings", &warnings);
 
     let refused = data("refused.jsonl");
     let mut exact = Vec::new();

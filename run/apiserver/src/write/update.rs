@@ -201,7 +201,9 @@ fn settle(
         &name,
         &kinds::write::validate_update(kind, &new, old, &context),
     )?;
-    warnings.extend(kind.strategy.warnings(&new, Some(old)));
+    if call.subresource().is_none() {
+        warnings.extend(kind.strategy.warnings(&new, Some(old)));
+    }
     warnings.extend(check(
         call,
         Operation::Update,

@@ -472,3 +472,17 @@ fn difference(path: &str, ours: &Value, theirs: &Value) -> Option<String> {
         _ => Some(format!("{path}: ours {ours} theirs {theirs}")),
     }
 }
+
+/// Compares the warnings of a create that was taken; `None` when it was not.
+pub(super) fn compare_warnings(registry: &Registry, recording: &Recording) -> Option<Outcome> {
+    let kind = registry.kind(&recording.input.gvk()?)?;
+    let object = create(kind, recording.input.clone(), "corpus", true).ok()?;
+    let warnings = kind.strategy.warnings(&object, None);
+    let headers: Vec<String> = warnings
+        .iter()
+        .map(|text| format!("299 - {}", Value::from(text.as_str())))
+        .collect();
+    let theirs = recording.answer["warning"].as_str().unwrap_or_default();
+    let ours = json!({"warning": headers.join(", ")});
+    Some(Outcome::of(&ours, &json!({"warning": theirs})))
+}
