@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask TASK`. Each task is a file; this one only chooses.
 
+mod bench;
 mod images;
 mod schema;
 mod setup;
@@ -17,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   up [ARGS]   install what is missing, build, and run a single-node cluster in the foreground (ARGS go to `sampan up`)
   test        install what is missing and run every check and test; what CI runs
   check       format, lints, tidy and unit tests only
+  bench       measure the released binary and print Markdown rows; with root, pods too
   tidy        the project's own rules: layers, sizes, docs, dead files
   setup       install what is missing and stop
   images DIR  build the images that a cluster without a registry needs, as archives
@@ -41,6 +43,7 @@ fn task() -> Result<()> {
         "up" => up::run(rest),
         "test" => verify::everything(),
         "check" => verify::check(),
+        "bench" => bench::run(),
         "tidy" => tidy::run(),
         "setup" => setup::run(),
         "images" => images::build(

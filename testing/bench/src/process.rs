@@ -1,0 +1,120 @@
+//! A `sampan` process under measurement.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Longest wait for the line that says it is ready.
+const READY_MAX: Duration = Duration::from_mins(1);
+
+/// A running process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pid: u32,
+    kubeconfig: std::path::PathBuf,
+    /// From its start to its ready line.
+    pub(crate) started: Duration,
+}
+
+impl Process {
+    /// Starts a role on a free port and waits until it says that it is ready.
+    pub(crate) async fn start(
+        binary: &Path,
+        role: &str,
+        data: &Path,
+        more: &[&str],
+    ) -> Result<Self> {
+        let kubeconfig = data.join("bench.kubeconfig");
+        let begun = Instant::now();
+        let mut child = Command::new(binary)
+            .args([role, "--port", "0", "--data-dir"])
+            .arg(data)
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .args(more)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start the binary")?;
+        let pid = child.id().context("the process is gone")?;
+        let out = child.stdout.take().context("no output to read")?;
+        let mut lines = BufReader::new(out).lines();
+        let line = tokio::time::timeout(READY_MAX, lines.next_line())
+            .await
+            .context("not ready in time")?;
+        match line.context("cannot read the output")? {
+            Some(line) if line.contains("is ready") => {}
+            other => bail!("the process said {other:?} instead of being ready"),
+        }
+        Ok(Self {
+            child,
+            pid,
+            kubeconfig,
+            started: begun.elapsed(),
+        })
+    }
+
+    /// A client with the administrator's certificate, over TLS.
+    pub(crate) async fn client(&self) -> Result<kube::Client> {
+        client::from_kubeconfig(Some(&self.kubeconfig), None)
+            .await
+            .context("no client")
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn rss(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))
+            .context("the process is gone")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS")?;
+        let kilobytes: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .context("no number")?;
+        Ok(kilobytes * 1024)
+    }
+
+    /// Processor time used so far, in seconds. Linux counts hundredths.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .context("the process is gone")?;
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks = |index: usize| {
+            fields
+                .get(index)
+                .and_then(|field| field.parse::<u32>().ok())
+                .unwrap_or_default()
+        };
+        Ok(f64::from(ticks(11) + ticks(12)) / 100.0)
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        let ended = Command::new("kill")
+            .arg(self.pid.to_string())
+            .status()
+            .await
+            .context("cannot end the process")?;
+        anyhow::ensure!(ended.success(), "the process was gone");
+        self.child.wait().await.context("the process did not end")?;
+        Ok(())
+    }
+}
+
+/// Bytes as megabytes.
+#[expect(clippy::cast_precision_loss, reason = "for show")]
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_000_000.0
+}
