@@ -25,6 +25,8 @@ const PAGE_OBJECTS: &str = "500";
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest wait after a failure.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// A watch that ends sooner than this counts as failed, so that nobody is flooded with requests.
+const WATCH_MIN: Duration = Duration::from_secs(1);
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 type Handler = Box<dyn Fn(&Change) + Send + Sync>;
@@ -118,15 +120,17 @@ impl Informer {
         let mut wait = BACKOFF_MIN;
         let mut version = String::new();
         loop {
+            let started = tokio::time::Instant::now();
             let outcome = tokio::select! {
                 () = shutdown.cancelled() => return,
                 outcome = self.follow(rest, &mut version) => outcome,
             };
+            if started.elapsed() >= WATCH_MIN {
+                wait = BACKOFF_MIN;
+            }
             match outcome {
-                Ok(()) => {
-                    wait = BACKOFF_MIN;
-                    continue;
-                }
+                Ok(()) if started.elapsed() >= WATCH_MIN => continue,
+                Ok(()) => debug!(resource = %self.shared.resource.plural, "watch ended at once"),
                 Err(error) if error.is_gone() => {
                     debug!(resource = %self.shared.resource.plural, "version is gone, listing again");
                     version.clear();
@@ -392,5 +396,36 @@ impl Informers {
         let (running, shared) = (informer.clone(), Arc::clone(&self.shared));
         tokio::spawn(async move { running.run(&shared.rest, &stop).await });
         informer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const PODS: Resource = Resource::namespaced("", "v1", "Pod", "pods");
+    const COMPLETE: &str = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_ends_every_watch_at_once_is_not_flooded() {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let body = kube::client::Body::from(format!("{COMPLETE}\n").into_bytes());
+            async { Ok::<_, std::io::Error>(http::Response::new(body)) }
+        });
+        let rest = Rest::new(kube::Client::new(service, "default"));
+        let informer = Informer::new(PODS, Detail::Whole, "");
+        let shutdown = CancellationToken::new();
+        let run = informer.run(&rest, &shutdown);
+        let minute = tokio::time::timeout(Duration::from_mins(1), run).await;
+        assert!(minute.is_err(), "it goes on");
+        assert!(informer.progress().borrow().is_synced);
+        assert_eq!(informer.progress().borrow().version, 7);
+        let requests = requests.load(Ordering::Relaxed);
+        assert!((5..15).contains(&requests), "{requests}");
     }
 }
