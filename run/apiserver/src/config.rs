@@ -47,6 +47,8 @@ pub struct Limits {
     pub reads_max: usize,
     /// Requests that write, at once. Source: `--max-mutating-requests-inflight`.
     pub writes_max: usize,
+    /// Longest time a request other than a watch or a stream may take, in seconds. Source: `--request-timeout`.
+    pub request_seconds: u64,
     /// Watches and streams, at once.
     pub long_running_max: usize,
     /// Tries of a write that meets a conflict it may settle itself.
@@ -66,6 +68,7 @@ impl Limits {
             body_bytes_max: 3 << 20,
             reads_max: 400,
             writes_max: 200,
+            request_seconds: 60,
             long_running_max: 10_000,
             write_tries_max: 64,
             revision_wait_ms: 3_000,

@@ -39,8 +39,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Longest wait for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
-/// Requests that one HTTP/2 connection may run at once. Source: apiserver `MaxConcurrentStreams`.
-const STREAMS_MAX: u32 = 100;
+/// Requests that one HTTP/2 connection may run at once: a controller manager watches everything over one.
+///
+/// Source: kube-apiserver's default for `--http2-max-streams-per-connection`.
+const STREAMS_MAX: u32 = 1000;
 /// Longest wait for requests in flight when the listener ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after the kernel refuses to accept, so that running out of files does not spin.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::request::Parts;
@@ -126,8 +126,25 @@ impl ApiServer {
         }
         let code = response.status().as_u16();
         let took = started.elapsed();
-        self.inner.metrics.observe(&info, is_dry_run, code, took);
+        let shown = self.shown(info);
+        self.inner.metrics.observe(&shown, is_dry_run, code, took);
         response
+    }
+
+    /// A request as metrics name it: names that are not served would make a series each.
+    fn shown(&self, info: RequestInfo) -> RequestInfo {
+        let gvr = Gvr::new(&info.group, &info.version, &info.resource);
+        let kind = self.config().registry.resource(&gvr);
+        let is_served = kind.is_some_and(|kind| {
+            info.subresource.is_empty() || kind.subresource(&info.subresource).is_some()
+        });
+        if is_served {
+            return info;
+        }
+        RequestInfo {
+            verb: info.verb,
+            ..RequestInfo::default()
+        }
     }
 
     /// Answers a request when not too many run already.
@@ -145,10 +162,13 @@ impl ApiServer {
         }
         let class = limits::class(&info.verb, &info.subresource);
         let permit = self.inner.in_flight.enter(class)?;
-        let response = self.answer(parts, body, query, info.clone()).await?;
+        let answering = self.answer(parts, body, query, info.clone());
         if class != Class::LongRunning {
-            return Ok(response);
+            let longest = Duration::from_secs(self.config().limits.request_seconds);
+            let answered = tokio::time::timeout(longest, answering).await;
+            return answered.unwrap_or_else(|_| Err(out_of_time()));
         }
+        let response = answering.await?;
         // What is long-running lasts until its body ends.
         let open = (permit, self.inner.metrics.long_running(info));
         Ok(response.map(|body| {
@@ -257,6 +277,12 @@ impl ApiServer {
         }
         Err(StatusError::method_not_allowed())
     }
+}
+
+/// Source: apiserver `server/filters/timeout.go`.
+fn out_of_time() -> StatusError {
+    let why = "Timeout: request did not complete within the allotted timeout";
+    StatusError::new(504, "Timeout", why)
 }
 
 fn unreadable(error: &(dyn std::error::Error + 'static), limit: usize) -> StatusError {

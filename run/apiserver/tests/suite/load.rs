@@ -32,6 +32,38 @@ async fn a_full_server_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_body_that_never_ends_is_given_up() {
+    let talk = Talk::with(Limits {
+        request_seconds: 1,
+        ..Limits::upstream()
+    })
+    .await;
+    let endless = Body::from_stream(futures::stream::pending::<
+        Result<bytes::Bytes, std::io::Error>,
+    >());
+    let answer = talk.send("POST", MAPS, "application/json", endless).await;
+    answer.refused(
+        504,
+        "Timeout: request did not complete within the allotted timeout",
+    );
+}
+
+#[tokio::test]
+async fn names_that_are_not_served_make_no_series() {
+    let talk = Talk::new().await;
+    talk.get("/apis/example.com/v1/unheard-of").await;
+    let user = access::user::user("admin", &[access::user::MASTERS]);
+    let request = Request::get("/metrics").extension(Identity(user));
+    let response = talk
+        .server
+        .handle(request.body(Body::empty()).unwrap())
+        .await;
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("apiserver_request_total") && !text.contains("unheard-of"));
+}
+
+#[tokio::test]
 async fn a_body_too_large_is_refused() {
     let talk = Talk::with(Limits {
         body_bytes_max: 1 << 20,
