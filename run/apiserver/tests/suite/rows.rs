@@ -53,7 +53,7 @@ fn workload(kind: &str) -> Option<Value> {
         }
         "Job" => json!({"spec": job}),
         "CronJob" => json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": job}}}),
-        "ControllerRevision" => json!({"revision": 1}),
+        "ControllerRevision" => json!({"revision": 1, "data": {}}),
         "HorizontalPodAutoscaler" => json!({"spec": {"maxReplicas": 2,
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}),
         _ => return None,
