@@ -76,6 +76,17 @@ impl ClientError {
     pub fn is_not_found(&self) -> bool {
         self.code() == 404
     }
+    /// 404 about an object of a kind that is served; a path that is not served at all says nothing about objects.
+    pub fn is_object_missing(&self) -> bool {
+        match self {
+            Self::Refused(status) => {
+                let names =
+                    |details: &kube::core::response::StatusDetails| !details.name.is_empty();
+                status.code == 404 && status.details.as_ref().is_some_and(names)
+            }
+            _ => false,
+        }
+    }
     /// 409 because the object changed.
     pub fn is_conflict(&self) -> bool {
         self.code() == 409 && self.reason() != "AlreadyExists"

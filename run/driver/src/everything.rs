@@ -63,6 +63,12 @@ impl Everything {
             old.map(|object| &**object),
             new.map(|object| &**object),
         );
+        if let (Some(gone), None) = (old, new)
+            && !anew.is_empty()
+        {
+            // It was seen to go, and uids do not come back: nobody needs to look for it.
+            garbage::remember(self, [gone.uid().to_owned()]);
+        }
         for subject in anew {
             self.garbage.add(subject);
         }

@@ -54,7 +54,7 @@ async fn collect(everything: &Everything, actor: &mut Actor<'_>, subject: &Subje
                     None => return false,
                 };
             }
-            remember(everything, &looked);
+            remember(everything, looked.absent.iter().cloned());
             let Some(seen) = observe(everything, subject, &looked) else {
                 return true;
             };
@@ -92,7 +92,7 @@ async fn is_there(everything: &Everything, owner: &Subject, uid: &str) -> Option
         .await
     {
         Ok(found) => Some(found.uid() == uid),
-        Err(error) if error.is_not_found() => Some(false),
+        Err(error) if error.is_object_missing() => Some(false),
         Err(error) => {
             debug!(error = &error as &dyn std::error::Error, owner = %owner.key, "owner not looked up");
             None
@@ -100,7 +100,8 @@ async fn is_there(everything: &Everything, owner: &Subject, uid: &str) -> Option
     }
 }
 
-fn remember(everything: &Everything, looked: &Looked) {
+/// Remembers owners that are gone.
+pub(crate) fn remember(everything: &Everything, absent: impl IntoIterator<Item = String>) {
     let mut known = everything
         .looked
         .lock()
@@ -108,5 +109,5 @@ fn remember(everything: &Everything, looked: &Looked) {
     if known.absent.len() > ABSENT_MAX {
         known.absent.clear();
     }
-    known.absent.extend(looked.absent.iter().cloned());
+    known.absent.extend(absent);
 }

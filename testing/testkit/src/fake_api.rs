@@ -509,7 +509,9 @@ fn is_held(object: &Object) -> bool {
 }
 
 fn missing() -> Value {
-    status(404, "NotFound", "not found")
+    let mut missing = status(404, "NotFound", "not found");
+    missing.set(&["details"], json!({ "name": "it" }));
+    missing
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Value {
