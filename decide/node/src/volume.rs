@@ -25,6 +25,8 @@ pub struct File {
     pub data: Vec<u8>,
     /// Its permission bits.
     pub mode: u32,
+    /// The user it belongs to; `None` for the agent's own.
+    pub owner: Option<u32>,
 }
 
 /// Files of a volume, by path inside it.
@@ -268,9 +270,16 @@ fn add_projected(
                     return Err(VolumeError::Token { message });
                 }
             };
+            let owner = only_user(inputs.pod);
+            let is_shared = crate::security::of_pod(inputs.pod).fs_group.is_some();
             let file = File {
                 data: text.into_bytes(),
-                mode: token_mode(inputs.pod, default),
+                mode: if is_shared || owner.is_some() {
+                    0o600
+                } else {
+                    default
+                },
+                owner,
             };
             files.insert(token.path.clone(), file);
         }
@@ -278,24 +287,18 @@ fn add_projected(
     Ok(())
 }
 
-/// A token is for its owner alone where all containers run as one user.
+/// The user all containers run as, if they state one and the same: tokens belong to it alone.
 ///
-/// Source: `pkg/volume/projected/projected.go`.
-fn token_mode(pod: &Pod, default: u32) -> u32 {
-    let context = crate::security::of_pod(pod);
-    if context.fs_group.is_some() {
-        return 0o600;
-    }
+/// Source: `pkg/volume/projected/projected.go`, `pkg/volume/util`, `FsUserFrom`.
+fn only_user(pod: &Pod) -> Option<u32> {
     let users: std::collections::BTreeSet<Option<i64>> = pod
         .spec
         .iter()
         .flat_map(crate::pod::spec::all)
         .map(|one| crate::security::effective(pod, one).run_as_user)
         .collect();
-    if users.len() == 1 && users.first().is_some_and(Option::is_some) {
-        return 0o600;
-    }
-    default
+    let only = users.first().filter(|_| users.len() == 1)?;
+    only.and_then(|user| u32::try_from(user).ok())
 }
 
 fn add_config_map(
@@ -375,7 +378,8 @@ fn add_payload(
         for (key, data) in payload {
             let data = data.clone();
             let mode = mode_default;
-            files.insert(key.clone(), File { data, mode });
+            let owner = None;
+            files.insert(key.clone(), File { data, mode, owner });
         }
         return Ok(());
     };
@@ -385,6 +389,7 @@ fn add_payload(
                 let file = File {
                     data: data.clone(),
                     mode: item.mode.map_or(mode_default, |own| mode(Some(own))),
+                    owner: None,
                 };
                 files.insert(item.path.clone(), file);
             }
@@ -413,6 +418,7 @@ fn add_downward(
         let file = File {
             data: text.into_bytes(),
             mode: item.mode.map_or(mode_default, |own| mode(Some(own))),
+            owner: None,
         };
         files.insert(item.path.clone(), file);
     }

@@ -17,6 +17,9 @@ use crate::agent::Agent;
 use crate::observe::Picture;
 use crate::volumes::{self, Mounted};
 
+/// Wait before an object that was removed and is still there is removed again.
+const DELETED_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Where an action takes place.
 pub(crate) struct Scene {
     pub(crate) agent: Arc<Agent>,
@@ -57,6 +60,8 @@ pub(crate) enum Outcome {
     },
     /// The status was written; the object as it is now.
     Written(Result<Box<Pod>, String>),
+    /// The status was not written, since the object is another one by now.
+    Outdated,
 }
 
 impl Scene {
@@ -150,7 +155,7 @@ pub(crate) async fn write_status(
     {
         Ok(written) => Outcome::Written(Ok(Box::new(written))),
         // The watch will tell that it is gone, or that another took its name.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Outcome::Nothing,
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Outcome::Outdated,
         Err(error) => Outcome::Written(Err(error.to_string())),
     }
 }
@@ -167,8 +172,11 @@ async fn delete(scene: &Scene) {
         ..DeleteParams::default()
     };
     match api.delete(&name, &params).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+        // One that finalizers hold stays; nobody gains by asking again at once.
+        Ok(_) => tokio::time::sleep(DELETED_AGAIN_AFTER).await,
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
+            tokio::time::sleep(DELETED_AGAIN_AFTER).await;
+        }
         Err(error) => {
             warn!(
                 error = &error as &dyn std::error::Error,

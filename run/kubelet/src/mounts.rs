@@ -49,6 +49,15 @@ pub(crate) fn mount_memory(path: &Path, bytes_max: Option<i64>) -> io::Result<()
     Ok(())
 }
 
+/// Shows a file or directory at another path, too.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn bind(source: &Path, target: &Path) -> io::Result<()> {
+    mount_bind(source, target)?;
+    Ok(())
+}
+
 /// Lets mounts below a directory travel into containers and back.
 ///
 /// # Errors

@@ -137,7 +137,8 @@ impl Life {
             }
             if !self.is_stale {
                 let step = self.decide();
-                if step.stage == Stage::Gone && self.in_flight.is_empty() {
+                let is_object = |subject: &Subject| *subject == Subject::Object;
+                if step.stage == Stage::Gone && self.in_flight.keys().all(is_object) {
                     self.forget().await;
                     return;
                 }
@@ -418,6 +419,7 @@ impl Life {
                     self.pod = Arc::new(*written);
                 }
             }
+            Outcome::Outdated => self.write_after = Some(tokio::time::Instant::now() + RETRY),
             Outcome::Written(Err(error)) => {
                 warn!(error, "cannot write the pod's status, trying again");
                 self.write_after = Some(tokio::time::Instant::now() + RETRY);

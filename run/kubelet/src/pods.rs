@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
 use crate::agent::Agent;
-use crate::pod_loop;
+use crate::{pod_loop, volumes};
 
 /// How often the runtime is asked for everything, in case an end was missed.
 const RELIST: Duration = Duration::from_mins(1);
@@ -105,6 +105,7 @@ pub(crate) async fn follow(agent: Arc<Agent>) {
                 if let Some(listed) = listed.take() {
                     forget_unlisted(&agent, &listed);
                     adopt_orphans(&agent).await;
+                    clear_left_over(&agent).await;
                 }
             }
             Some(Ok(watcher::Event::Apply(pod))) => applied(&agent, pod),
@@ -183,6 +184,20 @@ async fn adopt_orphans(agent: &Arc<Agent>) {
         pod.metadata.name = label(names::POD_NAME);
         pod.metadata.namespace = label(names::POD_NAMESPACE);
         spawn(agent, uid, pod, true);
+    }
+}
+
+/// Clears away what pods that are long gone have left on disk, as after a reboot.
+async fn clear_left_over(agent: &Agent) {
+    let Ok(mut entries) = tokio::fs::read_dir(agent.config.pods_dir()).await else {
+        return;
+    };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let uid = entry.file_name().to_string_lossy().into_owned();
+        if !agent.pods.lock().contains_key(&uid) {
+            debug!(uid, "directory of a pod that is gone");
+            volumes::remove_pod(agent, &uid).await;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod atomic;
 mod host_path;
+pub(crate) mod sub_path;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,6 +19,7 @@ use node::{downward, node_status, security};
 use tracing::warn;
 
 use crate::act::Scene;
+use crate::agent::Agent;
 use crate::{cgroups, mounts};
 
 /// Volumes that are in place.
@@ -238,10 +240,14 @@ async fn share_mounts(scene: &Scene) {
 /// Takes everything away that the pod has on disk, and its cgroups.
 pub(crate) async fn remove(scene: &Scene) {
     let uid = scene.pod.metadata.uid.as_deref().unwrap_or_default();
-    if uid.is_empty() {
-        return;
+    if !uid.is_empty() {
+        remove_pod(&scene.agent, uid).await;
     }
-    let directory = scene.agent.config.pod_dir(uid);
+}
+
+/// The same for a pod of which only the uid is known.
+pub(crate) async fn remove_pod(agent: &Agent, uid: &str) {
+    let directory = agent.config.pod_dir(uid);
     let unmounted = {
         let directory = directory.clone();
         tokio::task::spawn_blocking(move || mounts::unmount_below(&directory)).await
@@ -254,8 +260,8 @@ pub(crate) async fn remove(scene: &Scene) {
         return;
     }
     remove_tree(&directory).await;
-    scene.agent.sources.forget(uid);
-    cgroups::remove(&scene.agent.config.cgroup_root, uid).await;
+    agent.sources.forget(uid);
+    cgroups::remove(&agent.config.cgroup_root, uid).await;
 }
 
 /// Removes a directory and what is in it.

@@ -147,21 +147,46 @@ async fn configured(
         termination_file: Some(files.last_words),
         memory_capacity_bytes: i64::try_from(agent.machine.memory_bytes).unwrap_or(i64::MAX),
     };
-    let config = container::config(&scene.pod, own, inputs).map_err(|error| error.to_string())?;
-    for (mount, stated) in config.mounts.iter().zip(own.volume_mounts.iter().flatten()) {
-        if container::has_sub_path(stated) && !Path::new(&mount.host_path).exists() {
-            let made = tokio::fs::create_dir_all(&mount.host_path).await;
-            made.map_err(|error| {
-                format!(
-                    "failed to prepare subPath for volumeMount {:?} of container {:?}: {error}",
-                    stated.name, own.name
-                )
-            })?;
-        }
-    }
+    let mut config =
+        container::config(&scene.pod, own, inputs).map_err(|error| error.to_string())?;
+    hold_sub_paths(scene, own, &mut config.mounts).await?;
     let mut config = convert::container(config);
     target(scene, pod_spec, own, &mut config)?;
     Ok(config)
+}
+
+/// Lets mounts of paths inside volumes come from where no link can lead them out.
+async fn hold_sub_paths(
+    scene: &Scene,
+    own: &Container,
+    mounts: &mut [container::Mount],
+) -> Result<(), String> {
+    let uid = scene.pod.metadata.uid.as_deref().unwrap_or_default();
+    let held = scene.agent.config.pod_dir(uid).join("volume-subpaths");
+    let stated = own.volume_mounts.iter().flatten();
+    for (index, (mount, stated)) in mounts.iter_mut().zip(stated).enumerate() {
+        let root = scene.mounted.paths.get(&stated.name);
+        let Some(root) = root.filter(|_| container::has_sub_path(stated)) else {
+            continue;
+        };
+        let sub = mount.host_path.strip_prefix(root).unwrap_or_default();
+        let sub = sub.trim_start_matches('/').to_owned();
+        let target = held
+            .join(&stated.name)
+            .join(&own.name)
+            .join(index.to_string());
+        let root = PathBuf::from(root);
+        let holding = move || volumes::sub_path::hold(&root, &sub, &target);
+        let path = tokio::task::spawn_blocking(holding).await;
+        let path = path.map_err(|error| error.to_string())?.map_err(|error| {
+            format!(
+                "failed to prepare subPath for volumeMount {:?} of container {:?}: {error}",
+                stated.name, own.name
+            )
+        })?;
+        mount.host_path = path.to_string_lossy().into_owned();
+    }
+    Ok(())
 }
 
 /// Points an ephemeral container at the process namespace it asks for.

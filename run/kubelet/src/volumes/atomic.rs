@@ -51,8 +51,8 @@ pub(crate) fn write(volume: &Path, files: &Files, group: Option<u32>) -> io::Res
             file.mode
         };
         fs::set_permissions(&target, fs::Permissions::from_mode(mode))?;
-        if group.is_some() {
-            std::os::unix::fs::chown(&target, None, group)?;
+        if group.is_some() || file.owner.is_some() {
+            std::os::unix::fs::chown(&target, file.owner, group)?;
         }
     }
     let link = volume.join(DATA_NEW);
@@ -128,6 +128,7 @@ mod tests {
         let file = |text: &str| File {
             data: text.as_bytes().to_vec(),
             mode: 0o640,
+            owner: None,
         };
         list.iter()
             .map(|(path, text)| ((*path).to_owned(), file(text)))
