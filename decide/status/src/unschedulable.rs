@@ -8,6 +8,9 @@ use crate::text::{Text, cut};
 /// Taints named in one message, at most.
 const TAINTS_MAX: usize = 3;
 
+/// What schedulers since 1.34 say of every refusal, after the counts.
+const NO_CLAIMS: &str = "no new claims to deallocate";
+
 /// One predicate that nodes failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Misfit {
@@ -81,8 +84,23 @@ fn parse(message: &str) -> Option<(&str, Vec<Misfit>)> {
     let rest = rest.split("preemption:").next().unwrap_or(rest);
     let rest = rest.trim().trim_end_matches('.');
     let mut misfits: Vec<Misfit> = Vec::new();
-    for part in rest.split(", ").flat_map(|part| part.split(". ")) {
-        let part = part.trim();
+    for sentence in rest.split(". ") {
+        // What follows the counts is what the scheduler tried next, such as freeing claims.
+        let is_over = misfits.iter().any(|misfit| misfit.nodes.is_some());
+        if is_over || sentence.starts_with(NO_CLAIMS) {
+            break;
+        }
+        read_sentence(sentence, &mut misfits);
+    }
+    misfits.sort_by_key(|misfit| std::cmp::Reverse(misfit.nodes));
+    Some((head.trim(), misfits))
+}
+
+/// Adds the predicates of one sentence.
+fn read_sentence(sentence: &str, misfits: &mut Vec<Misfit>) {
+    let mut is_first = true;
+    for part in sentence.split(", ") {
+        let part = part.trim().trim_end_matches(',');
         if part.is_empty() {
             continue;
         }
@@ -95,18 +113,17 @@ fn parse(message: &str) -> Option<(&str, Vec<Misfit>)> {
                 words: words.to_owned(),
             }),
             // Text without a count continues the part before it, which had a comma of its own.
-            (None, Some(last)) => {
+            (None, Some(last)) if !is_first => {
                 last.words.push_str(", ");
                 last.words.push_str(part);
             }
-            (None, None) => misfits.push(Misfit {
+            (None, _) => misfits.push(Misfit {
                 nodes: None,
                 words: part.to_owned(),
             }),
         }
+        is_first = false;
     }
-    misfits.sort_by_key(|misfit| std::cmp::Reverse(misfit.nodes));
-    Some((head.trim(), misfits))
 }
 
 /// The code of a predicate and its Chinese label; both empty when unknown.
@@ -230,7 +247,7 @@ mod tests {
 
     #[test]
     fn section_9_prefilter_text_has_no_count_and_commas_do_not_split_it() {
-        let explained = |message| explain(message, &Value::Null, std::iter::empty()).en;
+        let explained = |message: &str| explain(message, &Value::Null, std::iter::empty()).en;
         assert_eq!(
             explained(
                 "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: x"
@@ -241,6 +258,23 @@ mod tests {
             explained("0/1 nodes are available: 1 node(s) had untolerated taint {a: b, c}."),
             "0/1 nodes fit: 1 node(s) had untolerated taint {a: b, c}"
         );
+        for rest in [
+            "no new claims to deallocate, preemption: 0/1 nodes",
+            "preemption: 0/1 nodes",
+        ] {
+            assert_eq!(
+                explained(&format!(
+                    "0/1 nodes are available: 1 Insufficient cpu. {rest}"
+                )),
+                "0/1 nodes fit: 1 Insufficient cpu"
+            );
+            assert_eq!(
+                explained(&format!(
+                    "0/3 nodes are available: pod is odd, truly. {rest}"
+                )),
+                "0/3 nodes fit: pod is odd, truly"
+            );
+        }
         assert_eq!(
             explained("no nodes available to schedule pods"),
             "no nodes available to schedule pods"
