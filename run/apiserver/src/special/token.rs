@@ -32,8 +32,7 @@ impl Special for Token {
         let body_type = BodyType::of(gvk, "io.k8s.api.authentication.v1.TokenRequest")?;
         let (mut request, warnings) = body_type.decode(call, &options)?;
         let account = account(call, &request)?;
-        fill(&mut request, &account, call);
-        check(&request)?;
+        // Admission sees what was asked for: a kubelet that asks for the default audience names none.
         let mut admitted = call.admission(
             Operation::Create,
             &call.info.name,
@@ -42,6 +41,8 @@ impl Special for Token {
             options.dry_run,
         );
         access::admission::admit(&mut admitted, &call.cluster())?;
+        fill(&mut request, &account, call);
+        check(&request)?;
         access::admission::validate(&admitted, &call.cluster())?;
         let bound = bound(call, &request)?;
         let seconds = seconds(&request);
