@@ -1,6 +1,8 @@
-//! The objects that exist from the first start: namespaces, roles and bindings, priority classes.
+//! The objects that exist from the first start: namespaces, roles and bindings, priority classes, and how the API is served.
 //!
 //! Source: `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`, `pkg/controlplane`, `pkg/apis/scheduling`.
+
+mod served;
 
 use meta::{Object, ObjectExt};
 use serde_json::{Map, Value, json};
@@ -11,14 +13,75 @@ const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 /// Namespaces that always exist and may not be deleted by anyone, but for `kube-node-lease`.
 pub const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
+/// The service accounts that upstream's controllers act as, in `kube-system`.
+///
+/// Source: `pkg/controller/.../client_builder_dynamic.go`, which makes one for each controller that starts.
+const CONTROLLERS: [&str; 37] = [
+    "attachdetach-controller",
+    "bootstrap-signer",
+    "certificate-controller",
+    "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemon-set-controller",
+    "deployment-controller",
+    "device-taint-eviction-controller",
+    "disruption-controller",
+    "endpoint-controller",
+    "endpointslice-controller",
+    "endpointslicemirroring-controller",
+    "ephemeral-volume-controller",
+    "expand-controller",
+    "generic-garbage-collector",
+    "horizontal-pod-autoscaler",
+    "job-controller",
+    "legacy-service-account-token-cleaner",
+    "namespace-controller",
+    "node-controller",
+    "persistent-volume-binder",
+    "pod-garbage-collector",
+    "pv-protection-controller",
+    "pvc-protection-controller",
+    "replicaset-controller",
+    "replication-controller",
+    "resource-claim-controller",
+    "resourcequota-controller",
+    "root-ca-cert-publisher",
+    "service-account-controller",
+    "service-cidrs-controller",
+    "statefulset-controller",
+    "token-cleaner",
+    "ttl-after-finished-controller",
+    "ttl-controller",
+    "validatingadmissionpolicy-status-controller",
+    "volumeattributesclass-protection-controller",
+];
+
+/// What the objects depend on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The blocks of cluster IPs, `address/bits`, the primary family first.
+    pub service_cidrs: Vec<String>,
+    /// Cluster IP of the Service `kubernetes`: the first of the first block.
+    pub service_ip: String,
+    /// Port that the API server listens on.
+    pub port: u16,
+}
+
 /// Every bootstrap object, namespaces first, each complete but for what the server assigns.
-pub fn objects() -> Vec<Object> {
+pub fn objects(facts: &Facts) -> Vec<Object> {
     let namespaces = NAMESPACES
         .iter()
         .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+    let accounts = CONTROLLERS.iter().map(|name| {
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "kube-system"}})
+    });
     namespaces
         .chain(roles_and_bindings())
         .chain(priority_classes())
+        .chain(served::flow_control())
+        .chain(served::api_services())
+        .chain(served::service(facts))
+        .chain(accounts)
         .collect()
 }
 

@@ -2,6 +2,9 @@
 //!
 //! They take the write path like everybody's. What is there already is left as it is.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use access::bootstrap::Facts;
 use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt;
@@ -10,21 +13,43 @@ use meta::{Object, ObjectExt, StatusError};
 
 use crate::server::{ApiServer, Identity};
 
+/// Port of an address that names none.
+const HTTPS_PORT: u16 = 443;
+
 impl ApiServer {
     /// Makes whatever of the bootstrap objects is missing, `more` after upstream's own.
     ///
     /// # Errors
     /// The first refusal; the server is then not fit for use.
     pub async fn bootstrap(&self, more: Vec<Object>) -> Result<(), StatusError> {
-        let (namespaces, others): (Vec<Object>, Vec<Object>) = access::bootstrap::objects()
-            .into_iter()
-            .chain(more)
-            .partition(|object| object.kind() == "Namespace");
+        let (namespaces, others): (Vec<Object>, Vec<Object>) =
+            access::bootstrap::objects(&self.facts())
+                .into_iter()
+                .chain(more)
+                .partition(|object| object.kind() == "Namespace");
         for namespace in &namespaces {
             self.ensure(namespace).await?;
         }
         futures::future::try_join_all(others.iter().map(|object| self.ensure(object))).await?;
         Ok(())
+    }
+
+    /// What the bootstrap objects depend on.
+    fn facts(&self) -> Facts {
+        let config = self.config();
+        let cidrs = config.ranges.service_cidrs.iter();
+        let port = config.address.rsplit_once(':');
+        Facts {
+            service_cidrs: cidrs.map(|(base, bits)| format!("{base}/{bits}")).collect(),
+            service_ip: config
+                .ranges
+                .service_cidrs
+                .first()
+                .map_or_else(String::new, |(base, _)| next(*base).to_string()),
+            port: port
+                .and_then(|(_, port)| port.parse().ok())
+                .unwrap_or(HTTPS_PORT),
+        }
     }
 
     async fn ensure(&self, object: &Object) -> Result<(), StatusError> {
@@ -87,6 +112,13 @@ impl ApiServer {
         Err(StatusError(
             serde_json::from_slice(&bytes).map_err(StatusError::internal)?,
         ))
+    }
+}
+
+fn next(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => Ipv4Addr::from(u32::from(address).saturating_add(1)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address).saturating_add(1)).into(),
     }
 }
 

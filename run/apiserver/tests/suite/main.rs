@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod load;
+mod bootstrap;
 mod recordings;
 mod rows;
 mod server;
