@@ -13,6 +13,8 @@ use meta::{Object, ObjectExt, StatusError};
 
 use crate::server::{ApiServer, Identity};
 
+/// Objects made at once: enough to share a write to the disk.
+const AT_ONCE_MAX: usize = 120;
 /// Port of an address that names none.
 const HTTPS_PORT: u16 = 443;
 
@@ -30,7 +32,11 @@ impl ApiServer {
         for namespace in &namespaces {
             self.ensure(namespace).await?;
         }
-        futures::future::try_join_all(others.iter().map(|object| self.ensure(object))).await?;
+        // No more at once than the server lets in.
+        let at_once = self.config().limits.writes_max.min(AT_ONCE_MAX).max(1);
+        for batch in others.chunks(at_once) {
+            futures::future::try_join_all(batch.iter().map(|object| self.ensure(object))).await?;
+        }
         Ok(())
     }
 
