@@ -108,6 +108,7 @@ impl ControlPlane {
         };
         plane.serve(listener)?;
         plane.drive();
+        plane.sign_certificates();
         plane.publish_status();
         Ok(plane)
     }
@@ -140,6 +141,17 @@ impl ControlPlane {
         self.tasks.spawn(driver::run(
             self.client_as(user, "kube-controller-manager"),
             options,
+            self.shutdown.clone(),
+        ));
+    }
+
+    /// Approves kubelets' certificate requests and signs what was approved.
+    fn sign_certificates(&mut self) {
+        let user = access::user::service_account("kube-system", "certificate-controller");
+        let signer = Arc::new(Signer(Arc::clone(&self.authority)));
+        self.tasks.spawn(driver::certificates::run(
+            self.client_as(user, "kube-controller-manager"),
+            signer,
             self.shutdown.clone(),
         ));
     }
@@ -242,6 +254,20 @@ fn write_kubeconfig(path: &Path, authority: &Authority, address: SocketAddr) -> 
         &pki::kubeconfig::render(&server, authority.certificate(), &client),
     )?;
     Ok(())
+}
+
+/// The authority as the driver asks for it.
+struct Signer(Arc<Authority>);
+
+impl driver::certificates::Signer for Signer {
+    fn sign(
+        &self,
+        request: &str,
+        usages: &[String],
+        seconds: i64,
+    ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.0.sign(request, usages, seconds, Timestamp::now())?)
+    }
 }
 
 /// The token key as the API server asks for it.

@@ -148,8 +148,15 @@ fn requester(csr: &Object) -> kinds::strategy::User {
         groups: groups
             .filter_map(|group| group.as_str().map(str::to_owned))
             .collect(),
-        ..kinds::strategy::User::default()
+        extra: extra(csr),
     }
+}
+
+fn extra(csr: &Object) -> std::collections::BTreeMap<String, Vec<String>> {
+    let extra = csr.at(&["spec", "extra"]);
+    extra
+        .and_then(|extra| serde_json::from_value(extra.clone()).ok())
+        .unwrap_or_default()
 }
 
 /// What the built-in signers do with a request.

@@ -4,6 +4,7 @@
 //! there is no work.
 
 mod act;
+pub mod certificates;
 mod everything;
 mod garbage;
 mod namespaces;

@@ -154,14 +154,15 @@ impl Authority {
         })
     }
 
-    /// Signs a certificate request (PEM) for the usages given, valid so many seconds; answers with the certificate, PEM.
+    /// Signs a certificate request (PEM) for usages by their names in the API (`client auth`), valid so many seconds;
+    /// answers with the certificate, PEM. Unknown usages are left out.
     ///
     /// # Errors
     /// The request cannot be read or signed.
     pub fn sign(
         &self,
         request: &str,
-        usages: &[ExtendedKeyUsagePurpose],
+        usages: &[String],
         seconds: i64,
         now: Timestamp,
     ) -> Result<String, PkiError> {
@@ -172,9 +173,38 @@ impl Authority {
         let mut request = CertificateSigningRequestParams::from_pem(request).map_err(failed)?;
         request.params.not_before = offset(now, -BACKDATE_SECONDS);
         request.params.not_after = offset(now, seconds);
-        request.params.extended_key_usages = usages.to_vec();
+        let usages = usages.iter().map(String::as_str);
+        request.params.key_usages = usages.clone().filter_map(key_usage).collect();
+        request.params.extended_key_usages = usages.filter_map(extended_usage).collect();
+        request.params.use_authority_key_identifier_extension = true;
         request.params.is_ca = IsCa::ExplicitNoCa;
         Ok(request.signed_by(&self.issuer).map_err(failed)?.pem())
+    }
+}
+
+/// Source: `pkg/controller/certificates/authority` `keyUsageDict`.
+fn key_usage(name: &str) -> Option<KeyUsagePurpose> {
+    match name {
+        "signing" | "digital signature" => Some(KeyUsagePurpose::DigitalSignature),
+        "content commitment" => Some(KeyUsagePurpose::ContentCommitment),
+        "key encipherment" => Some(KeyUsagePurpose::KeyEncipherment),
+        "key agreement" => Some(KeyUsagePurpose::KeyAgreement),
+        "data encipherment" => Some(KeyUsagePurpose::DataEncipherment),
+        _ => None,
+    }
+}
+
+/// Source: `pkg/controller/certificates/authority` `extKeyUsageDict`.
+fn extended_usage(name: &str) -> Option<ExtendedKeyUsagePurpose> {
+    match name {
+        "any" => Some(ExtendedKeyUsagePurpose::Any),
+        "server auth" => Some(ExtendedKeyUsagePurpose::ServerAuth),
+        "client auth" => Some(ExtendedKeyUsagePurpose::ClientAuth),
+        "code signing" => Some(ExtendedKeyUsagePurpose::CodeSigning),
+        "email protection" => Some(ExtendedKeyUsagePurpose::EmailProtection),
+        "timestamping" => Some(ExtendedKeyUsagePurpose::TimeStamping),
+        "ocsp signing" => Some(ExtendedKeyUsagePurpose::OcspSigning),
+        _ => None,
     }
 }
 
@@ -317,6 +347,26 @@ mod tests {
             "CN=ann, O=system:masters"
         );
         assert!(certificate.subject_alternative_name().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_request_is_signed_for_its_usages_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::open(directory.path(), now()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = leaf_params(&Identity::client("ann", "dev"), now())
+            .unwrap()
+            .distinguished_name;
+        let request = params.serialize_request(&key).unwrap().pem().unwrap();
+        let usages = ["client auth".to_owned(), "digital signature".to_owned()];
+        let signed = authority.sign(&request, &usages, 600, now()).unwrap();
+        let (_, pem) = x509_parser::pem::parse_x509_pem(signed.as_bytes()).unwrap();
+        let certificate = pem.parse_x509().unwrap();
+        let extended = certificate.extended_key_usage().unwrap().unwrap().value;
+        assert!(extended.client_auth && !extended.server_auth);
+        assert_eq!(certificate.subject().to_string(), "CN=ann, O=dev");
+        assert!(authority.sign("rubbish", &usages, 600, now()).is_err());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! CertificateSigningRequest.
 
-use meta::{FieldError, Object, Path};
-use serde_json::json;
+use jiff::Timestamp;
+use meta::{FieldError, Object, ObjectExt, Path};
+use serde_json::{Value, json};
 
 use super::validate;
 use crate::edit::Edit as _;
@@ -40,6 +41,20 @@ impl Strategy for CertificateSigningRequest {
             new.put("spec", spec.clone());
         }
     }
+    fn prepare_subresource(&self, new: &mut Object, old: &Object, cx: &Context<'_>) {
+        if cx.subresource == Some("approval") {
+            // Approving changes conditions and nothing else. Source: `csrApprovalStrategy.PrepareForUpdate`.
+            let conditions = new.at(&["status", "conditions"]).cloned();
+            *new = kept(new, old);
+            match conditions {
+                Some(conditions) => new.set(&["status", "conditions"], conditions),
+                None => drop(new.remove(&["status", "conditions"])),
+            }
+        } else if cx.subresource == Some("status") {
+            keep_approvals(new, old);
+        }
+        date_conditions(new, old, cx.now);
+    }
     fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
         let other = match subresource {
             None => "status",
@@ -58,4 +73,56 @@ impl Strategy for CertificateSigningRequest {
         validate::change(new, old)
     }
     print_with!(print::other::CERTIFICATE_SIGNING_REQUEST);
+}
+
+/// The old object with the field ownership of the new one.
+fn kept(new: &Object, old: &Object) -> Object {
+    let mut kept = old.clone();
+    if let Some(managed) = new.at(&["metadata", "managedFields"]) {
+        kept.set(&["metadata", "managedFields"], managed.clone());
+    }
+    kept
+}
+
+/// A signer's update leaves approvals and denials as they are. Source: `csrStatusStrategy.PrepareForUpdate`.
+fn keep_approvals(new: &mut Object, old: &Object) {
+    let is_approval =
+        |condition: &&Value| matches!(condition.str_at(&["type"]), Some("Approved" | "Denied"));
+    let of_old = old.list_at(&["status", "conditions"]).iter();
+    let of_new = new.list_at(&["status", "conditions"]).iter();
+    let conditions: Vec<Value> = of_old
+        .filter(is_approval)
+        .chain(of_new.filter(|condition| !is_approval(condition)))
+        .cloned()
+        .collect();
+    if !conditions.is_empty() {
+        new.set(&["status", "conditions"], conditions.into());
+    }
+}
+
+/// Gives conditions the times they lack. Source: `populateConditionTimestamps`.
+fn date_conditions(new: &mut Object, old: &Object, now: Timestamp) {
+    let old = old.list_at(&["status", "conditions"]);
+    let mut conditions = new.list_at(&["status", "conditions"]).to_vec();
+    for condition in &mut conditions {
+        let now = meta::time::to_rfc3339(now);
+        if condition.at(&["lastUpdateTime"]).is_none_or(Value::is_null) {
+            condition.set(&["lastUpdateTime"], now.clone().into());
+        }
+        if condition
+            .at(&["lastTransitionTime"])
+            .is_none_or(Value::is_null)
+        {
+            let known = old.iter().find(|known| {
+                ["type", "status"]
+                    .iter()
+                    .all(|field| known.str_at(&[field]) == condition.str_at(&[field]))
+            });
+            let since = known.and_then(|known| known.at(&["lastTransitionTime"]).cloned());
+            condition.set(&["lastTransitionTime"], since.unwrap_or_else(|| now.into()));
+        }
+    }
+    if !conditions.is_empty() {
+        new.set(&["status", "conditions"], conditions.into());
+    }
 }

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-mod load;
 mod bootstrap;
+mod load;
 mod recordings;
 mod rows;
 mod server;
