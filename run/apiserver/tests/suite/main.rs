@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod admission;
 mod bootstrap;
 mod load;
 mod recordings;

@@ -1,0 +1,101 @@
+//! Admission, from the request to the refusal.
+
+use serde_json::{Value, json};
+
+use crate::server::Talk;
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+const PODS: &str = "/api/v1/namespaces/web/pods";
+
+fn pod(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "x"}]}})
+}
+
+#[tokio::test]
+async fn a_quota_holds_with_the_defaults_of_a_limit_range() {
+    let talk = Talk::new().await;
+    let range = json!({"metadata": {"name": "r"}, "spec": {"limits": [{"type": "Container", "default": {"cpu": "200m"}}]}});
+    talk.post("/api/v1/namespaces/web/limitranges", range)
+        .await
+        .expect(201);
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": "300m"}}});
+    talk.post("/api/v1/namespaces/web/resourcequotas", quota)
+        .await
+        .expect(201);
+    talk.post(PODS, pod("a")).await.expect(201);
+    talk.post(PODS, pod("b")).await.refused(
+        403,
+        "pods \"b\" is forbidden: exceeded quota: q, requested: requests.cpu=200m, used: requests.cpu=200m, limited: requests.cpu=300m",
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_refuses_and_warns_by_its_labels() {
+    let talk = Talk::new().await;
+    let label = |level: &str| json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}});
+    let namespace = "/api/v1/namespaces/web";
+    talk.patch("merge", namespace, label("strict")).await.refused(
+        422,
+        "Namespace \"web\" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"strict\": must be one of privileged, baseline, restricted",
+    );
+    talk.patch("merge", namespace, label("baseline"))
+        .await
+        .expect(200);
+    let mut host = pod("a");
+    host["spec"]["hostNetwork"] = true.into();
+    talk.post(PODS, host.clone()).await.refused(
+        403,
+        "pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)",
+    );
+    let template = json!({"metadata": {"name": "t"}, "template": host});
+    let made = talk
+        .post("/api/v1/namespaces/web/podtemplates", template)
+        .await;
+    assert_eq!(
+        made.headers["warning"],
+        "299 - \"would violate PodSecurity \\\"baseline:latest\\\": host namespaces (hostNetwork=true)\""
+    );
+}
+
+#[tokio::test]
+async fn rights_that_are_not_held_are_not_handed_out() {
+    let talk = Talk::new().await;
+    let maker = json!({"metadata": {"name": "maker"}, "rules": [
+        {"verbs": ["*"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"]}]});
+    talk.post(&format!("{RBAC}/clusterroles"), maker)
+        .await
+        .expect(201);
+    let binding = json!({"metadata": {"name": "ann"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "maker"},
+        "subjects": [{"kind": "User", "name": "ann", "apiGroup": "rbac.authorization.k8s.io"}]});
+    talk.post(&format!("{RBAC}/clusterrolebindings"), binding)
+        .await
+        .expect(201);
+    let role = |resource: &str, group: &str| {
+        let rules = json!([{"verbs": ["get"], "apiGroups": [group], "resources": [resource]}]);
+        json!({"metadata": {"name": resource}, "rules": rules}).to_string()
+    };
+    let headers = [
+        ("content-type", "application/json"),
+        ("impersonate-user", "ann"),
+    ];
+    let path = format!("{RBAC}/namespaces/web/roles");
+    let create = async |body: String| talk.send_as("suite/1", "POST", &path, &headers, body).await;
+    // `*` on roles includes `escalate`.
+    create(role("pods", "")).await.expect(201);
+    let fewer = json!([{"op": "replace", "path": "/rules/0/verbs", "value": ["create", "get"]}]);
+    talk.send(
+        "PATCH",
+        &format!("{RBAC}/clusterroles/maker"),
+        "application/json-patch+json",
+        fewer.to_string(),
+    )
+    .await
+    .expect(200);
+    create(role("roles", "rbac.authorization.k8s.io"))
+        .await
+        .expect(201);
+    create(role("secrets", "")).await.refused(
+        403,
+        "roles.rbac.authorization.k8s.io \"secrets\" is forbidden: user \"ann\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}",
+    );
+}
