@@ -33,7 +33,7 @@ impl ApiServer {
             self.ensure(namespace).await?;
         }
         // No more at once than the server lets in.
-        let at_once = self.config().limits.writes_max.min(AT_ONCE_MAX).max(1);
+        let at_once = self.config().limits.writes_max.clamp(1, AT_ONCE_MAX);
         for batch in others.chunks(at_once) {
             futures::future::try_join_all(batch.iter().map(|object| self.ensure(object))).await?;
         }

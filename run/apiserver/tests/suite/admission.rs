@@ -99,3 +99,37 @@ async fn rights_that_are_not_held_are_not_handed_out() {
         "roles.rbac.authorization.k8s.io \"secrets\" is forbidden: user \"ann\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}",
     );
 }
+
+#[tokio::test]
+async fn approving_changes_conditions_and_signing_leaves_approvals() {
+    const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    // `O=dev, CN=ann`, by `openssl req`.
+    const REQUEST: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIWE1INENBUUF3SERFTU1Bb0dBMVVFQ2d3RFpHVjJNUXd3Q2dZRFZRUUREQU5oYm00d1dUQVRCZ2NxaGtqTwpQUUlCQmdncWhrak9QUU1CQndOQ0FBUVBzOFBFVkNmT3JLVW1ndGpXSE9qQU1Gd0lkRFBlMnZrZmNtdDJRVTlCCkczcUx4VUxpV2p1c1dxb2NQYTNGR3pYNHdUSUg5bXd2WU1FMnJhcVFqa2VTb0FBd0NnWUlLb1pJemowRUF3SUQKU1FBd1JnSWhBSXpZaU82TEpldTZmWENxYTFDdFJGbEZRZHlYbEx4V21iT1R1OXNoTWZaN0FpRUF2eU1sTDBrMgoxZjRVbytrak55TmljK0toZUY5QTQxSG1RbVNaeGpycnZWRT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==";
+    let talk = Talk::new().await;
+    let made = json!({"metadata": {"name": "ann"}, "spec": {"request": REQUEST, "signerName": "example.com/s", "usages": ["client auth"]}});
+    let mut made = talk.post(REQUESTS, made).await.expect(201);
+    assert_eq!(made["spec"]["username"], "admin");
+    made["metadata"]["labels"] = json!({"a": "b"});
+    made["status"] =
+        json!({"conditions": [{"type": "Approved", "status": "True", "reason": "Mine"}]});
+    let path = format!("{REQUESTS}/ann");
+    let mut approved = talk
+        .put(&format!("{path}/approval"), made)
+        .await
+        .expect(200);
+    assert!(approved["metadata"]["labels"].is_null());
+    let condition = &approved["status"]["conditions"][0];
+    assert!(condition["lastUpdateTime"].is_string() && condition["lastTransitionTime"].is_string());
+    approved["status"] =
+        json!({"conditions": [{"type": "Failed", "status": "True", "reason": "No"}]});
+    let failed = talk
+        .put(&format!("{path}/status"), approved)
+        .await
+        .expect(200);
+    let conditions = failed["status"]["conditions"].as_array().unwrap();
+    let types: Vec<&Value> = conditions
+        .iter()
+        .map(|condition| &condition["type"])
+        .collect();
+    assert_eq!(types, ["Approved", "Failed"]);
+}
