@@ -1,0 +1,217 @@
+//! `sampan up` with data of its own, and kubectl speaking to it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Longest wait for anything.
+pub const WAIT: Duration = Duration::from_secs(90);
+
+/// A cluster of one node, with the images of `cargo xtask images`.
+#[derive(Debug)]
+pub struct Cluster {
+    data: TempDir,
+    binary: PathBuf,
+    images: PathBuf,
+    process: Child,
+}
+
+/// What a program printed, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Printed {
+    /// Its exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Its output.
+    pub stdout: String,
+    /// Its complaints.
+    pub stderr: String,
+}
+
+impl Printed {
+    /// The output of a program that must have succeeded.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn ok(self) -> Result<String> {
+        ensure!(
+            self.code == 0,
+            "failed with {}: {}{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
+        Ok(self.stdout)
+    }
+}
+
+impl Cluster {
+    /// Builds what is needed and starts a cluster.
+    ///
+    /// # Errors
+    /// Something does not build, or the machine cannot run containers; it takes root.
+    pub async fn start() -> Result<Self> {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let images = workspace.join("target/image-archives");
+        let path = images.to_str().context("the workspace's path is no text")?;
+        cargo(&workspace, &["build", "-q", "-p", "sampan"]).await?;
+        cargo(&workspace, &["xtask", "images", path]).await?;
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        let target = target.unwrap_or_else(|| workspace.join("target"));
+        let binary = target.join("debug/sampan").canonicalize()?;
+        let data = tempfile::tempdir()?;
+        let process = up(&binary, data.path(), &images).await?;
+        Ok(Self {
+            data,
+            binary,
+            images,
+            process,
+        })
+    }
+
+    /// Ends the process as `kill` does, and starts it again on the same data; containers go on.
+    ///
+    /// # Errors
+    /// It does not end, or does not start.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.end().await?;
+        self.process = up(&self.binary, self.data.path(), &self.images).await?;
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        let id = self.process.id().context("sampan ended by itself")?;
+        let id = i32::try_from(id)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        let id = id.context("a process has a number")?;
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        timeout(WAIT, self.process.wait())
+            .await
+            .context("sampan does not end")??;
+        Ok(())
+    }
+
+    /// Ends the process and takes everything off the machine.
+    ///
+    /// # Errors
+    /// Something stays.
+    pub async fn down(mut self) -> Result<()> {
+        self.end().await?;
+        let mut down = Command::new(&self.binary);
+        down.arg("down").arg("--data-dir").arg(self.data.path());
+        printed(down, "").await?.ok()?;
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+        let path = self.data.path().display().to_string();
+        ensure!(!mounts.contains(&path), "mounts stay below {path}");
+        Ok(())
+    }
+
+    /// A kubectl of this cluster, not started yet.
+    pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        command
+            .arg("--kubeconfig")
+            .arg(self.data.path().join("admin.kubeconfig"))
+            .args(arguments)
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs kubectl to its end.
+    ///
+    /// # Errors
+    /// It cannot be run, or takes too long.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<Printed> {
+        self.kubectl_with(arguments, "").await
+    }
+
+    /// Runs kubectl with something on its standard input.
+    ///
+    /// # Errors
+    /// It cannot be run, or takes too long.
+    pub async fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<Printed> {
+        printed(self.kubectl_command(arguments), input).await
+    }
+
+    /// Starts kubectl and gives its output line by line.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn follow(&self, arguments: &[&str]) -> Result<(Child, Lines<BufReader<ChildStdout>>)> {
+        let mut child = self
+            .kubectl_command(arguments)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().context("the output is piped")?;
+        Ok((child, BufReader::new(stdout).lines()))
+    }
+}
+
+/// The next line that contains a text.
+///
+/// # Errors
+/// There is none, or it takes too long.
+pub async fn line(lines: &mut Lines<BufReader<ChildStdout>>, has: &str) -> Result<String> {
+    let found = async {
+        while let Some(line) = lines.next_line().await? {
+            if line.contains(has) {
+                return Ok(line);
+            }
+        }
+        bail!("the output ended without {has:?}")
+    };
+    timeout(WAIT, found)
+        .await
+        .with_context(|| format!("no line with {has:?}"))?
+}
+
+async fn up(binary: &Path, data: &Path, images: &Path) -> Result<Child> {
+    let mut command = Command::new(binary);
+    command
+        .args(["up", "--port", "0", "--node-name", "node-1", "--data-dir"])
+        .arg(data)
+        .arg("--images")
+        .arg(images)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut process = command.spawn()?;
+    let stdout = process.stdout.take().context("the output is piped")?;
+    line(&mut BufReader::new(stdout).lines(), "is ready").await?;
+    Ok(process)
+}
+
+async fn cargo(workspace: &Path, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    let status = command
+        .current_dir(workspace)
+        .args(arguments)
+        .status()
+        .await?;
+    ensure!(status.success(), "cargo {arguments:?} failed");
+    Ok(())
+}
+
+async fn printed(mut command: Command, input: &str) -> Result<Printed> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let mut stdin = child.stdin.take().context("the input is piped")?;
+    stdin.write_all(input.as_bytes()).await?;
+    drop(stdin);
+    let shown = format!("{:?}", command.as_std());
+    let output = timeout(WAIT, child.wait_with_output()).await;
+    let output = output.with_context(|| format!("{shown} takes too long"))??;
+    Ok(Printed {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}

@@ -1,0 +1,232 @@
+//! Pods of a real cluster as the real kubectl sees them: logs, exec, port-forward, volumes, restarts.
+//!
+//! Needs root and containerd, and fails with a sentence without them. One test function, since a
+//! cluster takes a while to start.
+
+use anyhow::{Context as _, Result, ensure};
+use sampan_e2e::cluster::{Cluster, WAIT, line};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const PODS: &str = include_str!("pods/pods.yaml");
+
+#[tokio::test]
+async fn pods_live_as_kubectl_expects() -> Result<()> {
+    let mut cluster = Cluster::start().await?;
+    let outcome = Box::pin(story(&mut cluster)).await;
+    let cleared = cluster.down().await;
+    outcome?;
+    cleared
+}
+
+async fn story(cluster: &mut Cluster) -> Result<()> {
+    let account = [
+        "wait",
+        "--for=create",
+        "serviceaccount/default",
+        "--timeout=60s",
+    ];
+    cluster.kubectl(&account).await?.ok()?;
+    cluster
+        .kubectl_with(&["apply", "-f", "-"], PODS)
+        .await?
+        .ok()?;
+    ready(cluster, &["pod/web", "pod/hello"]).await?;
+    exec(cluster).await?;
+    volumes(cluster).await?;
+    logs(cluster).await?;
+    port_forward(cluster).await?;
+    broken(cluster).await?;
+    attach(cluster).await?;
+    restart(cluster).await?;
+    cluster
+        .kubectl(&["delete", "pods", "--all", "--timeout=60s"])
+        .await?
+        .ok()
+        .map(drop)
+}
+
+async fn ready(cluster: &Cluster, pods: &[&str]) -> Result<()> {
+    let mut arguments = vec!["wait", "--for=condition=Ready", "--timeout=60s"];
+    arguments.extend(pods);
+    cluster.kubectl(&arguments).await?.ok().map(drop)
+}
+
+async fn sh(cluster: &Cluster, script: &str) -> Result<String> {
+    cluster
+        .kubectl(&["exec", "web", "--", "sh", "-c", script])
+        .await?
+        .ok()
+}
+
+async fn exec(cluster: &Cluster) -> Result<()> {
+    let arguments = [
+        "exec",
+        "web",
+        "--",
+        "sh",
+        "-c",
+        "echo out; echo err >&2; exit 3",
+    ];
+    let printed = cluster.kubectl(&arguments).await?;
+    assert_eq!((printed.code, printed.stdout.as_str()), (3, "out\n"));
+    assert_eq!(printed.stderr, "err\ncommand terminated with exit code 3\n");
+    let echoed = cluster
+        .kubectl_with(&["exec", "-i", "web", "--", "cat"], "from outside\n")
+        .await?;
+    assert_eq!(echoed.ok()?, "from outside\n");
+    let nothing = cluster
+        .kubectl(&["exec", "web", "--", "no-such-program"])
+        .await?;
+    assert!(
+        nothing.code != 0 && nothing.stderr.contains("no-such-program"),
+        "{nothing:?}"
+    );
+    Ok(())
+}
+
+async fn volumes(cluster: &Cluster) -> Result<()> {
+    assert_eq!(
+        sh(cluster, "cat /cfg/greeting /secret/password").await?,
+        "hello\nsesame\n"
+    );
+    assert_eq!(
+        sh(cluster, "stat -c %a /cfg/..data/greeting").await?,
+        "440\n"
+    );
+    assert_eq!(sh(cluster, "cat /info/labels").await?, "app=\"web\"");
+    assert_eq!(
+        sh(cluster, "echo $GREETING $POD_NAME").await?,
+        "hello web\n"
+    );
+    assert_eq!(sh(cluster, "grep -c memory-dir /proc/mounts").await?, "1\n");
+    assert_eq!(
+        sh(cluster, "touch /part/x && ls /whole/inner").await?,
+        "x\n"
+    );
+    let account =
+        "cd /var/run/secrets/kubernetes.io/serviceaccount && cat namespace && wc -l < ca.crt";
+    assert!(sh(cluster, account).await?.starts_with("default"));
+    let patch = r#"{"data":{"greeting":"good day\n"}}"#;
+    cluster
+        .kubectl(&["patch", "configmap", "cfg", "-p", patch])
+        .await?
+        .ok()?;
+    // Waits inside the container, without a restart.
+    let renewed = sh(
+        cluster,
+        "until grep -q 'good day' /cfg/greeting; do sleep 0.1; done; echo $GREETING",
+    );
+    assert_eq!(renewed.await?, "hello\n");
+    Ok(())
+}
+
+async fn logs(cluster: &Cluster) -> Result<()> {
+    let followed = cluster.kubectl(&["logs", "-f", "counter"]).await?.ok()?;
+    assert_eq!(followed, "1\n2\n3\n4\n5\n");
+    let tail = cluster
+        .kubectl(&["logs", "--tail=2", "counter"])
+        .await?
+        .ok()?;
+    assert_eq!(tail, "4\n5\n");
+    let timed = cluster
+        .kubectl(&["logs", "--timestamps", "--tail=1", "counter"])
+        .await?
+        .ok()?;
+    let (time, text) = timed.split_once(' ').context("a time and a text")?;
+    assert!(time.ends_with('Z') && text == "5\n", "{timed}");
+    let limited = cluster
+        .kubectl(&["logs", "--limit-bytes=3", "counter"])
+        .await?
+        .ok()?;
+    assert_eq!(limited, "1\n2");
+    let previous = cluster.kubectl(&["logs", "--previous", "counter"]).await?;
+    assert_eq!(
+        previous.stderr,
+        "Error from server (BadRequest): previous terminated container \"main\" in pod \"counter\" not found\n"
+    );
+    let restarted = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1";
+    cluster
+        .kubectl(&["wait", restarted, "pod/crasher", "--timeout=60s"])
+        .await?
+        .ok()?;
+    let previous = cluster
+        .kubectl(&["logs", "--previous", "crasher"])
+        .await?
+        .ok()?;
+    assert_eq!(previous, "about to fail\n");
+    Ok(())
+}
+
+async fn port_forward(cluster: &Cluster) -> Result<()> {
+    let (_forwarding, mut lines) = cluster.follow(&["port-forward", "pod/hello", ":8080"])?;
+    let told = line(&mut lines, "Forwarding from 127.0.0.1:").await?;
+    let address = told
+        .split_whitespace()
+        .nth(2)
+        .context("an address")?
+        .to_owned();
+    // Twice, since each connection has streams of its own.
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        timeout(WAIT, stream.read_to_string(&mut answer)).await??;
+        assert!(answer.ends_with("hello from hello v1\n"), "{answer}");
+    }
+    Ok(())
+}
+
+/// Pods that cannot start say why, in the words people search for.
+async fn broken(cluster: &Cluster) -> Result<()> {
+    let event = |pod: &str, reason: &str| {
+        let selector = format!("--field-selector=involvedObject.name={pod},reason={reason}");
+        let format = "-o=jsonpath={.message}{\"\\n\"}";
+        cluster.follow(&["get", "events", "-w", &selector, format])
+    };
+    let (_watching, mut lines) = event("no-map", "FailedMount")?;
+    let told = line(&mut lines, "MountVolume").await?;
+    let wanted = "MountVolume.SetUp failed for volume \"v\" : configmap \"missing\" not found";
+    assert_eq!(told, wanted);
+    let waiting = cluster.kubectl(&["logs", "no-map"]).await?;
+    assert_eq!(
+        waiting.stderr,
+        "Error from server (BadRequest): container \"main\" in pod \"no-map\" is waiting to start: ContainerCreating\n"
+    );
+    let (_watching, mut lines) = event("unhealthy", "Unhealthy")?;
+    let told = line(&mut lines, "Readiness probe failed").await?;
+    let told_as = told.starts_with("Readiness probe failed: Get \"http://")
+        && told.ends_with("connect: connection refused");
+    ensure!(told_as, "{told}");
+    Ok(())
+}
+
+async fn attach(cluster: &Cluster) -> Result<()> {
+    ready(cluster, &["pod/parrot"]).await?;
+    let printed = cluster
+        .kubectl_with(&["attach", "-q", "-i", "parrot"], "who is there\n")
+        .await?;
+    assert_eq!(printed.ok()?, "you say who is there\n");
+    Ok(())
+}
+
+/// The process may be replaced at any moment; containers do not notice.
+async fn restart(cluster: &mut Cluster) -> Result<()> {
+    let started = "-o=jsonpath={.status.containerStatuses[0].containerID}";
+    let before = cluster
+        .kubectl(&["get", "pod", "web", started])
+        .await?
+        .ok()?;
+    cluster.restart().await?;
+    ready(cluster, &["pod/web", "pod/hello"]).await?;
+    let after = cluster
+        .kubectl(&["get", "pod", "web", started])
+        .await?
+        .ok()?;
+    assert_eq!(before, after);
+    assert_eq!(sh(cluster, "cat /cfg/greeting").await?, "good day\n");
+    Ok(())
+}
