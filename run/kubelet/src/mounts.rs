@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+    mount_change, unmount,
 };
 
 /// All mount points, in the order they were mounted.
@@ -64,7 +65,8 @@ pub(crate) fn bind(source: &Path, target: &Path) -> io::Result<()> {
 /// The kernel refuses.
 pub(crate) fn share(directory: &Path) -> io::Result<()> {
     if !is_mount_point(directory) {
-        mount_bind(directory, directory)?;
+        // With what is mounted below, which would otherwise be hidden from pods that are there.
+        mount_bind_recursive(directory, directory)?;
     }
     mount_change(
         directory,
@@ -86,7 +88,11 @@ pub(crate) fn unmount_below(directory: &Path) -> io::Result<()> {
         .rev()
         .filter(|point| point.starts_with(&directory))
     {
-        unmount(point, UnmountFlags::DETACH)?;
+        match unmount(point, UnmountFlags::DETACH) {
+            // Where mounts are shared, one that is taken away takes its twin along.
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }
