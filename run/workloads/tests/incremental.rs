@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use meta::{Key, ObjectExt, Resource};
@@ -168,7 +168,7 @@ proptest! {
                 }
                 Step::Wait(seconds) => {
                     now += SignedDuration::from_secs(seconds);
-                    Default::default()
+                    BTreeSet::default()
                 }
             };
             touched.extend(board.due(now));
