@@ -154,8 +154,12 @@ pub(super) fn attempt(seen: &Seen, name: &str) -> u32 {
         .into_iter()
         .flatten()
         .flat_map(|list| list.iter().flatten());
-    let old = statuses.find(|one| one.name == name && one.container_id.is_some());
-    old.map_or(0, |one| u32::try_from(one.restart_count).unwrap_or(0) + 1)
+    let Some(old) = statuses.find(|one| one.name == name) else {
+        return 0;
+    };
+    // A status without an id has counted the instance that was lost already.
+    let restarts = u32::try_from(old.restart_count).unwrap_or(0);
+    restarts + u32::from(old.container_id.is_some())
 }
 
 /// The event that tells of a wait, where upstream records one.

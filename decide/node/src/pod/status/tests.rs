@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerState, PodCondition};
 use serde_json::{Value, json};
 
 use super::super::testing::*;
+use super::super::waiting;
 use super::*;
 use crate::back_off::later;
 use crate::seen::{Failure, ImageSeen, Probes};
@@ -341,6 +342,10 @@ fn a_container_the_runtime_lost_is_counted_as_ended() {
         (137, Some("ContainerStatusUnknown"))
     );
     assert_eq!(status.phase.as_deref(), Some("Running"));
+    // The instance to come goes on with the count, whichever of the two statuses it follows.
+    assert_eq!(waiting::attempt(&picture, "a"), 1);
+    picture.pod.status = Some(status);
+    assert_eq!(waiting::attempt(&picture, "a"), 1);
 }
 
 #[test]
