@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -74,26 +75,22 @@ impl Cluster {
         })
     }
 
-    /// Ends the process as `kill` does, and starts it again on the same data; containers go on.
+    /// Kills the process without a warning, and starts it again on the same data; containers go on.
     ///
     /// # Errors
     /// It does not end, or does not start.
     pub async fn restart(&mut self) -> Result<()> {
-        self.end().await?;
+        self.end(Signal::KILL).await?;
         self.process = up(&self.binary, self.data.path(), &self.images).await?;
         Ok(())
     }
 
-    async fn end(&mut self) -> Result<()> {
+    async fn end(&mut self, signal: Signal) -> Result<()> {
         let id = self.process.id().context("sampan ended by itself")?;
-        let id = i32::try_from(id)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        let id = id.context("a process has a number")?;
-        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
-        timeout(WAIT, self.process.wait())
-            .await
-            .context("sampan does not end")??;
+        let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+        rustix::process::kill_process(id.context("a process has a number")?, signal)?;
+        let ended = timeout(WAIT, self.process.wait()).await;
+        ended.context("sampan does not end")??;
         Ok(())
     }
 
@@ -102,7 +99,7 @@ impl Cluster {
     /// # Errors
     /// Something stays.
     pub async fn down(mut self) -> Result<()> {
-        self.end().await?;
+        self.end(Signal::TERM).await?;
         let mut down = Command::new(&self.binary);
         down.arg("down").arg("--data-dir").arg(self.data.path());
         printed(down, "").await?.ok()?;

@@ -38,6 +38,7 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     logs(cluster).await?;
     port_forward(cluster).await?;
     broken(cluster).await?;
+    guarded(cluster).await?;
     attach(cluster).await?;
     restart(cluster).await?;
     cluster
@@ -202,6 +203,16 @@ async fn broken(cluster: &Cluster) -> Result<()> {
         && told.ends_with("connect: connection refused");
     ensure!(told_as, "{told}");
     Ok(())
+}
+
+/// Users that are not root read their token; a path inside a volume does not lead out of it.
+async fn guarded(cluster: &Cluster) -> Result<()> {
+    ready(cluster, &["pod/nonroot"]).await?;
+    let (_logs, mut lines) = cluster.follow(&["logs", "-f", "nonroot"])?;
+    assert_eq!(line(&mut lines, "").await?, "eyJ");
+    let refused = "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CreateContainerConfigError";
+    let arguments = ["wait", refused, "pod/escape", "--timeout=60s"];
+    cluster.kubectl(&arguments).await?.ok().map(drop)
 }
 
 async fn attach(cluster: &Cluster) -> Result<()> {
