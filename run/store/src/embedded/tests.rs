@@ -132,7 +132,13 @@ async fn random_histories_match_a_map_over_restarts_and_checkpoints() {
     }
     let segments = files(dir.path(), "log-").len();
     assert!(segments < 30, "{segments} segments were kept");
-    assert_eq!(files(dir.path(), "state-").len(), 1);
+    // A close may fall between a finished checkpoint and the removal of the one it replaces, which the next one then
+    // removes too.
+    let checkpoints = files(dir.path(), "state-").len();
+    assert!(
+        (1..=2).contains(&checkpoints),
+        "{checkpoints} checkpoints were kept"
+    );
 }
 
 #[tokio::test]
