@@ -136,6 +136,17 @@ impl Cluster {
         printed(self.kubectl_command(arguments), input).await
     }
 
+    /// Runs `sampan status` on the cluster.
+    ///
+    /// # Errors
+    /// It cannot be run, or takes too long.
+    pub async fn status(&self, arguments: &[&str]) -> Result<Printed> {
+        let mut command = Command::new(&self.binary);
+        let kubeconfig = self.data.path().join("admin.kubeconfig");
+        command.arg("status").arg("--kubeconfig").arg(kubeconfig);
+        printed(command_with(command, arguments), "").await
+    }
+
     /// Starts kubectl and gives its output line by line.
     ///
     /// # Errors
@@ -181,6 +192,11 @@ async fn up(binary: &Path, data: &Path, images: &Path) -> Result<Child> {
     let stdout = process.stdout.take().context("the output is piped")?;
     line(&mut BufReader::new(stdout).lines(), "is ready").await?;
     Ok(process)
+}
+
+fn command_with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments).kill_on_drop(true);
+    command
 }
 
 async fn cargo(workspace: &Path, arguments: &[&str]) -> Result<()> {
