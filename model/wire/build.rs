@@ -37,11 +37,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Where the sources of `k8s-openapi` are, as `cargo metadata` says.
+///
+/// Metadata speaks of every package of the workspace, for every platform; a build has downloaded only what it compiles.
+/// So cargo may go and get the rest: refusing (`--offline`) fails on every machine that builds for the first time.
 fn package_directory() -> Result<PathBuf, Box<dyn Error>> {
     let cargo = std::env::var("CARGO")?;
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("cargo metadata failed: {said}").into());
+    }
     let text = String::from_utf8(output.stdout)?;
     text.split("\"manifest_path\":\"")
         .skip(1)
