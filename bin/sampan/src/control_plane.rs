@@ -88,7 +88,7 @@ impl ControlPlane {
             limits: Limits::upstream(),
         });
         server
-            .bootstrap(vec![workloads::view_role()])
+            .bootstrap(workloads::roles())
             .await
             .context("cannot make the objects that every cluster has")?;
         let kubeconfig = flags

@@ -1,7 +1,7 @@
 //! The per-kind hooks of the generic verbs; every one has a default that does nothing.
 
 use jiff::Timestamp;
-use meta::{FieldError, Object, Path, StatusError, names};
+use meta::{FieldError, GroupResource, Object, Path, StatusError, names};
 use serde_json::Value;
 
 use crate::kind::Column;
@@ -87,6 +87,17 @@ pub enum Deletion {
         /// Grace period in seconds.
         seconds: i64,
     },
+}
+
+/// An object that one of another kind tells about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its resource.
+    pub resource: GroupResource,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// The per-kind hooks of the generic verbs. Objects are canonical when they come in: decoded by schema, unknown
@@ -194,6 +205,11 @@ pub trait Strategy: Send + Sync {
     /// The value of a selectable field; by default the text, number or boolean at the path.
     fn selectable_value(&self, object: &Object, field: &str) -> String {
         crate::kind::value_at(object, field)
+    }
+    /// For kinds that tell about other objects: the one that an object tells about. Who may not read that one
+    /// does not see this one.
+    fn told_about(&self) -> Option<fn(&Object) -> Told> {
+        None
     }
     /// Where the `scale` subresource reads and writes; `None` when there is none.
     fn scale(&self) -> Option<Scale> {

@@ -5,13 +5,13 @@
 //! reads, and what is lost in a crash is made anew.
 
 use jiff::Timestamp;
-use meta::{FieldError, Object, ObjectExt as _, Path};
+use meta::{FieldError, GroupResource, Object, ObjectExt as _, Path};
 use serde_json::Value;
 
 use crate::kind::{Column, Kind};
 use crate::print::{Col, NAME, Printer, since, text_or};
 use crate::row::Group;
-use crate::strategy::{Context, Strategy};
+use crate::strategy::{Context, Strategy, Told};
 
 /// The user as which the status layer writes.
 pub const WRITER: &str = "system:sampan:status";
@@ -68,8 +68,24 @@ impl Strategy for Workload {
         };
         object.str_at(path).unwrap_or_default().to_owned()
     }
+    fn told_about(&self) -> Option<fn(&Object) -> Told> {
+        Some(subject)
+    }
     fn reset_fields(&self, _subresource: Option<&str>) -> Vec<Path> {
         Vec::new()
+    }
+}
+
+/// The workload behind a verdict: who may read it may read the verdict.
+fn subject(object: &Object) -> Told {
+    let text = |field: &str| object.str_at(&["subject", field]).unwrap_or_default();
+    let group = text("apiVersion")
+        .split_once('/')
+        .map_or("", |(group, _)| group);
+    Told {
+        resource: GroupResource::new(group, text("resource")),
+        namespace: object.namespace().to_owned(),
+        name: text("name").to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use access::node::PodsByNode;
 use access::user;
 use http::HeaderMap;
 use http::request::Parts;
-use kinds::strategy::User;
+use kinds::strategy::{Told, User};
 use meta::StatusError;
 use serde_json::Value;
 
@@ -202,4 +202,22 @@ pub(crate) fn allow(server: &ApiServer, request: &Attributes) -> Result<(), Stat
             Err(request.forbidden(&reason))
         }
     }
+}
+
+/// Whether a user may read the object that another one tells about: it itself, or all in its namespace.
+pub(crate) fn may_read(server: &ApiServer, user: &User, told: &Told) -> bool {
+    let asks = |verb: &str, name: &str| Attributes {
+        user: user.clone(),
+        verb: verb.to_owned(),
+        namespace: told.namespace.clone(),
+        group: told.resource.group.clone(),
+        version: String::new(),
+        resource: told.resource.resource.clone(),
+        subresource: String::new(),
+        name: name.to_owned(),
+        path: String::new(),
+        is_resource: true,
+    };
+    let allows = |request: Attributes| decide(server, &request) == Decision::Allow;
+    allows(asks("get", &told.name)) || allows(asks("list", ""))
 }

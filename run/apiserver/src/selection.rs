@@ -1,28 +1,48 @@
 //! Which objects a list, a watch or a delete of many is about.
 
 use kinds::Kind;
+use kinds::strategy::{Told, User};
 use meta::selector::{FieldSelector, LabelSelector};
 use meta::{Object, ObjectExt, StatusError};
 use store::Term;
 
+use crate::auth;
+use crate::call::Call;
 use crate::cluster::NODE_NAME;
 use crate::options::ListOptions;
+use crate::server::ApiServer;
 
-/// A selection by labels and fields.
+/// A selection by labels, fields, and what the reader may know.
 #[derive(Clone)]
 pub(crate) struct Selection {
     labels: LabelSelector,
     fields: FieldSelector,
     name: Option<String>,
+    reader: Option<Reader>,
+}
+
+/// Who reads objects that tell about others.
+#[derive(Clone)]
+struct Reader {
+    server: ApiServer,
+    user: User,
+    told_about: fn(&Object) -> Told,
+}
+
+impl Reader {
+    fn may_see(&self, object: &Object) -> bool {
+        auth::may_read(&self.server, &self.user, &(self.told_about)(object))
+    }
 }
 
 impl Selection {
     /// Reads the options; `name` pins one object (a watch of `.../NAME`).
     pub(crate) fn read(
         options: &ListOptions,
-        kind: &Kind,
+        call: &Call,
         name: &str,
     ) -> Result<Self, StatusError> {
+        let kind = &call.kind;
         let known = kind.strategy.selectable_fields();
         for term in &options.fields.0 {
             let field = term.field.as_str();
@@ -31,16 +51,25 @@ impl Selection {
             }
         }
         let name = (!name.is_empty()).then(|| name.to_owned());
+        let reader = kind.strategy.told_about().map(|told_about| Reader {
+            server: call.server.clone(),
+            user: call.user.clone(),
+            told_about,
+        });
         Ok(Self {
             labels: options.labels.clone(),
             fields: options.fields.clone(),
             name,
+            reader,
         })
     }
 
     /// Whether everything is selected, so that no object need be looked into.
     pub(crate) fn is_everything(&self) -> bool {
-        self.labels.is_everything() && self.fields.is_everything() && self.name.is_none()
+        self.labels.is_everything()
+            && self.fields.is_everything()
+            && self.name.is_none()
+            && self.reader.is_none()
     }
 
     /// Whether an object is selected.
@@ -54,6 +83,10 @@ impl Selection {
                 "metadata.namespace" => object.namespace().to_owned(),
                 field => kind.strategy.selectable_value(object, field),
             })
+            && self
+                .reader
+                .as_ref()
+                .is_none_or(|reader| reader.may_see(object))
     }
 
     /// The one object that can match, by name.

@@ -27,7 +27,7 @@ pub use board::{Board, BoardChange, Item, View};
 pub use discover::{Followed, Plan, Role, Target};
 pub use error::StatusError;
 pub use lang::Lang;
-pub use publish::{WORKLOADS, publish, view_role};
+pub use publish::{WORKLOADS, publish, roles};
 pub use run::{Outcome, run};
 pub use session::{Notice, Session};
 pub use world::{Id, Reading, World};

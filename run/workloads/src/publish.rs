@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 use crate::board::{Item, View};
 use crate::discover::is_built_in_group;
 use crate::session::Session;
+use crate::world::Id;
 
 /// Where verdicts are published.
 pub const WORKLOADS: Resource =
@@ -30,22 +31,31 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Longest name of an object.
 const NAME_BYTES_MAX: usize = 253;
 
-/// The role that lets whoever may view workloads see their verdicts: it is gathered into `view`, and
-/// so into `edit` and `admin`.
-pub fn view_role() -> Object {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {
-            "name": "system:sampan:view-workloads",
-            "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"},
-        },
-        "rules": [{
-            "apiGroups": [&*WORKLOADS.group],
-            "resources": [&*WORKLOADS.plural],
-            "verbs": ["get", "list", "watch"],
-        }],
-    })
+/// What lets everybody who is known to the cluster read workloads. The API server shows each of them
+/// only to those who may read the object behind it.
+pub fn roles() -> Vec<Object> {
+    let name = "system:sampan:workload-reader";
+    let group = "rbac.authorization.k8s.io";
+    let version = format!("{group}/v1");
+    vec![
+        json!({
+            "apiVersion": version,
+            "kind": "ClusterRole",
+            "metadata": {"name": name},
+            "rules": [{
+                "apiGroups": [&*WORKLOADS.group],
+                "resources": [&*WORKLOADS.plural],
+                "verbs": ["get", "list", "watch"],
+            }],
+        }),
+        json!({
+            "apiVersion": version,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+            "subjects": [{"apiGroup": group, "kind": "Group", "name": "system:authenticated"}],
+        }),
+    ]
 }
 
 /// Publishes until the future is dropped. `client` must be allowed to read everything and to write
@@ -89,8 +99,8 @@ impl Publisher {
 
     /// Plans to write what is known, and to remove what an earlier run left.
     async fn begin(&mut self, session: &Session) {
-        for item in session.board.items() {
-            self.plan(item);
+        for (id, item) in session.board.by_id() {
+            self.plan(item, plural(session, id));
         }
         let kept: BTreeSet<Key> = self.pending.keys().cloned().collect();
         match self.rest.list(&WORKLOADS, "", Detail::Metadata, &[]).await {
@@ -109,16 +119,16 @@ impl Publisher {
         }
     }
 
-    fn plan(&mut self, item: &Item) {
-        if let Some(object) = object(item) {
+    fn plan(&mut self, item: &Item, plural: &str) {
+        if let Some(object) = object(item, plural) {
             self.pending.insert(object.key(), Some(object));
         }
     }
 
     async fn run(&mut self, mut session: Session) {
-        let mut names: BTreeMap<crate::world::Id, Key> = BTreeMap::new();
+        let mut names: BTreeMap<Id, Key> = BTreeMap::new();
         for (id, item) in session.board.by_id() {
-            names.extend(object(item).map(|object| (id.clone(), object.key())));
+            names.extend(key(item).map(|key| (id.clone(), key)));
         }
         loop {
             self.write().await;
@@ -132,8 +142,8 @@ impl Publisher {
             };
             for change in changes {
                 if let Some(item) = &change.item {
-                    names.extend(object(item).map(|object| (change.id, object.key())));
-                    self.plan(item);
+                    self.plan(item, plural(&session, &change.id));
+                    names.extend(key(item).map(|key| (change.id, key)));
                 } else {
                     let key = names.remove(&change.id);
                     self.pending.extend(key.map(|key| (key, None)));
@@ -179,8 +189,18 @@ fn may_pass(error: &ClientError) -> bool {
     !error.is_not_found() && !error.is_namespace_terminating() && !matches!(error.code(), 400 | 422)
 }
 
-/// The published form; `None` for what cannot be named: objects outside namespaces, or too long names.
-fn object(item: &Item) -> Option<Object> {
+/// The resource of a workload's kind.
+fn plural<'s>(session: &'s Session, id: &Id) -> &'s str {
+    session
+        .world
+        .followed()
+        .get(id.0)
+        .map_or("", |followed| &followed.resource.plural)
+}
+
+/// Where a verdict is published; `None` for what cannot be named: objects outside namespaces, or too
+/// long names.
+fn key(item: &Item) -> Option<Key> {
     let (group, _) = meta::id::split_api_version(&item.api_version).unwrap_or_default();
     let kind = item.kind.to_lowercase();
     // A custom kind keeps its group, so that it cannot take the name of a built-in one.
@@ -189,9 +209,13 @@ fn object(item: &Item) -> Option<Object> {
     } else {
         format!("{kind}.{group}.{}", item.name)
     };
-    if item.namespace.is_empty() || name.len() > NAME_BYTES_MAX {
-        return None;
-    }
+    let is_fit = !item.namespace.is_empty() && name.len() <= NAME_BYTES_MAX;
+    is_fit.then(|| Key::new(&item.namespace, &name))
+}
+
+/// The published form; `None` for what cannot be named.
+fn object(item: &Item, plural: &str) -> Option<Object> {
+    let key = key(item)?;
     let Ok(Value::Object(mut status)) = serde_json::to_value(&item.verdict) else {
         return None;
     };
@@ -200,13 +224,14 @@ fn object(item: &Item) -> Option<Object> {
         "apiVersion": WORKLOADS.api_version(),
         "kind": &*WORKLOADS.kind,
         "metadata": {
-            "namespace": item.namespace,
-            "name": name,
+            "namespace": key.namespace,
+            "name": key.name,
             "labels": {"status.sampan.io/kind": item.kind},
         },
         "subject": {
             "apiVersion": item.api_version,
             "kind": item.kind,
+            "resource": plural,
             "name": item.name,
             "ready": item.ready,
             "creationTimestamp": item.created.map(meta::time::to_rfc3339),

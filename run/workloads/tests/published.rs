@@ -10,7 +10,7 @@ use apiserver::config::Limits;
 use apiserver::{ApiServer, Config, Identity};
 use client::rest::{Detail, Rest, WatchEvent};
 use meta::{Key, ObjectExt, Resource};
-use sampan_workloads::{WORKLOADS, publish};
+use sampan_workloads::{WORKLOADS, publish, roles};
 use serde_json::{Value, json};
 use store::MemoryStore;
 
@@ -32,8 +32,8 @@ impl TokenVerifier for NoTokens {
     }
 }
 
-/// A server whose verdicts are published, and the administrator's way to it.
-async fn cluster() -> (Rest, tokio::task::JoinHandle<()>) {
+/// A server whose verdicts are published, and ways to it.
+async fn server() -> (ApiServer, tokio::task::JoinHandle<()>) {
     let server = ApiServer::new(Config {
         store: Arc::new(MemoryStore::new()),
         registry: kinds::builtin().with(kinds::workloads::rows()),
@@ -47,16 +47,30 @@ async fn cluster() -> (Rest, tokio::task::JoinHandle<()>) {
         checks: Vec::new(),
         limits: Limits::upstream(),
     });
-    let as_user = |name: &str| {
-        let user = access::user::user(name, &[access::user::MASTERS]);
-        client::in_process(server.in_process(), Identity(user))
-    };
-    let rest = Rest::new(as_user("admin"));
+    server.bootstrap(roles()).await.unwrap();
+    let rest = as_user(&server, "admin", &[access::user::MASTERS]);
     let namespaces = Resource::cluster("", "v1", "Namespace", "namespaces");
-    rest.create(&namespaces, &json!({"metadata": {"name": "shop"}}))
-        .await
-        .unwrap();
-    let publishing = tokio::spawn(publish(as_user(kinds::workloads::WRITER)));
+    for name in ["shop", "bank"] {
+        rest.create(&namespaces, &json!({"metadata": {"name": name}}))
+            .await
+            .unwrap();
+    }
+    let writer = access::user::user(kinds::workloads::WRITER, &[access::user::MASTERS]);
+    let writer = client::in_process(server.in_process(), Identity(writer));
+    (server, tokio::spawn(publish(writer)))
+}
+
+fn as_user(server: &ApiServer, name: &str, groups: &[&str]) -> Rest {
+    let mut groups = groups.to_vec();
+    groups.push("system:authenticated");
+    let user = access::user::user(name, &groups);
+    Rest::new(client::in_process(server.in_process(), Identity(user)))
+}
+
+/// A server whose verdicts are published, and the administrator's way to it.
+async fn cluster() -> (Rest, tokio::task::JoinHandle<()>) {
+    let (server, publishing) = server().await;
+    let rest = as_user(&server, "admin", &[access::user::MASTERS]);
     (rest, publishing)
 }
 
@@ -73,10 +87,10 @@ struct Story {
 }
 
 impl Story {
-    async fn new(rest: &Rest) -> Self {
+    async fn new(rest: &Rest, namespace: &str) -> Self {
         let query = [("watch", "true"), ("timeoutSeconds", "60")];
         let mut watching = rest
-            .watch(&WORKLOADS, "shop", Detail::Whole, &query)
+            .watch(&WORKLOADS, namespace, Detail::Whole, &query)
             .await
             .unwrap();
         let (sender, events) = tokio::sync::mpsc::unbounded_channel();
@@ -116,7 +130,7 @@ fn reason(event: &WatchEvent) -> Option<(&Value, &str)> {
 #[tokio::test]
 async fn verdicts_are_watched_like_any_object() {
     let (rest, publishing) = cluster().await;
-    let mut story = Story::new(&rest).await;
+    let mut story = Story::new(&rest, "shop").await;
     rest.create(&DEPLOYMENTS, &deployment(2)).await.unwrap();
     let seen = story
         .until(|event| {
@@ -155,7 +169,7 @@ async fn verdicts_are_watched_like_any_object() {
 #[tokio::test]
 async fn kubectl_selects_and_prints_by_the_same_words() {
     let (rest, publishing) = cluster().await;
-    let mut story = Story::new(&rest).await;
+    let mut story = Story::new(&rest, "shop").await;
     rest.create(&DEPLOYMENTS, &deployment(2)).await.unwrap();
     story.until(|event| reason(event).map(|_| ())).await;
     for (selector, count) in [
@@ -173,6 +187,86 @@ async fn kubectl_selects_and_prints_by_the_same_words() {
     }
     let served = rest.get_path("/apis/status.sampan.io/v1").await.unwrap();
     assert_eq!(served["resources"][0]["name"], "workloads");
+    publishing.abort();
+}
+
+/// Grants verbs on a resource in a namespace.
+async fn grant(rest: &Rest, user: &str, namespace: &str, rule: &Value) {
+    let role = |kind: &'static str, plural: &'static str| {
+        Resource::namespaced("rbac.authorization.k8s.io", "v1", kind, plural)
+    };
+    let metadata = json!({"name": user, "namespace": namespace});
+    rest.create(
+        &role("Role", "roles"),
+        &json!({"metadata": metadata, "rules": [rule]}),
+    )
+    .await
+    .unwrap();
+    let binding = json!({"metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]});
+    rest.create(&role("RoleBinding", "rolebindings"), &binding)
+        .await
+        .unwrap();
+}
+
+fn named(page: &client::rest::Page) -> Vec<String> {
+    let names = page.items.iter();
+    names.map(|item| item.key().to_string()).collect()
+}
+
+#[tokio::test]
+async fn verdicts_are_seen_by_those_who_may_read_the_workload() {
+    let (server, publishing) = server().await;
+    let admin = as_user(&server, "admin", &[access::user::MASTERS]);
+    let rule = |name: Value| json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"], "resourceNames": name});
+    grant(&admin, "ann", "shop", &rule(json!([]))).await;
+    grant(&admin, "bob", "shop", &rule(json!(["api"]))).await;
+    let (ann, bob, eve) = (
+        as_user(&server, "ann", &[]),
+        as_user(&server, "bob", &[]),
+        as_user(&server, "eve", &[]),
+    );
+    let mut all = Story::new(&admin, "").await;
+    let mut anns = Story::new(&ann, "").await;
+    for (namespace, name) in [("bank", "web"), ("shop", "web"), ("shop", "api")] {
+        let mut object = deployment(2);
+        object["metadata"] = json!({"name": name, "namespace": namespace});
+        admin.create(&DEPLOYMENTS, &object).await.unwrap();
+        let seen = all
+            .until(|event| reason(event).map(|(object, _)| object.key().to_string()))
+            .await;
+        assert_eq!(seen, format!("{namespace}/deployment.{name}"));
+    }
+    for (who, rest, expected) in [
+        (
+            "ann",
+            &ann,
+            vec!["shop/deployment.api", "shop/deployment.web"],
+        ),
+        ("bob", &bob, vec!["shop/deployment.api"]),
+        ("eve", &eve, vec![]),
+    ] {
+        let page = rest.list(&WORKLOADS, "", Detail::Whole, &[]).await.unwrap();
+        assert_eq!(named(&page), expected, "{who}");
+        for key in [
+            "bank/deployment.web",
+            "shop/deployment.web",
+            "shop/deployment.api",
+        ] {
+            let (namespace, name) = key.split_once('/').unwrap();
+            let code = match rest.get(&WORKLOADS, &Key::new(namespace, name)).await {
+                Ok(_) => 200,
+                Err(error) => error.code(),
+            };
+            let wanted = if expected.contains(&key) { 200 } else { 403 };
+            assert_eq!(code, wanted, "{who} {key}");
+        }
+    }
+    let seen = anns
+        .until(|event| reason(event).map(|(object, _)| object.key().to_string()))
+        .await;
+    assert_eq!(seen, "shop/deployment.web", "the one in bank is not told");
     publishing.abort();
 }
 

@@ -14,7 +14,7 @@ use crate::{respond, write};
 pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = delete::options(call)?;
     let list_options = ListOptions::read(&call.query, false)?;
-    let selection = Selection::read(&list_options, &call.kind, "")?;
+    let selection = Selection::read(&list_options, call, "")?;
     let page = list::select(call, &list_options, &selection).await?;
     let mut deleted = Vec::new();
     for item in &page.items {

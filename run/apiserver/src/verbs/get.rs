@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use meta::StatusError;
 
 use crate::call::Call;
-use crate::{respond, stored};
+use crate::{auth, respond, stored};
 
 pub(super) async fn get(call: &Call) -> Result<Response<Body>, StatusError> {
     let kind = &call.kind;
@@ -18,5 +18,12 @@ pub(super) async fn get(call: &Call) -> Result<Response<Body>, StatusError> {
         .await
         .map_err(|error| stored::refusal(kind, &error))?;
     let entry = entry.ok_or_else(|| call.not_found(&call.info.name))?;
+    if let Some(told_about) = kind.strategy.told_about() {
+        let told = told_about(&stored::object(kind, &entry)?);
+        if !auth::may_read(&call.server, &call.user, &told) {
+            let why = format!("it tells about {} {:?}", told.resource, told.name);
+            return Err(auth::attributes(&call.user, &call.info).forbidden(&why));
+        }
+    }
     respond::object(call, kind, StatusCode::OK, stored::bytes(kind, &entry)?)
 }

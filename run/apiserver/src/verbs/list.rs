@@ -28,7 +28,7 @@ pub(super) struct Selected {
 
 pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, false)?;
-    let selection = Selection::read(&options, &call.kind, &call.info.name)?;
+    let selection = Selection::read(&options, call, &call.info.name)?;
     let selected = select(call, &options, &selection).await?;
     answer(call, &selected)
 }

@@ -25,7 +25,7 @@ use crate::{respond, stored};
 
 pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, true)?;
-    let selection = Selection::read(&options, &call.kind, &call.info.name)?;
+    let selection = Selection::read(&options, &call, &call.info.name)?;
     let include = respond::include(&call)?;
     let opened = open(&call, &options, &selection).await?;
     let limits = call.server.config().limits;
