@@ -21,7 +21,10 @@ const OPENID: &str = "/.well-known/openid-configuration";
 ///
 /// # Errors
 /// 404 for paths nobody answers, 405 for methods other than GET and HEAD.
-pub(crate) fn answer(server: &ApiServer, parts: &Parts) -> Result<Response<Body>, StatusError> {
+pub(crate) async fn answer(
+    server: &ApiServer,
+    parts: &Parts,
+) -> Result<Response<Body>, StatusError> {
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let found = match path {
         "/" => Some(pretty(&index(server))),
@@ -37,7 +40,7 @@ pub(crate) fn answer(server: &ApiServer, parts: &Parts) -> Result<Response<Body>
     };
     let found = match found {
         Some(found) => Some(found),
-        None => documents(server, parts, path, query)?,
+        None => documents(server, parts).await?,
     };
     let response = found.ok_or_else(StatusError::no_route)?;
     match parts.method {
@@ -47,21 +50,25 @@ pub(crate) fn answer(server: &ApiServer, parts: &Parts) -> Result<Response<Body>
 }
 
 /// Discovery and OpenAPI.
-fn documents(
+///
+/// Making an OpenAPI document keeps a processor busy for a while, so it is not done where connections are served.
+async fn documents(
     server: &ApiServer,
     parts: &Parts,
-    path: &str,
-    query: &str,
 ) -> Result<Option<Response<Body>>, StatusError> {
-    if let Some(answer) = server.discovery().answer(path, &parts.headers) {
+    if let Some(answer) = server.discovery().answer(parts.uri.path(), &parts.headers) {
         return answer.map(whole).map(Some);
     }
-    if !path.starts_with("/openapi/") {
+    if !parts.uri.path().starts_with("/openapi/") {
         return Ok(None);
     }
-    let openapi = server.config().openapi.as_ref();
-    let answer = openapi
-        .and_then(|openapi| openapi.answer(&server.config().registry, path, query, &parts.headers));
+    let (server, uri, headers) = (server.clone(), parts.uri.clone(), parts.headers.clone());
+    let answer = tokio::task::spawn_blocking(move || {
+        let openapi = server.config().openapi.as_ref()?;
+        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+        openapi.answer(&server.config().registry, path, query, &headers)
+    });
+    let answer = answer.await.map_err(StatusError::internal)?;
     Ok(answer.map(whole))
 }
 

@@ -46,6 +46,8 @@ pub trait OpenApi: Send + Sync {
 pub struct Documents {
     clock: fn() -> Timestamp,
     kept: Mutex<BTreeMap<String, Arc<Document>>>,
+    /// Held while a document is made, so that clients who ask at once wait for one rather than make one each.
+    making: Mutex<()>,
 }
 
 /// One document and the rows that it was made from.
@@ -66,6 +68,7 @@ impl Documents {
         Self {
             clock,
             kept: Mutex::default(),
+            making: Mutex::default(),
         }
     }
 
@@ -79,13 +82,24 @@ impl Documents {
     ) -> Option<Arc<Document>> {
         let concerned = registry.rows().filter(|row| concerns(row));
         let rows: Vec<Arc<Kind>> = concerned.map(Arc::clone).collect();
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(document) = kept().get(name).filter(|document| document.is_of(&rows)) {
-            return Some(Arc::clone(document));
+        if let Some(document) = self.kept(name, &rows) {
+            return Some(document);
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(document) = self.kept(name, &rows) {
+            return Some(document);
         }
         let document = Arc::new(Document::new(rows, make()?));
-        kept().insert(name.to_owned(), Arc::clone(&document));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(name.to_owned(), Arc::clone(&document));
         Some(document)
+    }
+
+    /// The document of that name, if it was made of these rows.
+    fn kept(&self, name: &str, rows: &[Arc<Kind>]) -> Option<Arc<Document>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let document = kept.get(name).filter(|document| document.is_of(rows))?;
+        Some(Arc::clone(document))
     }
 
     fn v3(&self, registry: &Registry, name: &str) -> Option<Arc<Document>> {
@@ -100,14 +114,12 @@ impl Documents {
     }
 
     fn v3_index(&self, registry: &Registry) -> Option<Arc<Document>> {
-        let make = || {
-            let mut paths = Map::new();
-            for name in openapi::v3_names(registry) {
-                let url = versioned_url(&name, &self.v3(registry, &name)?.hash);
-                paths.insert(name, json!({ "serverRelativeURL": url }));
-            }
-            Some(json!({ "paths": paths }).to_string().into())
-        };
+        let mut paths = Map::new();
+        for name in openapi::v3_names(registry) {
+            let url = versioned_url(&name, &self.v3(registry, &name)?.hash);
+            paths.insert(name, json!({ "serverRelativeURL": url }));
+        }
+        let make = || Some(json!({ "paths": paths }).to_string().into());
         self.document("v3", registry, |_| true, make)
     }
 

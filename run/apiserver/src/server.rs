@@ -158,7 +158,7 @@ impl ApiServer {
         if !info.is_resource {
             let user = self.sender(&parts)?;
             auth::allow(self, &auth::attributes(&user, info))?;
-            return fixed::answer(self, &parts);
+            return fixed::answer(self, &parts).await;
         }
         let class = limits::class(&info.verb, &info.subresource);
         let permit = self.inner.in_flight.enter(class)?;
