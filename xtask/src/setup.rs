@@ -7,7 +7,10 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 
 /// Debian packages, each with a file that shows it is there. Reasons stand in docs/dependencies.md.
-const PACKAGES: &[(&str, &str)] = &[
+type Packages = &'static [(&'static str, &'static str)];
+
+/// What building and running a cluster takes.
+const RUN: Packages = &[
     ("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
     ("gcc", "/usr/bin/gcc"),
     ("iproute2", "/sbin/ip"),
@@ -18,18 +21,33 @@ const PACKAGES: &[(&str, &str)] = &[
     ("runc", "/usr/sbin/runc"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
     ("busybox-static", "/bin/busybox"),
+];
+/// What the tests take on top of it.
+const TEST: Packages = &[
     ("skopeo", "/usr/bin/skopeo"),
     ("docker-registry", "/usr/bin/docker-registry"),
+    ("g++", "/usr/bin/g++"),
 ];
 /// Oldest kubectl that is driven: its exec speaks WebSocket first.
 const KUBECTL_MINOR_MIN: u32 = 32;
 /// The Debian release whose `kubernetes-client` is new enough, when the machine's own is not.
 const KUBECTL_RELEASE: &str = "trixie";
 
-/// Installs what is missing.
+/// Installs what is missing for running a cluster.
 pub(crate) fn run() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES
+    provide(&[RUN])
+}
+
+/// Installs what is missing for the tests.
+pub(crate) fn test() -> Result<()> {
+    provide(&[RUN, TEST])
+}
+
+fn provide(lists: &[Packages]) -> Result<()> {
+    let missing: Vec<&str> = lists
         .iter()
+        .copied()
+        .flatten()
         .filter(|(_, proof)| !Path::new(proof).exists())
         .map(|(package, _)| *package)
         .collect();
