@@ -8,13 +8,19 @@ use crate::{setup, shell, tidy};
 
 /// Everything: set-up, checks, unit tests, end-to-end tests with real containers and a real kubectl.
 pub(crate) fn everything() -> Result<()> {
-    setup::run()?;
+    setup::test()?;
     let path = path_with(&setup::kubectl()?)?;
     quick()?;
+    // The first pass leaves the binary that the end-to-end tests of the second one drive.
+    shell::run("cargo", &["test", "--workspace", "--no-run"])?;
+    let binary = shell::target().join("debug/sampan");
     shell::run_with(
         "cargo",
         &["test", "--workspace", "--no-fail-fast"],
-        &[("PATH", &path)],
+        &[
+            ("PATH", &path),
+            ("SAMPAN_BINARY", &binary.to_string_lossy()),
+        ],
     )
 }
 

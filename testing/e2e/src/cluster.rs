@@ -60,11 +60,8 @@ impl Cluster {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let images = workspace.join("target/image-archives");
         let path = images.to_str().context("the workspace's path is no text")?;
-        cargo(&workspace, &["build", "-q", "-p", "sampan"]).await?;
+        let binary = binary(&workspace).await?;
         cargo(&workspace, &["xtask", "images", path]).await?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-        let target = target.unwrap_or_else(|| workspace.join("target"));
-        let binary = target.join("debug/sampan").canonicalize()?;
         let data = tempfile::tempdir()?;
         let process = up(&binary, data.path(), &images).await?;
         Ok(Self {
@@ -177,6 +174,21 @@ pub async fn line(lines: &mut Lines<BufReader<ChildStdout>>, has: &str) -> Resul
     timeout(WAIT, found)
         .await
         .with_context(|| format!("no line with {has:?}"))?
+}
+
+/// The binary under test: the one that `SAMPAN_BINARY` names, else one that is built now.
+///
+/// A build of all tests leaves one that need not be built again; building it alone takes other features of what it uses.
+async fn binary(workspace: &Path) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("SAMPAN_BINARY") {
+        return PathBuf::from(given)
+            .canonicalize()
+            .context("SAMPAN_BINARY names no file");
+    }
+    cargo(workspace, &["build", "-q", "-p", "sampan"]).await?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| workspace.join("target"));
+    Ok(target.join("debug/sampan").canonicalize()?)
 }
 
 async fn up(binary: &Path, data: &Path, images: &Path) -> Result<Child> {
