@@ -1,6 +1,7 @@
 //! Project tasks: `cargo xtask TASK`. Each task is a file; this one only chooses.
 
 mod bench;
+mod fuzz;
 mod images;
 mod schema;
 mod setup;
@@ -20,6 +21,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   check       format, lints, tidy and unit tests only
   bench       measure the released binary and print Markdown rows; with root, pods too
   tidy        the project's own rules: layers, sizes, docs, dead files
+  fuzz [TARGET [SECONDS]]  run the fuzz targets, or one of them, each for 60 seconds
   setup       install what is missing and stop
   images DIR  build the images that a cluster without a registry needs, as archives
   schema DIR  make the type facts anew from a Kubernetes source tree";
@@ -44,8 +46,9 @@ fn task() -> Result<()> {
         "test" => verify::everything(),
         "check" => verify::check(),
         "bench" => bench::run(),
+        "fuzz" => fuzz::run(rest),
         "tidy" => tidy::run(),
-        "setup" => setup::run(),
+        "setup" => setup::test(),
         "images" => images::build(
             &shell::root(),
             Path::new(rest.first().map_or("target/images", String::as_str)),

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::{setup, shell, tidy};
+use crate::{fuzz, setup, shell, tidy};
+
+/// Seconds that each fuzz target gets among the tests; `cargo xtask fuzz` gives them more.
+const FUZZ_SECONDS: &str = "5";
 
 /// Everything: set-up, checks, unit tests, end-to-end tests with real containers and a real kubectl.
 pub(crate) fn everything() -> Result<()> {
@@ -21,7 +24,8 @@ pub(crate) fn everything() -> Result<()> {
             ("PATH", &path),
             ("SAMPAN_BINARY", &binary.to_string_lossy()),
         ],
-    )
+    )?;
+    fuzz::run(&["all".to_owned(), FUZZ_SECONDS.to_owned()])
 }
 
 /// The search path on which `kubectl` is the one that is new enough.
