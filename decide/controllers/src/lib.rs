@@ -19,6 +19,7 @@ pub mod deployment;
 pub mod disruption;
 pub mod endpoint_slice;
 pub mod endpoints;
+pub mod event_ttl;
 pub mod garbage;
 pub mod job;
 pub mod namespace;
@@ -29,6 +30,7 @@ pub mod resource_quota;
 pub mod root_ca;
 pub mod service;
 pub mod service_account;
+pub mod service_address;
 pub mod stateful_set;
 pub mod taint_eviction;
 pub mod ttl_after_finished;
@@ -96,6 +98,9 @@ pub mod resources {
     /// Endpoint slices.
     pub const ENDPOINT_SLICES: Resource =
         Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+    /// Addresses in use.
+    pub const IP_ADDRESSES: Resource =
+        Resource::cluster("networking.k8s.io", "v1", "IPAddress", "ipaddresses");
     /// Pod disruption budgets.
     pub const POD_DISRUPTION_BUDGETS: Resource = Resource::namespaced(
         "policy",

@@ -32,7 +32,7 @@ impl Family {
             Self::V6 => "IPv6",
         }
     }
-    fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         if address.is_ipv4() {
             Self::V4
         } else {

@@ -23,6 +23,7 @@ use controllers::deployment::Deployment;
 use controllers::disruption::Disruption;
 use controllers::endpoint_slice::EndpointSlice;
 use controllers::endpoints::Endpoints;
+use controllers::event_ttl::EventTtl;
 use controllers::job::Job;
 use controllers::node_lifecycle::NodeLifecycle;
 use controllers::pod_gc::PodGc;
@@ -30,6 +31,7 @@ use controllers::replica_set::{ReplicaSet, ReplicationController};
 use controllers::resource_quota::ResourceQuota;
 use controllers::root_ca::RootCa;
 use controllers::service_account::ServiceAccount;
+use controllers::service_address::ServiceAddress;
 use controllers::stateful_set::StatefulSet;
 use controllers::taint_eviction::TaintEviction;
 use controllers::ttl_after_finished::TtlAfterFinished;
@@ -133,5 +135,7 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<TtlAfterFinished>(tasks, shared);
     reconcile::start::<EndpointSlice>(tasks, shared);
     reconcile::start::<Endpoints>(tasks, shared);
+    reconcile::start::<ServiceAddress>(tasks, shared);
+    reconcile::start::<EventTtl>(tasks, shared);
     tasks.spawn(everything::run(Arc::clone(shared)));
 }

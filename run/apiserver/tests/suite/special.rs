@@ -80,6 +80,22 @@ async fn a_pod_is_bound_once() {
 }
 
 #[tokio::test]
+async fn an_address_that_somebody_reserved_is_not_given_to_a_service() {
+    let talk = Talk::new().await;
+    let parent = json!({"group": "gateway.networking.k8s.io", "resource": "gateways",
+        "name": "front", "namespace": "web"});
+    let reserved = json!({"metadata": {"name": "10.96.0.77"}, "spec": {"parentRef": parent}});
+    let addresses = "/apis/networking.k8s.io/v1/ipaddresses";
+    talk.post(addresses, reserved).await.expect(201);
+    let service = json!({"metadata": {"name": "s"},
+        "spec": {"clusterIP": "10.96.0.77", "ports": [{"port": 80}]}});
+    talk.post("/api/v1/namespaces/web/services", service).await.refused(
+        422,
+        "Service \"s\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.0.77\"]: failed to allocate IP 10.96.0.77: provided IP is already allocated",
+    );
+}
+
+#[tokio::test]
 async fn evictions_ask_the_disruption_budget() {
     let talk = Talk::new().await;
     for name in ["a", "b"] {

@@ -14,7 +14,10 @@ use crate::strategy::Context;
 /// Addresses tried before giving up; a block that full is as good as used up.
 const TRIES_MAX: u64 = 1 << 20;
 
-/// What the other Services hold.
+/// On addresses that follow from Services. Source: `networking/v1 LabelManagedBy`.
+const MANAGED_BY_LABEL: &str = "ipaddress.kubernetes.io/managed-by";
+
+/// What others hold.
 struct Taken {
     ips: BTreeSet<IpAddr>,
     ports: BTreeSet<i64>,
@@ -93,6 +96,15 @@ fn taken(new: &Object, cx: &Context<'_>) -> Taken {
                 .filter(|port| *port != 0),
         );
     }
+    // Addresses of Services are made from the Services; these were taken by others.
+    let reserved = cx
+        .lookup
+        .list("ipaddresses.networking.k8s.io", "")
+        .into_iter();
+    let reserved = reserved.filter(|address| !address.labels().contains_key(MANAGED_BY_LABEL));
+    taken
+        .ips
+        .extend(reserved.filter_map(|address| address.name().parse::<IpAddr>().ok()));
     taken
 }
 
