@@ -95,7 +95,7 @@ fn says_pods_unseen(draft: &Draft, subject: &Value) -> bool {
         && !matches!(field::text(subject, "kind"), "Pod" | "CronJob");
     let is_about_pods = matches!(
         draft.status,
-        Status::Waiting | Status::NotReady | Status::Exception
+        Status::Waiting | Status::NotReady | Status::Exception | Status::Executing
     ) && !matches!(
         draft.reason.as_str(),
         "NotObserved" | "StatusUnavailable" | "Paused" | "Suspended"

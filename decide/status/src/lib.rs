@@ -36,6 +36,36 @@
 //! );
 //! ```
 //!
+//! # What is not known
+//!
+//! What is not supplied is unknown, which is not the same as empty: without pods the verdict rests on
+//! the object's own numbers and says so, without nodes a dead node is inferred from its pods. A list of
+//! objects of any kinds, as `kubectl get -o json` prints it, is joined by [`relate`]:
+//!
+//! ```
+//! use sampan_status::{Config, Evidence, Lang, evaluate, explain, relate};
+//! use serde_json::json;
+//!
+//! let job = json!({"apiVersion": "batch/v1", "kind": "Job",
+//!     "metadata": {"name": "load", "namespace": "shop", "uid": "j"},
+//!     "spec": {"completions": 1}, "status": {"startTime": "2026-01-15T10:00:00Z", "active": 1}});
+//! let objects = [
+//!     json!({"kind": "Pod", "metadata": {"name": "load-x", "namespace": "shop", "uid": "p",
+//!             "ownerReferences": [{"kind": "Job", "uid": "j", "controller": true}]},
+//!         "spec": {"containers": [{"name": "main", "image": "r.example/Load"}]},
+//!         "status": {"phase": "Pending", "containerStatuses": [{"name": "main",
+//!             "state": {"waiting": {"reason": "InvalidImageName"}}}]}}),
+//!     json!({"kind": "Node", "metadata": {"name": "n1"}}),
+//! ];
+//! let now = "2026-01-15T10:30:00Z".parse().unwrap();
+//!
+//! let verdict = evaluate(&job, &relate(&job, &objects), now, &Config::spec());
+//! assert_eq!(verdict.reason, "InvalidImageName");
+//! assert_eq!(verdict.evidence, Evidence::PodsNodes, "no event came with the objects");
+//! let advice = explain(&verdict.reason, Lang::En).unwrap();
+//! assert_eq!(verdict.next_steps[0].en, advice.next_step);
+//! ```
+//!
 //! # What it does not do
 //!
 //! No I/O, no clock, no randomness, no async, no memory between calls. It never panics on any input.
@@ -60,8 +90,19 @@
 //! - D8: a paused rollout that serves in full was stopped on purpose and is Paused, whatever its old
 //!   Progressing condition says. D6: while paused, `ReplicaFailure` counts only if replicas are missing.
 //! - G3: waiting for pods that a scheduling gate holds has no limit.
+//! - P4: a node whose runtime does not work is told so in the words of any kubelet; its reason stays
+//!   what section 4 makes of the message.
+//! - P6: a `PodScheduled` that is False on a pod whose containers run is out of date.
 //! - P7c: the latch of an init container ends when its last failure is no longer recent.
+//! - D11, S9, DS8: replicas that are missing only in the counts, while every pod is sound and one has
+//!   just come, turned ready or begun to go, are on their way for a minute: controllers count a moment
+//!   after the pods have changed. G3: a pod that begins to go is movement.
+//! - J4: once a Job without completions has its one success, no further pod is missed. J10: a failing
+//!   probe is told as such, it does not count against the limit. J11: pods that have ended end the start,
+//!   counted or not.
 //! - S7a: a pod that the partition keeps on the old revision does not block the rollout.
+//! - X3 to X10: see the docs of the custom rules for paused, contradicting and outdated conditions, and
+//!   for what resources say outside the usual places.
 //! - CJ7: a running Job in trouble gives its reason and severity to the schedule. CJ6: repeated
 //!   failure is an error only when the history keeps more than one failed Job.
 //! - G7 holds for waiting reasons; a reason of a failed pod or ended container needs to be one word.
@@ -93,7 +134,7 @@ mod verdict;
 pub use config::Config;
 pub use evaluate::evaluate;
 pub use pod::column::{pod_column, ready_column, restarts_column};
-pub use reasons::{Pair, Reason, explain, reasons};
+pub use reasons::{Explanation, Lang, Pair, Reason, explain, reasons};
 pub use related::{Bundle, Related, relate};
 pub use text::Text;
 pub use verdict::{

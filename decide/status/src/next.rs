@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::field;
-use crate::reasons::{self, explain};
+use crate::reasons::{self, row_of};
 use crate::scene::Draft;
 use crate::verdict::{Cause, NextStep, Severity};
 
@@ -16,7 +16,7 @@ pub(crate) fn steps(draft: &Draft, subject: &Value) -> Vec<NextStep> {
     codes.push(&draft.reason);
     codes.extend(draft.causes.first().map(|cause| cause.reason.as_str()));
     let mut steps: Vec<NextStep> = Vec::new();
-    for row in codes.into_iter().filter_map(explain) {
+    for row in codes.into_iter().filter_map(row_of) {
         let is_new = steps.iter().all(|step| step.en != row.next_step.en);
         if row.next_step.en.is_empty() || !is_new {
             continue;

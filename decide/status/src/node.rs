@@ -146,6 +146,21 @@ impl<'a> NodeState<'a> {
         }
     }
 
+    /// Whether the node's container runtime does not work: what `DockerDaemonNotReady` meant, in the
+    /// words of any kubelet.
+    pub(crate) fn lacks_runtime(self) -> bool {
+        let words = [
+            "RuntimeReady=false",
+            "container runtime is down",
+            "container runtime status check may not have completed yet",
+            "PLEG is not healthy",
+        ];
+        match self {
+            Self::NotReady { message, .. } => words.iter().any(|word| message.contains(word)),
+            Self::Ready | Self::Missing | Self::Unknown | Self::Unreachable { .. } => false,
+        }
+    }
+
     /// Whether the node reports and lacks nothing but its pod network.
     pub(crate) fn lacks_network_only(self) -> bool {
         match self {

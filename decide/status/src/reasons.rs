@@ -8,6 +8,26 @@ use std::sync::LazyLock;
 
 use crate::text::Text;
 
+/// A language of the catalogue and of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Simplified Chinese.
+    Zh,
+}
+
+/// What a reason means, in one language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// What to call it.
+    pub label: &'static str,
+    /// What it means; may be empty where the label says it all.
+    pub explanation: &'static str,
+    /// What to do; empty when there is nothing to do.
+    pub next_step: &'static str,
+}
+
 /// One row of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason {
@@ -30,6 +50,17 @@ pub struct Pair {
     pub en: &'static str,
     /// Simplified Chinese.
     pub zh: &'static str,
+}
+
+impl Pair {
+    /// This language's side.
+    #[must_use]
+    pub fn of(self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::En => self.en,
+            Lang::Zh => self.zh,
+        }
+    }
 }
 
 impl From<Pair> for Text {
@@ -67,14 +98,30 @@ fn row(line: &'static str) -> Option<Reason> {
     })
 }
 
-/// The catalogue row of a reason; `None` for a reason that some cluster component invented.
+/// What a reason means and what to do about it; `None` for a reason that some cluster component
+/// invented.
 ///
 /// ```
-/// let reason = sampan_status::explain("ImagePullBackOff").unwrap();
-/// assert_eq!(reason.label.en, "Retrying image pull");
-/// assert_eq!(reason.label.zh, "正在重试拉取");
+/// use sampan_status::{Lang, explain};
+///
+/// let pull = explain("ImagePullBackOff", Lang::Zh).unwrap();
+/// assert_eq!(pull.label, "正在重试拉取");
+/// // Reasons of old kubelets resolve to what they are called today.
+/// let old = explain("NodeLost", Lang::En).unwrap();
+/// assert_eq!(old.label, "Node unreachable");
+/// assert_eq!(explain("MadeUpBySomebody", Lang::En), None);
 /// ```
-pub fn explain(reason: &str) -> Option<&'static Reason> {
+#[must_use]
+pub fn explain(reason: &str, lang: Lang) -> Option<Explanation> {
+    row_of(reason).map(|row| Explanation {
+        label: row.label.of(lang),
+        explanation: row.explanation.of(lang),
+        next_step: row.next_step.of(lang),
+    })
+}
+
+/// The catalogue row of a reason; `None` for a reason that some cluster component invented.
+pub(crate) fn row_of(reason: &str) -> Option<&'static Reason> {
     // Kubelets reject pods with one reason per resource; they share a row.
     let known = match reason {
         "NodeShutdown" | "Shutdown" => "Terminated",
@@ -98,7 +145,7 @@ pub fn reasons() -> impl Iterator<Item = &'static Reason> {
 
 /// The Chinese name of a reason with the token after it, or the token alone.
 pub(crate) fn named_zh(reason: &str) -> String {
-    match explain(reason) {
+    match row_of(reason) {
         Some(row) if row.reason == reason => format!("{}({reason})", row.label.zh),
         _ => reason.to_owned(),
     }
@@ -106,7 +153,7 @@ pub(crate) fn named_zh(reason: &str) -> String {
 
 /// The group of a reason; empty when it has no row.
 pub(crate) fn group(reason: &str) -> &'static str {
-    explain(reason).map_or("", |row| row.group)
+    row_of(reason).map_or("", |row| row.group)
 }
 
 #[cfg(test)]
@@ -152,7 +199,7 @@ mod tests {
             "DockerDaemonNotReady",
             "NetworkPluginNotReady",
         ] {
-            assert!(explain(reason).is_some(), "{reason}");
+            assert!(row_of(reason).is_some(), "{reason}");
         }
     }
 }

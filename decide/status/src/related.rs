@@ -7,7 +7,8 @@
 //! when no object of that kind joins exactly, the bundle is taken at its word, most specific claim
 //! first: objects whose controller has the subject's kind and name (for a Deployment's pods: a
 //! ReplicaSet whose name continues the Deployment's), else objects of the same namespace whose
-//! controller is not in the bundle.
+//! controller is not in the bundle and that the subject's selector selects, or whose name or controller's
+//! name continues the subject's. For Jobs and CronJobs also what nobody controls.
 
 use std::collections::BTreeMap;
 
@@ -189,7 +190,7 @@ impl<'a> Join<'a> {
     /// What an object claims whose controller is not in the bundle.
     fn broken_claim(&self, object: &Value) -> Claim {
         let Some(owner) = field::controller(object) else {
-            return Claim::Company;
+            return self.company(object, field::name(object));
         };
         let (kind, name) = (field::text(owner, "kind"), field::text(owner, "name"));
         let subject_kind = field::text(self.subject, "kind");
@@ -202,7 +203,38 @@ impl<'a> Join<'a> {
             ("Deployment", "ReplicaSet") | ("CronJob", "Job") => continues,
             _ => kind == subject_kind && name == subject_name,
         };
-        if by_name { Claim::Name } else { Claim::Company }
+        if by_name {
+            Claim::Name
+        } else {
+            self.company(object, name)
+        }
+    }
+
+    /// Whether an object that only stands beside the subject may be taken for its own. `namesake` is
+    /// what may be called like the subject: the controller, or the object itself.
+    fn company(&self, object: &Value, namesake: &str) -> Claim {
+        let subject = self.subject;
+        let continues = |name: &str| {
+            name.strip_prefix(field::name(subject))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let selector = field::at(subject, "spec.selector.matchLabels")
+            .or_else(|| field::at(subject, "spec.selector"))
+            .and_then(Value::as_object)
+            .filter(|selector| !selector.is_empty() && selector.values().all(Value::is_string));
+        let is_selected = selector.is_some_and(|selector| {
+            selector
+                .iter()
+                .all(|(key, value)| value.as_str() == Some(field::label(object, key)))
+        });
+        // Jobs and what they make are often written down without their links.
+        let is_loose = field::controller(object).is_none()
+            && matches!(field::text(subject, "kind"), "Job" | "CronJob");
+        if is_selected || is_loose || continues(field::name(object)) || continues(namesake) {
+            Claim::Company
+        } else {
+            Claim::None
+        }
     }
 }
 
@@ -272,6 +304,24 @@ mod tests {
             ),
         ];
         assert_eq!(names(relate(&subject, &objects).pods), ["mine"]);
+    }
+
+    #[test]
+    fn strangers_in_a_bundle_are_not_taken_for_its_own() {
+        let subject = json!({"kind": "Deployment", "spec": {"selector": {"matchLabels": {"app": "web"}}},
+            "metadata": {"name": "web", "namespace": "shop", "uid": "d"}});
+        let labelled = |name: &str, app: &str| json!({"kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": {"app": app}}});
+        let foreign =
+            json!({"kind": "ReplicaSet", "name": "api-1", "uid": "x", "controller": true});
+        let objects = [
+            labelled("mine", "web"),
+            labelled("bare", "bare"),
+            pod("theirs", &foreign),
+        ];
+        assert_eq!(names(relate(&subject, &objects).pods), ["mine"]);
+        assert_eq!(names(relate(&subject, &objects[1..]).pods), [""; 0]);
+        let rollout = json!({"kind": "Rollout", "metadata": {"name": "api", "namespace": "shop"}});
+        assert_eq!(names(relate(&rollout, &objects[1..]).pods), ["theirs"]);
     }
 
     #[test]

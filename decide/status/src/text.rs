@@ -43,10 +43,16 @@ impl Text {
     /// This text with a quotation after a colon; an empty quotation adds nothing.
     #[must_use]
     pub(crate) fn quoting(self, quotation: &str) -> Self {
-        if quotation.is_empty() {
+        self.saying(&Self::quote(quotation))
+    }
+
+    /// This text with another one after a colon; an empty one adds nothing.
+    #[must_use]
+    pub(crate) fn saying(self, more: &Self) -> Self {
+        if more.en.is_empty() {
             return self;
         }
-        self.with(&format!(": {quotation}"), &format!(":{quotation}"))
+        self.with(&format!(": {}", more.en), &format!(":{}", more.zh))
     }
 }
 

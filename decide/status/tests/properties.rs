@@ -1,5 +1,5 @@
-//! What must hold for every input (specification, section 13, items 4 to 6), tried on the samples
-//! with random damage. The seeds of failures are kept beside this file by the test library.
+//! What must hold for every input (specification, section 13, items 4 to 6), tried on all samples and
+//! cases with random damage. The seeds of failures are kept beside this file by the test library.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,8 +20,11 @@ use sampan_status::{
 };
 use serde_json::{Value, json};
 
+#[path = "cases/read.rs"]
+mod read;
+
 /// Damaged copies to try per property.
-const CASES: u32 = 600;
+const CASES: u32 = 1500;
 
 struct Sample {
     objects: Vec<Value>,
@@ -49,6 +52,11 @@ static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
             });
         }
     }
+    let noon: Timestamp = "2026-01-15T12:00:00Z".parse().unwrap();
+    for (_, objects) in read::FILES.into_iter().flat_map(read::cases) {
+        samples.push(Sample { objects, now: noon });
+    }
+    assert!(samples.len() > 300, "{}", samples.len());
     samples
 });
 

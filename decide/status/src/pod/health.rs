@@ -245,17 +245,15 @@ fn lost<'a>(seen: &Seen<'_, '_, 'a>) -> Option<PodHealth<'a>> {
     };
     let node = node_text(seen);
     let ready = field::condition(seen.pod, "Ready");
+    let is_explained = crate::reasons::row_of(reason).is_some() && reason != "NodeNotReady";
     let step = match seen.node {
-        NodeState::NotReady { message, .. }
-            if crate::reasons::explain(reason).is_none()
-                && message.contains("RuntimeReady=false") =>
-        {
-            Some("DockerDaemonNotReady")
-        }
-        NodeState::NotReady { .. } if crate::reasons::explain(reason).is_none() => {
-            Some("NodeNotReady")
-        }
-        _ => None,
+        NodeState::NotReady { .. } if is_explained => None,
+        NodeState::NotReady { .. } if seen.node.lacks_runtime() => Some("DockerDaemonNotReady"),
+        NodeState::NotReady { .. } => Some("NodeNotReady"),
+        NodeState::Ready
+        | NodeState::Missing
+        | NodeState::Unknown
+        | NodeState::Unreachable { .. } => None,
     };
     let mut health = PodHealth::new(seen, Class::Lost, Status::Exception, reason)
         .severity(Severity::Error)
@@ -294,6 +292,11 @@ fn node_text(seen: &Seen<'_, '_, '_>) -> Text {
     let name = field::text(seen.pod, "spec.nodeName");
     let said = cut(seen.node.message());
     match seen.node {
+        NodeState::NotReady { .. } if seen.node.lacks_runtime() => Text::new(
+            format!("node {name} is not ready, its container runtime does not work"),
+            format!("节点 {name} 未就绪,其容器运行时不可用"),
+        )
+        .quoting(&said),
         NodeState::NotReady { .. } => Text::new(
             format!("node {name} is not ready"),
             format!("节点 {name} 未就绪"),

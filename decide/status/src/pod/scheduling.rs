@@ -12,9 +12,20 @@ use crate::verdict::Status;
 pub(crate) fn judge<'a>(seen: &Seen<'_, '_, 'a>) -> Option<PodHealth<'a>> {
     let condition = field::condition(seen.pod, "PodScheduled");
     match condition {
+        Some(scheduled) if has_begun(seen) && !is_gated(scheduled) => None,
         Some(scheduled) => refused(seen, scheduled),
         None => unpicked(seen),
     }
+}
+
+/// Whether the containers report, or the phase says that they run: a condition that says that the pod
+/// has no node is out of date then.
+fn has_begun(seen: &Seen<'_, '_, '_>) -> bool {
+    !field::list(seen.pod, "status.containerStatuses").is_empty() && seen.phase() == "Running"
+}
+
+fn is_gated(scheduled: &Value) -> bool {
+    field::text(scheduled, "reason") == "SchedulingGated"
 }
 
 fn refused<'a>(seen: &Seen<'_, '_, 'a>, scheduled: &'a Value) -> Option<PodHealth<'a>> {
@@ -22,7 +33,7 @@ fn refused<'a>(seen: &Seen<'_, '_, 'a>, scheduled: &'a Value) -> Option<PodHealt
     let reason = field::text(scheduled, "reason");
     let message = field::text(scheduled, "message");
     let since = field::time(scheduled, "lastTransitionTime");
-    if reason == "SchedulingGated" {
+    if is_gated(scheduled) {
         let gates = gates(seen.pod);
         let health = PodHealth::new(seen, Class::Gated, Status::Waiting, "SchedulingGated");
         return Some(
@@ -64,10 +75,13 @@ fn refused<'a>(seen: &Seen<'_, '_, 'a>, scheduled: &'a Value) -> Option<PodHealt
     let detail = unschedulable::explain(message, seen.pod, seen.env.nodes.all());
     Some(
         PodHealth::blocked(seen, "Unschedulable")
-            .message(Text::new(
-                format!("pod {name} cannot be scheduled: {}", detail.en),
-                format!("Pod {name} 无法调度:{}", detail.zh),
-            ))
+            .message(
+                Text::new(
+                    format!("pod {name} cannot be scheduled"),
+                    format!("Pod {name} 无法调度"),
+                )
+                .saying(&detail),
+            )
             .at(field, message)
             .since(since),
     )

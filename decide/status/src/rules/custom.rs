@@ -3,11 +3,14 @@
 //! Where the specification is silent: a paused resource whose replicas are missing is judged by its
 //! counts (as D9); complete counts do not hide a `Ready` or `Healthy` condition that is not True,
 //! since an operator's `Ready` says more than its replica numbers; a phase that nobody knows is shown
-//! neutrally; counts are only trusted when the resource reports at least one.
+//! neutrally; counts are only trusted when the resource reports at least one. A condition with an
+//! `observedGeneration` of its own that lies behind is not believed. A resource that says nothing in the
+//! usual places is read by its other conditions, its state and its health (see [`signs`]).
 
 mod conditions;
 mod jobs;
 mod replicas;
+mod signs;
 
 use serde_json::Value;
 
@@ -24,11 +27,14 @@ pub(crate) fn apply(scene: &Scene<'_, '_>) -> Draft {
         .or_else(|| failing(scene))
         .or_else(|| jobs::job_shaped(scene))
         .or_else(|| bad_phase(scene))
+        .or_else(|| signs::unhealthy(scene))
         .or_else(|| jobs::cron_shaped(scene))
         .or_else(|| paused(scene))
         .or_else(|| replicas::counted(scene))
         .or_else(|| conditions::told(scene))
         .or_else(|| phase(scene))
+        .or_else(|| signs::told(scene))
+        .or_else(|| strange_phase(scene))
         .unwrap_or_else(|| silent(scene))
 }
 
@@ -116,7 +122,11 @@ fn passed_through(reason: &str, otherwise: &str) -> String {
 
 /// `status.phase` as a token, and in lower case; `None` when there is none.
 fn phase_of(subject: &Value) -> Option<(String, String)> {
-    let phase = field::some_text(subject, "status.phase")?;
+    Some(word(field::some_text(subject, "status.phase")?))
+}
+
+/// A word of a status as a token, and in lower case.
+fn word(phase: &str) -> (String, String) {
     let mut letters = phase.chars();
     let capitalised: String = letters
         .next()
@@ -124,14 +134,19 @@ fn phase_of(subject: &Value) -> Option<(String, String)> {
         .into_iter()
         .chain(letters)
         .collect();
-    Some((
+    (
         passed_through(&capitalised, "UnknownPhase"),
         phase.to_lowercase(),
-    ))
+    )
 }
 
 fn phase_draft(scene: &Scene<'_, '_>, status: Status, severity: Severity, reason: &str) -> Draft {
-    let phase = decisive(field::text(scene.subject, "status.phase"));
+    let field = if field::some_text(scene.subject, "status.phase").is_some() {
+        "status.phase"
+    } else {
+        "status.state"
+    };
+    let phase = decisive(field::text(scene.subject, field));
     let raw = field::text(scene.subject, "status.message");
     let message = Text::new(
         format!("The resource reports phase {phase}"),
@@ -140,7 +155,7 @@ fn phase_draft(scene: &Scene<'_, '_>, status: Status, severity: Severity, reason
     .quoting(&decisive(raw));
     let draft = Draft::new(status, severity, reason, message);
     if severity >= Severity::Warning {
-        return draft.own_cause(scene.subject, "status.phase", raw);
+        return draft.own_cause(scene.subject, field, raw);
     }
     draft
 }
@@ -148,11 +163,14 @@ fn phase_draft(scene: &Scene<'_, '_>, status: Status, severity: Severity, reason
 /// X5: a phase that is bad by its name.
 fn bad_phase(scene: &Scene<'_, '_>) -> Option<Draft> {
     let (reason, phase) = phase_of(scene.subject)?;
-    let is_bad = matches!(
-        phase.as_str(),
+    is_bad_word(&phase).then(|| phase_draft(scene, Status::NotReady, Severity::Error, &reason))
+}
+
+fn is_bad_word(phase: &str) -> bool {
+    matches!(
+        phase,
         "failed" | "error" | "degraded" | "invalid" | "unhealthy" | "failedvalidation"
-    );
-    is_bad.then(|| phase_draft(scene, Status::NotReady, Severity::Error, &reason))
+    )
 }
 
 /// X6: held on purpose; missing replicas are no part of the purpose.
@@ -168,6 +186,7 @@ fn paused(scene: &Scene<'_, '_>) -> Option<Draft> {
         .is_some_and(|(_, phase)| matches!(phase.as_str(), "paused" | "suspended"));
     let is_paused = flags.iter().any(|flag| field::is_set(subject, flag))
         || !field::list(subject, "status.pauseConditions").is_empty()
+        || field::is_true(subject, "Paused")
         || by_phase;
     if !is_paused || replicas::is_short(scene) {
         return None;
@@ -179,19 +198,30 @@ fn paused(scene: &Scene<'_, '_>) -> Option<Draft> {
 /// X9: a phase whose meaning is common knowledge.
 fn phase(scene: &Scene<'_, '_>) -> Option<Draft> {
     let (reason, phase) = phase_of(scene.subject)?;
-    let draft = match phase.as_str() {
+    let (status, severity) = meaning(&phase)?;
+    Some(phase_draft(scene, status, severity, &reason))
+}
+
+/// What a phase means; `None` for one that nobody knows.
+fn meaning(phase: &str) -> Option<(Status, Severity)> {
+    match phase {
         "running" | "active" | "ready" | "bound" | "healthy" | "deployed" | "available"
         | "succeeded" | "completed" | "complete" | "enabled" | "synced" => {
-            phase_draft(scene, Status::Running, Severity::Ok, &reason)
+            Some((Status::Running, Severity::Ok))
         }
-        "unknown" | "lost" => phase_draft(scene, Status::Exception, Severity::Error, &reason),
+        "unknown" | "lost" => Some((Status::Exception, Severity::Error)),
         "new" | "pending" | "init" | "waiting" | "queued" | "scheduled" | "accepted"
-        | "requested" => phase_draft(scene, Status::Waiting, Severity::Info, &reason),
-        other if other.ends_with("ing") => {
-            phase_draft(scene, Status::Waiting, Severity::Info, &reason)
-        }
-        _ => phase_draft(scene, Status::Running, Severity::Info, "NoStatusReported"),
-    };
+        | "requested" => Some((Status::Waiting, Severity::Info)),
+        other if other.ends_with("running") => Some((Status::Running, Severity::Ok)),
+        other if other.ends_with("ing") => Some((Status::Waiting, Severity::Info)),
+        _ => None,
+    }
+}
+
+/// A phase that nobody knows is shown, and says nothing.
+fn strange_phase(scene: &Scene<'_, '_>) -> Option<Draft> {
+    phase_of(scene.subject)?;
+    let draft = phase_draft(scene, Status::Running, Severity::Info, "NoStatusReported");
     Some(draft)
 }
 

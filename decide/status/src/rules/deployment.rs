@@ -132,11 +132,13 @@ pub(crate) fn creation_draft(
             format!("{missing} of {desired} replicas cannot be created"),
             format!("{desired} 个副本中 {missing} 个无法创建"),
         )
-    } else {
+    } else if fleet.n.updated < desired {
         Text::new(
             "Replicas of the new revision cannot be created",
             "新版本的副本无法创建",
         )
+    } else {
+        Text::new("Replicas cannot be created", "副本无法创建")
     };
     let others = fleet.other_troubles(&[]);
     fleet

@@ -291,16 +291,49 @@ impl<'f, 's, 'a> Fleet<'f, 's, 'a> {
             )
             .details(gated);
         }
-        let (available, desired) = (self.effective, self.n.desired);
-        let message = Text::new(
-            format!("{en}: {available} of {desired} replicas available"),
-            format!("{zh}:{desired} 个副本中 {available} 个可用"),
-        );
+        let message = Text::new(en, zh).saying(&self.progress(reason));
         if !self.is_stalled() {
             return Draft::new(Status::Waiting, Severity::Info, reason, message);
         }
         let message = message.with(", nothing has moved for too long", ",长时间无进展");
         self.with_troubles(self.not_ready(reason, message))
+    }
+
+    /// How far something waited for has come, in the numbers that matter for it.
+    fn progress(&self, reason: &str) -> Text {
+        let (n, desired, available) = (&self.n, self.n.desired, self.effective);
+        let surplus = (n.current - n.updated.min(desired)).max(0);
+        match reason {
+            "RollingOut" => Text::new(
+                format!(
+                    "{} of {desired} replicas on the new revision, {available} available",
+                    n.updated
+                ),
+                format!(
+                    "{desired} 个副本中 {} 个为新版本,{available} 个可用",
+                    n.updated
+                ),
+            ),
+            "RemovingOldReplicas" => Text::new(
+                format!("{available} of {desired} replicas available, {surplus} more to go"),
+                format!("{desired} 个副本中 {available} 个可用,还有 {surplus} 个待移除"),
+            ),
+            "ScalingDown" => Text::new(
+                format!("{} replicas exist, {desired} are wanted", n.current),
+                format!("现有 {} 个副本,期望 {desired} 个", n.current),
+            ),
+            "WaitingForAvailability" => Text::new(
+                format!(
+                    "{} of {desired} replicas are ready, not all for long enough",
+                    n.ready
+                ),
+                format!("{desired} 个副本中 {} 个就绪,部分未满观察时间", n.ready),
+            ),
+            _ => Text::new(
+                format!("{available} of {desired} replicas available"),
+                format!("{desired} 个副本中 {available} 个可用"),
+            ),
+        }
     }
 
     /// Adds all troubled groups, and quotes the first.
@@ -341,6 +374,9 @@ impl<'f, 's, 'a> Fleet<'f, 's, 'a> {
             )
             .details(gated);
         }
+        if self.counts_follow() {
+            return self.starting();
+        }
         let (missing, desired) = (self.unavailable(), self.n.desired);
         let message = Text::new(
             format!("{missing} of {desired} replicas unavailable"),
@@ -349,21 +385,39 @@ impl<'f, 's, 'a> Fleet<'f, 's, 'a> {
         self.with_troubles(self.not_ready(reason, message))
     }
 
+    /// Whether nothing is wrong with the pods, and one of them has just come, turned ready or begun to
+    /// go: the controller counts a moment after the pods have changed.
+    fn counts_follow(&self) -> bool {
+        let pods = self.scene.known_pods();
+        let is_sound = pods.iter().all(|pod| {
+            matches!(
+                pod.class,
+                Class::Ready | Class::Starting | Class::Terminating
+            )
+        });
+        let newest = pods
+            .iter()
+            .flat_map(|pod| {
+                let ready = field::condition(pod.pod, "Ready");
+                [
+                    field::time(pod.pod, "metadata.creationTimestamp"),
+                    field::time(pod.pod, "metadata.deletionTimestamp"),
+                    ready.and_then(|ready| field::time(ready, "lastTransitionTime")),
+                ]
+            })
+            .flatten()
+            .max();
+        let grace = self.scene.config.observed_grace_seconds;
+        is_sound && newest.is_some_and(|at| !self.scene.clock.past(at, grace))
+    }
+
     /// D5: nothing is asked for.
     pub(crate) fn zero(&self) -> Option<Draft> {
         if self.n.desired > 0 {
             return None;
         }
         if self.n.current > 0 {
-            let left = self.n.current;
-            let mut draft = self.wait("ScalingDown", "Scaling down", "缩容中");
-            if draft.status == Status::Waiting {
-                draft.message = Text::new(
-                    format!("Scaling down: {left} replicas are still to go"),
-                    format!("缩容中:还有 {left} 个副本待移除"),
-                );
-            }
-            return Some(draft);
+            return Some(self.wait("ScalingDown", "Scaling down", "缩容中"));
         }
         Some(Draft::new(
             Status::Running,
@@ -452,8 +506,10 @@ fn moved(scene: &Scene<'_, '_>) -> Option<Timestamp> {
             .into_iter()
             .flat_map(|path| field::list(health.pod, path))
             .map(|status| field::time(status, "state.running.startedAt"));
-        let created = field::time(health.pod, "metadata.creationTimestamp");
-        conditions.chain(starts).chain([created])
+        // Beyond the specification: a pod that begins to go is movement too.
+        let bounds = ["metadata.creationTimestamp", "metadata.deletionTimestamp"]
+            .map(|path| field::time(health.pod, path));
+        conditions.chain(starts).chain(bounds)
     });
     own.into_iter().chain(pods).flatten().max()
 }

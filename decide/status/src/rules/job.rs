@@ -75,9 +75,12 @@ impl<'f, 's, 'a> Job<'f, 's, 'a> {
 
     /// How many pods are to run at the same time now.
     fn wanted(&self) -> i64 {
-        let remaining = self
-            .completions
-            .map_or(self.parallelism, |all| all - self.succeeded);
+        let remaining = match self.completions {
+            Some(all) => all - self.succeeded,
+            // One success is the end of a Job without completions; it only waits for the others.
+            None if self.succeeded > 0 => 0,
+            None => self.parallelism,
+        };
         self.parallelism.min(remaining).max(0)
     }
 
@@ -376,7 +379,8 @@ fn blocked(job: &Job<'_, '_, '_>) -> Option<Draft> {
 fn starting(job: &Job<'_, '_, '_>) -> Option<Draft> {
     let first_gated = job.of_class(Class::Gated).next();
     let first_starting = job.of_class(Class::Starting).next();
-    if job.has(Class::Ready) || job.succeeded + job.failed > 0 {
+    let has_ended = job.has(Class::Succeeded) || job.has(Class::Failed);
+    if job.has(Class::Ready) || has_ended || job.succeeded + job.failed > 0 {
         return None;
     }
     match (first_starting, first_gated) {

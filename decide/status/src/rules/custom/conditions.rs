@@ -11,6 +11,13 @@ use crate::verdict::{Severity, Status};
 /// Conditions that say "all is well" when True, most telling first.
 const POSITIVE: [&str; 4] = ["Ready", "Available", "Healthy", "Succeeded"];
 
+/// Whether a condition was written for an older spec.
+fn is_outdated(subject: &Value, condition: &Value) -> bool {
+    let generation = field::int(subject, "metadata.generation");
+    let observed = field::int(condition, "observedGeneration");
+    observed.is_some_and(|observed| generation.is_some_and(|generation| observed < generation))
+}
+
 /// The verdict of the first known condition.
 pub(super) fn told(scene: &Scene<'_, '_>) -> Option<Draft> {
     let subject = scene.subject;
@@ -23,6 +30,13 @@ pub(super) fn told(scene: &Scene<'_, '_>) -> Option<Draft> {
     let (name, condition) = POSITIVE
         .iter()
         .find_map(|name| Some((*name, field::condition(subject, name)?)))?;
+    if field::text(condition, "status") == "True"
+        && let Some(synced) = field::condition(subject, "Synced")
+        && field::text(synced, "status") == "False"
+    {
+        // What runs is not what was asked for, and cannot be made so.
+        return judged(scene, "Synced", synced);
+    }
     judged(scene, name, condition)
 }
 
@@ -37,7 +51,11 @@ pub(super) fn contradicting(scene: &Scene<'_, '_>) -> Option<Draft> {
     })
 }
 
-fn judged(scene: &Scene<'_, '_>, name: &str, condition: &Value) -> Option<Draft> {
+/// The verdict of one condition that is good when True; `None` for a status that is none.
+pub(super) fn judged(scene: &Scene<'_, '_>, name: &str, condition: &Value) -> Option<Draft> {
+    if is_outdated(scene.subject, condition) {
+        return Some(super::not_observed());
+    }
     let since = field::time(condition, "lastTransitionTime");
     let is_due = || {
         scene
@@ -46,10 +64,13 @@ fn judged(scene: &Scene<'_, '_>, name: &str, condition: &Value) -> Option<Draft>
     };
     let (status, severity) = match field::text(condition, "status") {
         "True" => (Status::Running, Severity::Ok),
-        "False" if is_due() => (Status::NotReady, Severity::Error),
+        "False" | "Degraded" if is_due() => (Status::NotReady, Severity::Error),
         "Unknown" if is_due() => (Status::Exception, Severity::Error),
-        "False" | "Unknown" => (Status::Waiting, Severity::Info),
-        _ => return None,
+        "False" | "Degraded" | "Unknown" => (Status::Waiting, Severity::Info),
+        "" => return None,
+        // No status at all counts as one that nobody knows.
+        _ if is_due() => (Status::Exception, Severity::Error),
+        _ => (Status::Waiting, Severity::Info),
     };
     let mut draft = draft(condition, name, status, severity).since(since);
     if status == Status::Exception {
