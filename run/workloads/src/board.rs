@@ -171,6 +171,20 @@ impl Board {
         items.into_iter().map(|(_, item)| item).collect()
     }
 
+    /// The namespace that it shows; `None`: all.
+    pub fn namespace(&self) -> Option<&str> {
+        self.view.namespace.as_deref()
+    }
+
+    /// Whether workloads of a kind belong on it.
+    pub fn shows(&self, world: &World, kind: usize) -> bool {
+        if self.view.targets.is_empty() {
+            let followed = world.followed().get(kind);
+            return followed.is_some_and(|followed| followed.is_shown);
+        }
+        self.view.targets.iter().any(|target| target.kind == kind)
+    }
+
     /// What it shows, by identity.
     pub fn by_id(&self) -> impl Iterator<Item = (&Id, &Item)> {
         self.items.iter()

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use client::rest::Rest;
 use meta::{ObjectExt, Resource};
@@ -54,6 +55,9 @@ const WORKLOADS: [(&str, &str); 7] = [
     ("", "ReplicationController"),
 ];
 
+/// How long one API group may take to say what it serves.
+const GROUP_ANSWER_SECONDS_MAX: u64 = 10;
+
 /// Custom workloads that have no `scale` subresource.
 const CUSTOM_WORKLOADS: [&str; 3] = ["BroadcastJob", "AdvancedCronJob", "DaemonSet"];
 
@@ -77,13 +81,18 @@ pub(crate) async fn served(rest: &Rest) -> Result<(Vec<Served>, Vec<String>), St
             paths.push((format!("/apis/{version}"), version.to_owned()));
         }
     }
-    let answers = paths.iter().map(|(path, _)| rest.get_path(path));
+    // A group is often served by somebody else behind the API server; one that hangs must not keep the
+    // others from being read.
+    let limit = Duration::from_secs(GROUP_ANSWER_SECONDS_MAX);
+    let answers = paths
+        .iter()
+        .map(|(path, _)| tokio::time::timeout(limit, rest.get_path(path)));
     let answers = futures::future::join_all(answers).await;
     let (mut served, mut silent) = (Vec::new(), Vec::new());
     for ((_, version), answer) in paths.iter().zip(answers) {
         match answer {
-            Ok(list) => served.extend(read(&list, version)),
-            Err(_) => silent.push(version.clone()),
+            Ok(Ok(list)) => served.extend(read(&list, version)),
+            Ok(Err(_)) | Err(_) => silent.push(version.clone()),
         }
     }
     Ok((served, silent))

@@ -95,7 +95,8 @@ impl Source {
         object
     }
 
-    /// Tells everything and then every change, until nobody listens.
+    /// Tells everything and then every change, until nobody listens. A watch that breaks off is no news:
+    /// what is known stays known while the kind is read anew, and only if that fails too is it told.
     pub(crate) async fn follow(self, news: mpsc::Sender<News>) {
         let mut wait = BACKOFF_MIN;
         let mut version = String::new();
@@ -108,11 +109,11 @@ impl Source {
                         version.clear();
                         continue;
                     }
-                    let failed = News::Failed(self.kind, reading_of(&error));
+                    let was_reading = !version.is_empty();
                     version.clear();
-                    tokio::select! {
-                        sent = news.send(failed) => if sent.is_err() { return },
-                        () = news.closed() => return,
+                    let failed = News::Failed(self.kind, reading_of(&error));
+                    if !was_reading && news.send(failed).await.is_err() {
+                        return;
                     }
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}

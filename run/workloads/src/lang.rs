@@ -33,6 +33,14 @@ impl Lang {
         self.pick(&text.en, &text.zh)
     }
 
+    /// The engine's name of it.
+    pub fn of_engine(self) -> status::Lang {
+        match self {
+            Self::En => status::Lang::En,
+            Self::Zh => status::Lang::Zh,
+        }
+    }
+
     /// One of two.
     pub fn pick<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
         match self {

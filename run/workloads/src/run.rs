@@ -107,7 +107,8 @@ async fn execute(args: &StatusArgs) -> Result<Outcome, StatusError> {
     for notice in &notices {
         complain(&show::notice(notice, style.lang));
     }
-    if items.is_empty() && !matches!(style.form, OutputForm::Json | OutputForm::Yaml) {
+    let is_sure = !notices.iter().any(|notice| notice.hides_workloads);
+    if items.is_empty() && is_sure && !matches!(style.form, OutputForm::Json | OutputForm::Yaml) {
         complain(style.lang.pick("no workloads found", "未找到工作负载"));
     }
     Ok(outcome(&items, &notices))

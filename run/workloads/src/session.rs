@@ -202,13 +202,26 @@ impl Session {
     pub fn notices(&self) -> Vec<Notice> {
         let kinds = self.world.followed().iter().enumerate();
         let kinds = kinds.filter_map(|(index, followed)| {
-            let (Reading::Forbidden(why) | Reading::Failed(why)) = self.world.reading(index) else {
-                return None;
+            let why = match self.world.reading(index) {
+                Reading::Pending | Reading::Known => return None,
+                Reading::Failed(why) => why.clone(),
+                Reading::Forbidden(_) if !followed.resource.is_namespaced => {
+                    "listing them is forbidden".to_owned()
+                }
+                Reading::Forbidden(_) => match self.board.namespace() {
+                    Some(namespace) => {
+                        format!("listing them is forbidden in namespace {namespace}")
+                    }
+                    None => {
+                        "listing them is forbidden in all namespaces at once, choose one with -n"
+                            .to_owned()
+                    }
+                },
             };
             Some(Notice {
                 what: followed.resource.group_resource().to_string(),
-                why: why.clone(),
-                hides_workloads: followed.role == Role::Workload && followed.is_shown,
+                why,
+                hides_workloads: self.board.shows(&self.world, index),
             })
         });
         let groups = self.silent.iter().map(|group| Notice {
@@ -217,8 +230,23 @@ impl Session {
             // Groups of Kubernetes' own extensions (metrics) hold no workloads.
             hides_workloads: !group.contains(".k8s.io/"),
         });
-        kinds.chain(groups).collect()
+        merged(kinds.chain(groups))
     }
+}
+
+/// One notice for all that has the same cause.
+fn merged(all: impl Iterator<Item = Notice>) -> Vec<Notice> {
+    let mut notices: Vec<Notice> = Vec::new();
+    for notice in all {
+        match notices.iter_mut().find(|known| known.why == notice.why) {
+            Some(known) => {
+                known.what = format!("{}, {}", known.what, notice.what);
+                known.hides_workloads |= notice.hides_workloads;
+            }
+            None => notices.push(notice),
+        }
+    }
+    notices
 }
 
 /// One source per kind. Cluster-wide kinds, and everything when no namespace is chosen, are read

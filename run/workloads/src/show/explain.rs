@@ -57,10 +57,9 @@ fn meaning(item: &Item, lang: Lang) -> Vec<String> {
     reasons
         .into_iter()
         .flatten()
-        .map(|reason| match explain(reason) {
-            Some(row) => {
-                let label = lang.pick(row.label.en, row.label.zh);
-                let text = lang.pick(row.explanation.en, row.explanation.zh);
+        .map(|reason| match explain(reason, lang.of_engine()) {
+            Some(known) => {
+                let (label, text) = (known.label, known.explanation);
                 let colon = if text.is_empty() {
                     ""
                 } else {

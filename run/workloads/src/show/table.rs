@@ -106,8 +106,8 @@ fn cells(item: &Item, style: Style, now: Timestamp) -> Vec<String> {
 /// The reason; in Chinese its label, if it has one.
 fn reason(item: &Item, style: Style) -> String {
     let verdict = &item.verdict;
-    let named = |reason: &str| match (style.lang, explain(reason)) {
-        (crate::Lang::Zh, Some(row)) if row.reason == reason => row.label.zh.to_owned(),
+    let named = |reason: &str| match (style.lang, explain(reason, style.lang.of_engine())) {
+        (crate::Lang::Zh, Some(known)) => known.label.to_owned(),
         _ => reason.to_owned(),
     };
     match &verdict.sub_reason {
