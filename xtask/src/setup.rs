@@ -30,7 +30,7 @@ const TEST: Packages = &[
 ];
 /// Oldest kubectl that is driven: its exec speaks WebSocket first.
 const KUBECTL_MINOR_MIN: u32 = 32;
-/// The Debian release whose `kubernetes-client` is new enough, when the machine's own is not.
+/// The Debian release whose `kubectl` is new enough, when the machine's own is not.
 const KUBECTL_RELEASE: &str = "trixie";
 
 /// Installs what is missing for running a cluster.
@@ -103,7 +103,7 @@ fn minor(kubectl: &Path) -> Option<u32> {
         .ok()
 }
 
-/// Downloads Debian's newer `kubernetes-client` with a package list of its own and unpacks its kubectl.
+/// Downloads the newer `kubectl` of Debian with a package list of its own and unpacks its kubectl.
 fn fetch_kubectl(target: &Path) -> Result<()> {
     let work = target.with_file_name("kubectl-package");
     std::fs::create_dir_all(work.join("lists/partial"))
@@ -118,7 +118,7 @@ fn fetch_kubectl(target: &Path) -> Result<()> {
     let script = format!(
         "cd {directory} && rm -f *.deb && \
          O='-q -o Dir::Etc::SourceList={directory}/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists={directory}/lists' && \
-         apt-get $O update && apt-get $O download kubernetes-client && rm -rf unpacked && dpkg-deb -x *.deb unpacked && \
+         apt-get $O update && apt-get $O download kubectl && rm -rf unpacked && dpkg-deb -x *.deb unpacked && \
          cp unpacked/usr/bin/kubectl {}",
         target.display()
     );
