@@ -61,6 +61,33 @@ pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {
     errors
 }
 
+/// Groups whose kinds have their finalizers checked by the general rules alone.
+const PLAIN_FINALIZERS: [&str; 5] = [
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "coordination.k8s.io",
+    "policy",
+];
+/// Source: `helper.IsStandardFinalizerName`.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
+/// Finalizers are qualified or of those that the machinery knows. Source: core `validateKubeFinalizerName`.
+pub(crate) fn unqualified_finalizers(kind: &Kind, object: &Object) -> Vec<FieldError> {
+    if PLAIN_FINALIZERS.contains(&kind.group.as_ref()) {
+        return Vec::new();
+    }
+    let path = Path::new("metadata").child("finalizers");
+    let finalizers = object.finalizers().into_iter().enumerate();
+    finalizers
+        .filter(|(_, name)| !name.contains('/') && !STANDARD_FINALIZERS.contains(name))
+        .map(|(index, name)| {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            FieldError::invalid(&path.index(index), name, why)
+        })
+        .collect()
+}
+
 /// What is wrong with changed metadata.
 pub(crate) fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
     let root = Path::new("metadata");

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 mod decode;
+mod disabled;
 mod facts;
+pub(crate) mod internal;
 mod scalar;
 mod zero;
 
-pub use decode::{DecodeError, Decoded, decode};
+pub use decode::{DecodeError, Decoded, decode, decode_enabled};
 pub use facts::{builtin, builtin_graph, builtin_kind};
 pub use zero::zero;
 
@@ -136,6 +138,14 @@ pub struct Field {
     pub ty: Type,
     /// Go's name of the type, such as `[]v1.Container` or `v1.Protocol`, as decoding errors print it.
     pub go_type: String,
+    /// Go's name of the field.
+    pub go_name: String,
+    /// Place among the declared fields of the struct, embedded ones included.
+    pub order: usize,
+    /// Go's names of the embedded structs that declare it, outermost first.
+    pub embedded: Vec<String>,
+    /// Whether it belongs to a feature that is off by default, so that it is dropped before storing.
+    pub disabled: bool,
     /// What becomes of a zero value.
     pub presence: Presence,
     /// Whether OpenAPI lists it as required.

@@ -1,15 +1,19 @@
 //! What is wrong with an object of any kind: its metadata first, then what the kind says.
 
 use meta::{FieldError, Object};
+use serde_json::Value;
 
 use crate::kind::Kind;
 use crate::metadata;
+use crate::schema::{self, Schema};
 use crate::strategy::Context;
 
 /// What is wrong with a new object that is prepared for storing.
 pub fn validate_create(kind: &Kind, new: &Object, cx: &Context<'_>) -> Vec<FieldError> {
     let mut errors = metadata::validate(kind, new);
+    errors.extend(metadata::unqualified_finalizers(kind, new));
     errors.extend(kind.strategy.validate(new, cx));
+    print_internally(kind, &mut errors);
     errors
 }
 
@@ -23,8 +27,39 @@ pub fn validate_update(
     // Upstream looks at the metadata once for all kinds and once more in each kind's own rules; both are reported.
     let mut errors = metadata::validate_update(new, old);
     errors.extend_from_within(..);
+    errors.extend(metadata::unqualified_finalizers(kind, new));
     errors.extend(kind.strategy.validate_update(new, old, cx));
+    print_internally(kind, &mut errors);
     errors
+}
+
+/// Has the structs in errors printed as upstream prints them.
+pub fn print_internally(kind: &Kind, errors: &mut [FieldError]) {
+    for error in errors {
+        let is_composite = |value: &Value| value.is_object() || value.is_array();
+        let Some(value) = error.bad_value.as_ref().filter(|value| is_composite(value)) else {
+            continue;
+        };
+        if error.shown.is_some() {
+            continue;
+        }
+        if let Some(schema) = schema_at(&kind.schema, &error.field) {
+            error.shown = schema::internal::print(&schema.graph, &schema.ty, value);
+        }
+    }
+}
+
+/// The schema at an error's path; keys of maps and items of lists stand in brackets.
+fn schema_at(root: &Schema, path: &str) -> Option<Schema> {
+    let mut schema = root.clone();
+    for step in path.split('.') {
+        let (name, brackets) = step.split_at(step.find('[').unwrap_or(step.len()));
+        schema = schema.field(name)?;
+        for _ in brackets.matches('[') {
+            schema = schema.item().or_else(|| schema.field(""))?;
+        }
+    }
+    Some(schema)
 }
 
 #[cfg(test)]

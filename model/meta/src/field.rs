@@ -113,6 +113,8 @@ pub struct FieldError {
     pub bad_value: Option<Value>,
     /// What would be right; may be empty.
     pub detail: String,
+    /// How the offending value is printed, where that is not its JSON.
+    pub shown: Option<String>,
 }
 
 impl FieldError {
@@ -127,6 +129,7 @@ impl FieldError {
             field: path.to_string(),
             bad_value,
             detail: detail.into(),
+            shown: None,
         }
     }
     /// The value breaks a rule.
@@ -193,9 +196,10 @@ impl FieldError {
         let mut text = self.error_type.words().to_owned();
         if let Some(value) = &self.bad_value {
             text.push_str(": ");
-            match value {
-                Value::String(value) => text.push_str(&quote(value)),
-                other => text.push_str(&other.to_string()),
+            match (&self.shown, value) {
+                (Some(shown), _) => text.push_str(shown),
+                (None, Value::String(value)) => text.push_str(&quote(value)),
+                (None, other) => text.push_str(&other.to_string()),
             }
         }
         if !self.detail.is_empty() {

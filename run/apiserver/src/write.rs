@@ -8,7 +8,7 @@ mod update;
 
 use bytes::Bytes;
 use kinds::Kind;
-use kinds::schema::decode;
+use kinds::schema::decode_enabled;
 use kinds::strategy::Operation;
 use meta::{Object, StatusError};
 use store::{Durability, Entry};
@@ -78,7 +78,7 @@ fn check(
 
 /// Brings an object that strategies and plugins changed back into canonical form.
 fn canonical(call: &Call, object: Object) -> Result<Object, StatusError> {
-    decode(object, &call.kind.schema)
+    decode_enabled(object, &call.kind.schema)
         .map(|decoded| decoded.object)
         .map_err(StatusError::internal)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! io.k8s.api.core.v1.Container [atomic]
-//!  ports [map:containerPort,protocol]io.k8s.api.core.v1.ContainerPort e patch=merge key=containerPort
+//!  ports [map:containerPort,protocol]io.k8s.api.core.v1.ContainerPort e patch=merge key=containerPort o=6
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,7 +136,7 @@ impl<'a> Emitter<'a> {
             .get(name)
             .with_context(|| format!("no struct {name}"))?;
         let mut lines = BTreeMap::new();
-        self.fields(package, item, &mut lines, "")?;
+        self.fields(package, item, &mut lines, "", "")?;
         let mut text = full_name(package, name);
         if value_of(&item.markers, "structType") == Some("atomic") {
             text.push_str(" atomic");
@@ -155,6 +155,7 @@ impl<'a> Emitter<'a> {
         item: &'a Struct,
         lines: &mut BTreeMap<String, String>,
         numbers: &str,
+        embedded: &str,
     ) -> Result<()> {
         for field in &item.fields {
             if field.json.is_empty() {
@@ -163,11 +164,25 @@ impl<'a> Emitter<'a> {
                     .structs
                     .get(name)
                     .with_context(|| format!("no struct {name}"))?;
-                self.fields(owner, inlined, lines, &below(numbers, &field.number))?;
+                let embedded = below(embedded, name);
+                let numbers = below(numbers, &field.number);
+                self.fields(owner, inlined, lines, &numbers, &embedded)?;
             } else {
-                let line = self
+                let mut line = self
                     .field(package, field, &below(numbers, &field.number))
                     .with_context(|| field.json.clone())?;
+                line.push_str(" o=");
+                line.push_str(&lines.len().to_string());
+                if !embedded.is_empty() {
+                    line.push_str(" in=");
+                    line.push_str(embedded);
+                }
+                if field.name != capitalised(&field.json) {
+                    line.push_str(" f=");
+                    line.push_str(&field.name);
+                }
+                push_default(package, field, &mut line)?;
+                line.push('\n');
                 lines.insert(field.json.clone(), line);
             }
         }
@@ -229,18 +244,6 @@ impl<'a> Emitter<'a> {
             line.push_str(" go=");
             line.push_str(&meaning.go);
         }
-        if let Some(default) = value_of(&field.markers, "default") {
-            let name = default
-                .strip_prefix("ref(")
-                .and_then(|rest| rest.strip_suffix(')'));
-            let value = match name {
-                Some(name) => package.constants.get(name).map(String::as_str),
-                None => Some(default),
-            };
-            line.push_str(" default=");
-            line.push_str(value.with_context(|| format!("unknown constant {default}"))?);
-        }
-        line.push('\n');
         Ok(line)
     }
 
@@ -362,6 +365,22 @@ impl<'a> Emitter<'a> {
     }
 }
 
+/// The declared default, which ends a line: it may hold blanks.
+fn push_default(package: &Package, field: &Field, line: &mut String) -> Result<()> {
+    if let Some(default) = value_of(&field.markers, "default") {
+        let name = default
+            .strip_prefix("ref(")
+            .and_then(|rest| rest.strip_suffix(')'));
+        let value = match name {
+            Some(name) => package.constants.get(name).map(String::as_str),
+            None => Some(default),
+        };
+        line.push_str(" default=");
+        line.push_str(value.with_context(|| format!("unknown constant {default}"))?);
+    }
+    Ok(())
+}
+
 /// The Go name that the reader of the facts file works out by itself.
 fn derived_go(text: &str) -> String {
     if let Some(item) = text.strip_prefix("[]") {
@@ -402,6 +421,13 @@ fn values_of<'m>(markers: &'m [(String, String)], key: &'m str) -> impl Iterator
         .iter()
         .filter(move |(name, _)| name == key)
         .map(|(_, value)| value.as_str())
+}
+
+/// The Go name that the reader of the facts file works out by itself.
+fn capitalised(json: &str) -> String {
+    let mut rest = json.chars();
+    let first = rest.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(rest).collect()
 }
 
 /// The way of field numbers to a field, through the messages that JSON inlines: `2.1`.

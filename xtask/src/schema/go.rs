@@ -29,6 +29,8 @@ pub(crate) struct Struct {
 
 /// A field declaration.
 pub(crate) struct Field {
+    /// Go's name; empty when the type is embedded.
+    pub(crate) name: String,
     /// Go's type, as written.
     pub(crate) go_type: String,
     /// JSON name; empty when inlined.
@@ -162,11 +164,12 @@ fn field(line: &str, markers: &mut Vec<(String, String)>) -> Option<Field> {
     if name == "-" {
         return None;
     }
-    let go_type = line.get(..start)?.trim();
-    let go_type = go_type
+    let declared = line.get(..start)?.trim();
+    let (go_name, go_type) = declared
         .split_once(char::is_whitespace)
-        .map_or(go_type, |(_, rest)| rest.trim());
+        .map_or(("", declared), |(name, rest)| (name, rest.trim()));
     Some(Field {
+        name: go_name.to_owned(),
         go_type: go_type.to_owned(),
         json: name,
         options: options.collect(),

@@ -38,9 +38,22 @@ impl std::fmt::Display for DecodeError {
 ///
 /// # Errors
 /// A value has the wrong type, or a quantity or time is malformed.
-pub fn decode(mut value: Value, schema: &Schema) -> Result<Decoded, DecodeError> {
+pub fn decode(value: Value, schema: &Schema) -> Result<Decoded, DecodeError> {
+    walk(value, schema, false)
+}
+
+/// Decodes a value by its schema and drops the fields of features that are off.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_enabled(value: Value, schema: &Schema) -> Result<Decoded, DecodeError> {
+    walk(value, schema, true)
+}
+
+fn walk(mut value: Value, schema: &Schema, drops_disabled: bool) -> Result<Decoded, DecodeError> {
     let mut walk = Walk {
         graph: &schema.graph,
+        drops_disabled,
         unknown: Vec::new(),
         first_error: None,
         path: Vec::new(),
@@ -62,13 +75,14 @@ pub fn decode(mut value: Value, schema: &Schema) -> Result<Decoded, DecodeError>
 
 /// A step from the root to the value at hand.
 enum Step<'a> {
-    Field(&'a str),
+    Field(&'a Field),
     Index(usize),
     Key(String),
 }
 
 struct Walk<'a> {
     graph: &'a TypeGraph,
+    drops_disabled: bool,
     unknown: Vec<String>,
     /// Type errors do not stop Go's decoder; the first one is returned at the end.
     first_error: Option<DecodeError>,
@@ -155,12 +169,12 @@ impl<'a> Walk<'a> {
                 dropped.push(name.clone());
                 continue;
             };
-            if value.is_null() {
+            if value.is_null() || (field.disabled && self.drops_disabled) {
                 dropped.push(name.clone());
                 continue;
             }
             self.owner = item.go_name.rsplit('.').next();
-            self.path.push(Step::Field(&field.name));
+            self.path.push(Step::Field(field));
             self.value(&field.ty, &field.go_type, value)?;
             self.path.pop();
             if is_left_out(field, value) {
@@ -249,7 +263,7 @@ impl<'a> Walk<'a> {
             Value::Object(_) => "object".to_owned(),
         };
         let go_type = go_type.trim_start_matches('*');
-        let fields: Vec<&str> = self.path.iter().filter_map(Step::field).collect();
+        let fields: Vec<&str> = self.path.iter().flat_map(Step::go_path).collect();
         DecodeError(match self.owner {
             Some(owner) => format!(
                 "json: cannot unmarshal {what} into Go struct field {owner}.{} of type {go_type}",
@@ -271,7 +285,7 @@ impl<'a> Walk<'a> {
                     path.push_str(&index.to_string());
                     path.push(']');
                 }
-                Step::Field(name) => push_name(&mut path, name),
+                Step::Field(field) => push_name(&mut path, &field.name),
                 Step::Key(name) => push_name(&mut path, name),
             }
         }
@@ -282,10 +296,14 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn field(&self) -> Option<&'a str> {
+    /// The field names that Go's decoder reports, those of embedded structs included.
+    fn go_path(&self) -> Vec<&'a str> {
         match self {
-            Self::Field(name) => Some(name),
-            Self::Index(_) | Self::Key(_) => None,
+            Self::Field(field) => {
+                let embedded = field.embedded.iter().map(String::as_str);
+                embedded.chain([field.name.as_str()]).collect()
+            }
+            Self::Index(_) | Self::Key(_) => Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use meta::Gvk;
 
+use super::disabled::is_disabled;
 use super::{
     DefaultRule, Field, ListSemantics, ListType, PatchStrategy, Presence, Schema, StructType, Type,
     TypeGraph,
@@ -72,7 +73,9 @@ fn parse(text: &str) -> TypeGraph {
     for line in lines() {
         if let Some(line) = line.strip_prefix(' ') {
             let owner = types.last_mut();
-            if let (Some(owner), Some(field)) = (owner, field(line, &index)) {
+            if let (Some(owner), Some(mut field)) = (owner, field(line, &index)) {
+                let type_name = owner.go_name.rsplit('.').next().unwrap_or_default();
+                field.disabled = is_disabled(type_name, &field.name);
                 owner.fields.push(field);
             }
             continue;
@@ -113,6 +116,10 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
     };
     let mut field = Field {
         name: name.into(),
+        go_name: capitalised(name),
+        order: 0,
+        embedded: Vec::new(),
+        disabled: false,
         go_type: go_type(notation),
         ty,
         presence,
@@ -142,6 +149,9 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
                     .filter_map(|number| number.parse().ok())
                     .collect();
             }
+            Some(("o", place)) => field.order = place.parse().unwrap_or_default(),
+            Some(("f", name)) => field.go_name = name.into(),
+            Some(("in", names)) => field.embedded = names.split('.').map(str::to_owned).collect(),
             Some(("go", name)) => field.go_type = name.into(),
             _ => {
                 field.required |= word == "required";
@@ -150,6 +160,13 @@ fn field(line: &str, index: &BTreeMap<&str, usize>) -> Option<Field> {
         }
     }
     Some(field)
+}
+
+/// The Go name of most fields.
+fn capitalised(name: &str) -> String {
+    let mut rest = name.chars();
+    let first = rest.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(rest).collect()
 }
 
 fn notation_type(text: &str, index: &BTreeMap<&str, usize>) -> Option<Type> {
