@@ -142,14 +142,17 @@ impl Policy {
 
     /// The rules a user holds in a namespace (empty: in the cluster), in binding order.
     pub fn rules_for(&self, user: &User, namespace: &str) -> Vec<Rule> {
-        if user.groups.iter().any(|group| group == user::MASTERS) {
-            return vec![everything_in_api(), everything_else()];
-        }
-        self.bindings_of(user, namespace)
+        let held = self.bindings_of(user, namespace);
+        let mut rules: Vec<Rule> = held
             .filter_map(|(_, rules)| rules)
             .flatten()
             .cloned()
-            .collect()
+            .collect();
+        let is_master = user.groups.iter().any(|group| group == user::MASTERS);
+        if is_master && !rules.contains(&everything_in_api()) {
+            rules.extend([everything_in_api(), everything_else()]);
+        }
+        rules
     }
 
     /// The rules of a role; `None` when there is no such role.

@@ -71,14 +71,14 @@ pub(crate) fn default_rule(name: &str) -> Option<Rule> {
         "ValidatingWebhook" => webhook,
         "MutatingWebhook" => |hook| {
             webhook(hook);
-            hook.default_to("reinvocationPolicy", "Never");
+            hook.default_unset("reinvocationPolicy", "Never");
         },
         "RuleWithOperations" | "Rule" | "NamedRuleWithOperations" => {
-            |rule| rule.default_to("scope", "*")
+            |rule| rule.default_unset("scope", "*")
         }
         "ServiceReference" => |service| service.default_to("port", 443),
         "ValidatingAdmissionPolicySpec" | "MutatingAdmissionPolicySpec" => {
-            |spec| spec.default_to("failurePolicy", "Fail")
+            |spec| spec.default_unset("failurePolicy", "Fail")
         }
         "MatchResources" => match_resources,
         _ => return None,
@@ -86,13 +86,13 @@ pub(crate) fn default_rule(name: &str) -> Option<Rule> {
 }
 
 fn webhook(hook: &mut Value) {
-    hook.default_to("failurePolicy", "Fail");
+    hook.default_unset("failurePolicy", "Fail");
     match_resources(hook);
     hook.default_to("timeoutSeconds", 10);
 }
 
 fn match_resources(rule: &mut Value) {
-    rule.default_to("matchPolicy", "Equivalent");
+    rule.default_unset("matchPolicy", "Equivalent");
     rule.default_to("namespaceSelector", json!({}));
     rule.default_to("objectSelector", json!({}));
 }

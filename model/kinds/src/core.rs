@@ -178,7 +178,7 @@ pub(crate) fn default_rule(name: &str) -> Option<Rule> {
         "NamespaceStatus" => |status| status.default_to("phase", "Active"),
         "NodeStatus" => node::default_status,
         "PersistentVolumeClaim" => persistent_volume_claim::default_claim,
-        "PersistentVolumeClaimSpec" => |spec| spec.default_to("volumeMode", "Filesystem"),
+        "PersistentVolumeClaimSpec" => |spec| spec.default_unset("volumeMode", "Filesystem"),
         _ => return pod_spec::rule(name),
     })
 }

@@ -8,6 +8,8 @@ pub(crate) trait Edit {
     fn lacks(&self, field: &str) -> bool;
     /// Sets a field that is absent, null, or the zero text.
     fn default_to(&mut self, field: &str, value: impl Into<Value>);
+    /// Sets a field that Go holds by a pointer: an empty text there is a value.
+    fn default_unset(&mut self, field: &str, value: impl Into<Value>);
     /// Sets a number that is absent or zero.
     fn default_number(&mut self, field: &str, value: i64);
     /// Sets a field.
@@ -30,6 +32,11 @@ impl Edit for Value {
     }
     fn default_to(&mut self, field: &str, value: impl Into<Value>) {
         if self.lacks(field) {
+            self.put(field, value);
+        }
+    }
+    fn default_unset(&mut self, field: &str, value: impl Into<Value>) {
+        if self.get(field).is_none_or(Value::is_null) {
             self.put(field, value);
         }
     }

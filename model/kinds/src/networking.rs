@@ -67,7 +67,7 @@ pub(crate) fn rows() -> Vec<Kind> {
 }
 
 pub(crate) fn default_policy_port(port: &mut Value) {
-    port.default_to("protocol", "TCP");
+    port.default_unset("protocol", "TCP");
 }
 
 pub(crate) use validate::domain_path;

@@ -40,6 +40,11 @@ pub fn max_len_error(max: usize) -> String {
     format!("must be no more than {max} characters")
 }
 
+/// Upstream's newer wording of [`max_len_error`], which labels have. Source: `api/validate/content`.
+fn max_bytes_error(max: usize) -> String {
+    format!("must be no more than {max} bytes")
+}
+
 /// Names of most objects.
 pub fn dns1123_subdomain(value: &str) -> Vec<String> {
     let mut errors = too_long(value, DNS1123_SUBDOMAIN_BYTES_MAX);
@@ -89,16 +94,19 @@ pub fn qualified_name(value: &str) -> Vec<String> {
             if prefix.is_empty() {
                 errors.push("prefix part must be non-empty".to_owned());
             } else {
-                errors.extend(
-                    dns1123_subdomain(prefix)
-                        .into_iter()
-                        .map(|error| format!("prefix part {error}")),
-                );
+                if prefix.len() > DNS1123_SUBDOMAIN_BYTES_MAX {
+                    let why = max_bytes_error(DNS1123_SUBDOMAIN_BYTES_MAX);
+                    errors.push(format!("prefix part {why}"));
+                }
+                if !prefix.split('.').all(is_dns_label) {
+                    let why = regex_error(SUBDOMAIN_WORDS, SUBDOMAIN_REGEX, &["example.com"]);
+                    errors.push(format!("prefix part {why}"));
+                }
             }
             *name
         }
         _ => {
-            let words = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+            let words = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
             let error = regex_error(words, QUALIFIED_REGEX, &["MyName", "my.name", "123-abc"]);
             return vec![format!(
                 "{error} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
@@ -110,7 +118,7 @@ pub fn qualified_name(value: &str) -> Vec<String> {
     } else if name.len() > QUALIFIED_NAME_BYTES_MAX {
         errors.push(format!(
             "name part {}",
-            max_len_error(QUALIFIED_NAME_BYTES_MAX)
+            max_bytes_error(QUALIFIED_NAME_BYTES_MAX)
         ));
     }
     if !is_qualified_part(name) {
@@ -126,7 +134,10 @@ pub fn qualified_name(value: &str) -> Vec<String> {
 
 /// Values of labels.
 pub fn label_value(value: &str) -> Vec<String> {
-    let mut errors = too_long(value, LABEL_VALUE_BYTES_MAX);
+    let mut errors = Vec::new();
+    if value.len() > LABEL_VALUE_BYTES_MAX {
+        errors.push(max_bytes_error(LABEL_VALUE_BYTES_MAX));
+    }
     if !value.is_empty() && !is_qualified_part(value) {
         errors.push(regex_error(
             LABEL_VALUE_WORDS,

@@ -32,11 +32,10 @@ fn selector(spec: &Node<'_>, kind: &str, errors: &mut Errors) {
 /// Whether a count or percentage is more than nothing.
 fn is_some(value: &Value) -> bool {
     match value {
-        Value::String(text) => {
-            text.strip_suffix('%')
-                .and_then(|digits| digits.parse().ok())
-                != Some(0)
-        }
+        Value::String(text) => text
+            .strip_suffix('%')
+            .and_then(|digits| digits.parse::<i64>().ok())
+            .is_some_and(|percent| percent != 0),
         value => value.as_i64().unwrap_or_default() != 0,
     }
 }
@@ -96,12 +95,10 @@ fn deployment_strategy(strategy: &Node<'_>, errors: &mut Errors) {
             at_most_all(&rolling, "maxUnavailable", errors);
         }
         other => {
-            let path = strategy.at("type");
-            errors.push(FieldError::not_supported(
-                &path,
-                other,
-                &["Recreate", "RollingUpdate"],
-            ));
+            let mut error =
+                FieldError::not_supported(&strategy.path, other, &["Recreate", "RollingUpdate"]);
+            error.bad_value = Some(strategy.value.clone());
+            errors.push(error);
         }
     }
 }
@@ -156,12 +153,10 @@ pub(super) fn daemon_set(object: &Object) -> Errors {
         }
         "RollingUpdate" => daemon_rolling(&rolling, &mut errors),
         other => {
-            let path = strategy.at("type");
-            errors.push(FieldError::not_supported(
-                &path,
-                other,
-                &["RollingUpdate", "OnDelete"],
-            ));
+            let mut error =
+                FieldError::not_supported(&strategy.path, other, &["RollingUpdate", "OnDelete"]);
+            error.bad_value = Some(strategy.value.clone());
+            errors.push(error);
         }
     }
     spec.not_negative("revisionHistoryLimit", &mut errors);

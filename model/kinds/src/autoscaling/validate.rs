@@ -57,7 +57,31 @@ pub(super) fn autoscaler(object: &Object) -> Errors {
     errors
 }
 
+/// What is scaled: of a group, but for the controllers of the core group.
 fn reference(reference: &Node<'_>, errors: &mut Errors) {
+    kind_and_name(reference, errors);
+    let version = reference.text("apiVersion");
+    let has_group = version
+        .split_once('/')
+        .is_some_and(|(group, _)| !group.is_empty());
+    let is_core = version == "v1" && reference.text("kind") == "ReplicationController";
+    if !malformed_version(reference, errors) && !has_group && !is_core {
+        let why = "apiVersion must specify API group";
+        errors.push(FieldError::invalid(
+            &reference.at("apiVersion"),
+            version,
+            why,
+        ));
+    }
+}
+
+/// An object that a metric describes, of any group.
+fn object_reference(reference: &Node<'_>, errors: &mut Errors) {
+    kind_and_name(reference, errors);
+    malformed_version(reference, errors);
+}
+
+fn kind_and_name(reference: &Node<'_>, errors: &mut Errors) {
     for field in ["kind", "name"] {
         if reference.text(field).is_empty() {
             reference.needs(field, errors);
@@ -65,23 +89,21 @@ fn reference(reference: &Node<'_>, errors: &mut Errors) {
             reference.complain(field, names::path_segment(reference.text(field)), errors);
         }
     }
+}
+
+/// Whether the version of a reference cannot be read.
+fn malformed_version(reference: &Node<'_>, errors: &mut Errors) -> bool {
     let version = reference.text("apiVersion");
-    let has_group = version
-        .split_once('/')
-        .is_some_and(|(group, _)| !group.is_empty());
-    let is_core = version == "v1" && reference.text("kind") == "ReplicationController";
-    let why = if version.matches('/').count() > 1 {
-        format!("unexpected GroupVersion string: {version}")
-    } else if !has_group && !is_core {
-        "apiVersion must specify API group".to_owned()
-    } else {
-        return;
-    };
-    errors.push(FieldError::invalid(
-        &reference.at("apiVersion"),
-        version,
-        why,
-    ));
+    let is_malformed = version.matches('/').count() > 1;
+    if is_malformed {
+        let why = format!("unexpected GroupVersion string: {version}");
+        errors.push(FieldError::invalid(
+            &reference.at("apiVersion"),
+            version,
+            why,
+        ));
+    }
+    is_malformed
 }
 
 fn metric(metric: &Node<'_>, errors: &mut Errors) {
@@ -135,7 +157,7 @@ fn source(field: &str, source: &Node<'_>, errors: &mut Errors) {
     };
     match field {
         "object" => {
-            reference(&source.child("describedObject"), errors);
+            object_reference(&source.child("describedObject"), errors);
             identifier(&source.child("metric"), errors);
         }
         "external" | "pods" => identifier(&source.child("metric"), errors),

@@ -31,14 +31,14 @@ impl Strategy for Job {
             i64::from(i32::MAX)
         };
         spec.default_to("backoffLimit", limit);
-        spec.default_to("completionMode", "NonIndexed");
+        spec.default_unset("completionMode", "NonIndexed");
         spec.default_to("suspend", false);
         let replacement = if spec.lacks("podFailurePolicy") {
             "TerminatingOrFailed"
         } else {
             "Failed"
         };
-        spec.default_to("podReplacementPolicy", replacement);
+        spec.default_unset("podReplacementPolicy", replacement);
         spec.default_to("manualSelector", false);
     }
     fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {

@@ -1,8 +1,12 @@
 //! What is wrong with jobs. Source: pkg/apis/batch/validation.
 
+mod policies;
 mod schedule;
 
+use std::collections::BTreeMap;
+
 use meta::{FieldError, Object, ObjectExt as _, names};
+use serde_json::{Value, json};
 
 use crate::check::{Errors, Node, label_selector};
 use crate::core::pod_spec::validate::{Selector, template};
@@ -11,12 +15,13 @@ use crate::edit::Edit as _;
 /// Longest name of a CronJob: its jobs' names are eleven characters longer.
 const CRON_NAME_BYTES_MAX: usize = 52;
 const INDEXED_PARALLELISM_MAX: i64 = 100_000;
-const FAILURE_RULES_MAX: usize = 20;
+const MANAGED_BY_BYTES_MAX: usize = 63;
 
 /// A new or changed Job.
 pub(super) fn job(object: &Object) -> Errors {
     let mut errors = Errors::new();
     let spec = Node::root(object).child("spec");
+    generated_selector(object, &spec, &mut errors);
     job_spec(&spec, &mut errors);
     match spec.get("selector") {
         None => errors.push(FieldError::required(&spec.at("selector"), "")),
@@ -28,7 +33,58 @@ pub(super) fn job(object: &Object) -> Errors {
         let why = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid(&marks.path, marks.value.clone(), why));
     }
+    let last = spec.int("completions").unwrap_or_default() - 1;
+    let hostname = format!("{}-{last}", object.name());
+    if spec.text("completionMode") == "Indexed"
+        && last >= 0
+        && !names::dns1123_label(&hostname).is_empty()
+    {
+        let path = meta::Path::new("metadata").child("name");
+        let why = format!("will not able to create pod with invalid DNS label: {hostname}");
+        errors.push(FieldError::invalid(&path, object.name(), why));
+    }
     errors
+}
+
+/// Labels that the pods of a job have, with whether they hold its uid (else its name).
+const LABELS: [(&str, bool); 4] = [
+    ("controller-uid", true),
+    ("job-name", false),
+    ("batch.kubernetes.io/controller-uid", true),
+    ("batch.kubernetes.io/job-name", false),
+];
+
+/// The labels that were generated must not be something else already. Source: `validateGeneratedSelector`.
+fn generated_selector(object: &Object, spec: &Node<'_>, errors: &mut Errors) {
+    if spec.flag("manualSelector") {
+        return;
+    }
+    let metadata = spec.child("template").child("metadata");
+    let labels = metadata.child("labels");
+    let mut expected = BTreeMap::new();
+    for (key, is_uid) in LABELS {
+        let wanted = if is_uid { object.uid() } else { object.name() };
+        expected.insert(key, wanted);
+        let path = labels.path.key(key);
+        let why = format!("must be '{wanted}'");
+        match labels.value.get(key).and_then(Value::as_str) {
+            None => errors.push(FieldError::required(&path, why)),
+            Some(actual) if actual != wanted => {
+                errors.push(FieldError::invalid(&path, labels.value.clone(), why));
+            }
+            Some(_) => {}
+        }
+    }
+    let selector = spec.child("selector");
+    let pods = json!({"metadata": {"labels": expected}});
+    if !Selector::Expressions(Some(selector.value)).matches(&Node::root(&pods)) {
+        let why = "`selector` not auto-generated";
+        errors.push(FieldError::invalid(
+            &selector.path,
+            selector.value.clone(),
+            why,
+        ));
+    }
 }
 
 fn job_spec(spec: &Node<'_>, errors: &mut Errors) {
@@ -50,15 +106,24 @@ fn job_spec(spec: &Node<'_>, errors: &mut Errors) {
     }
     if spec.has("managedBy") {
         crate::networking::domain_path(spec, "managedBy", errors);
+        if spec.text("managedBy").len() > MANAGED_BY_BYTES_MAX {
+            errors.push(FieldError::too_long(
+                &spec.at("managedBy"),
+                MANAGED_BY_BYTES_MAX,
+            ));
+        }
     }
     completion_mode(spec, errors);
     if let Some(policy) = spec.get("podFailurePolicy") {
-        failure_policy(spec, &policy, errors);
+        policies::failure(spec, &policy, errors);
     }
-    if spec.has("successPolicy") && spec.text("completionMode") != "Indexed" {
-        let value = spec.child("successPolicy").value.clone();
-        let why = "requires indexed completion mode";
-        errors.push(FieldError::invalid(&spec.at("successPolicy"), value, why));
+    if let Some(policy) = spec.get("successPolicy") {
+        if spec.text("completionMode") == "Indexed" {
+            policies::success(spec, &policy, errors);
+        } else {
+            let why = "requires indexed completion mode";
+            errors.push(FieldError::invalid(&policy.path, policy.value.clone(), why));
+        }
     }
     if spec.has("podReplacementPolicy") {
         if spec.has("podFailurePolicy") {
@@ -115,6 +180,14 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
             errors.push(FieldError::invalid(&spec.at("parallelism"), count, why));
         }
         let failed = spec.int("maxFailedIndexes");
+        if let Some(failed) = failed.filter(|failed| *failed > INDEXED_PARALLELISM_MAX) {
+            let why = format!("must be less than or equal to {INDEXED_PARALLELISM_MAX}");
+            errors.push(FieldError::invalid(
+                &spec.at("maxFailedIndexes"),
+                failed,
+                why,
+            ));
+        }
         if let Some((failed, _)) = failed.zip(completions).filter(|(failed, all)| failed > all) {
             let why = "must be less than or equal to completions";
             errors.push(FieldError::invalid(
@@ -130,50 +203,6 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
             let why = "requires indexed completion mode";
             errors.push(FieldError::invalid(&spec.at(field), value, why));
         }
-    }
-}
-
-fn failure_policy(spec: &Node<'_>, policy: &Node<'_>, errors: &mut Errors) {
-    const ACTIONS: [&str; 4] = ["Count", "FailIndex", "FailJob", "Ignore"];
-    let rules = policy.items("rules");
-    if rules.len() > FAILURE_RULES_MAX {
-        errors.push(FieldError::too_many(
-            &policy.at("rules"),
-            rules.len(),
-            FAILURE_RULES_MAX,
-        ));
-    }
-    for rule in rules {
-        let action = rule.text("action");
-        if action.is_empty() {
-            let why = "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]";
-            errors.push(FieldError::required(&rule.at("action"), why));
-        } else if action == "FailIndex" && !spec.has("backoffLimitPerIndex") {
-            let why = "requires the backoffLimitPerIndex to be set";
-            errors.push(FieldError::invalid(&rule.at("action"), action, why));
-        } else {
-            rule.one_of("action", &ACTIONS, errors);
-        }
-        if let Some(codes) = rule.get("onExitCodes") {
-            codes.needs_one_of("operator", &["In", "NotIn"], errors);
-            if !codes.has_items("values") {
-                let why = "at least one value is required";
-                errors.push(FieldError::invalid(
-                    &codes.at("values"),
-                    codes.child("values").value.clone(),
-                    why,
-                ));
-            }
-        }
-        let both = (rule.has("onExitCodes"), rule.has_items("onPodConditions"));
-        let why = match both {
-            (true, true) => "specifying both OnExitCodes and OnPodConditions is not supported",
-            (false, false) => "specifying one of OnExitCodes and OnPodConditions is required",
-            _ => continue,
-        };
-        let mut error = FieldError::invalid(&rule.path, "", why);
-        error.bad_value = None;
-        errors.push(error);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, Object, Quantity};
+use meta::{FieldError, Object, ObjectExt as _, Quantity, names};
 use serde_json::{Value, json};
 
 use super::pod_spec::validate::resource_name;
@@ -19,6 +19,8 @@ const LISTS: [&str; 5] = [
     "maxLimitRequestRatio",
 ];
 
+const TYPES: [&str; 3] = ["Container", "PersistentVolumeClaim", "Pod"];
+
 /// Rules of `v1 LimitRange`.
 pub(crate) struct LimitRange;
 
@@ -31,15 +33,25 @@ impl Strategy for LimitRange {
         let mut known = BTreeSet::new();
         for item in Node::root(new).child("spec").items("limits") {
             let kind = item.text("type");
-            if kind.is_empty() {
-                item.needs("type", &mut errors);
+            let complaints = names::qualified_name(kind);
+            if complaints.is_empty() && !kind.contains('/') && !TYPES.contains(&kind) {
+                let why = "must be a standard limit type or fully qualified";
+                errors.push(FieldError::invalid(&item.at("type"), kind, why));
             }
+            item.complain("type", complaints, &mut errors);
             if !known.insert(kind) {
                 errors.push(FieldError::duplicate(&item.at("type"), kind));
             }
             self::item(&item, &mut errors);
         }
         errors
+    }
+    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+        // A range without a name is called by its uid.
+        if new.name().is_empty() {
+            let uid = new.uid().to_owned();
+            new.metadata_mut().insert("name".into(), uid.into());
+        }
     }
     print_with!(print::CREATED_AT);
 }
@@ -155,9 +167,11 @@ const RELATIONS: [(&str, &str, &str, &str, &str); 6] = [
 
 /// Reports the amounts of one resource that contradict each other.
 fn compare(item: &Node<'_>, name: &str, errors: &mut Errors) {
+    let is_pod = item.text("type") == "Pod";
     let amount = |list: &str| {
         item.child(list)
             .get(name)
+            .filter(|_| !(is_pod && list.starts_with("default")))
             .map(|value| quantity(value.value))
     };
     for (small, great, at, what, words) in RELATIONS {
@@ -184,5 +198,26 @@ fn compare(item: &Node<'_>, name: &str, errors: &mut Errors) {
             let why = format!("ratio {ratio} is less than 1");
             errors.push(FieldError::invalid(&path, ratio.to_string(), why));
         }
+        if let Some((least, most)) = amount("min").zip(amount("max")) {
+            let limit_micros = (most.nanos() * 1_000_000).checked_div(least.nanos());
+            if let Some(micros) = limit_micros.filter(|micros| ratio.nanos() / 1_000 > *micros) {
+                let sign = if micros < 0 { "-" } else { "" };
+                let (whole, rest) = (micros.abs() / 1_000_000, micros.abs() % 1_000_000);
+                let why =
+                    format!("ratio {ratio} is greater than max/min = {sign}{whole}.{rest:06}");
+                errors.push(FieldError::invalid(&path, ratio.to_string(), why));
+            }
+        }
+    }
+    let may_overcommit = !name.starts_with("hugepages-") && !name.contains('/');
+    if let Some((default, request)) = amount("default").zip(amount("defaultRequest"))
+        && !may_overcommit
+        && default != request
+    {
+        let path = item.at("defaultRequest").key(name);
+        let why = format!(
+            "default value {default} must equal to defaultRequest value {request} in {name}"
+        );
+        errors.push(FieldError::invalid(&path, request.to_string(), why));
     }
 }

@@ -13,6 +13,9 @@ use crate::strategy::{Context, Strategy};
 pub(crate) struct Node;
 
 impl Strategy for Node {
+    fn default(&self, new: &mut Object) {
+        pod_cidrs(new.child_mut("spec"));
+    }
     fn has_generation(&self) -> bool {
         false
     }
@@ -50,6 +53,26 @@ impl Strategy for Node {
         warnings
     }
     print_with!(print::core::NODE);
+}
+
+/// The first block stands in two fields, which follow each other. Source: conversion of `NodeSpec`.
+fn pod_cidrs(spec: &mut Value) {
+    let first = spec
+        .get("podCIDR")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let first = first.filter(|first| !first.is_empty());
+    let blocks = spec.list_at(&["podCIDRs"]);
+    match first {
+        Some(first) if blocks.first().and_then(Value::as_str) != Some(first.as_str()) => {
+            spec.put("podCIDRs", serde_json::json!([first]));
+        }
+        None if !blocks.is_empty() => {
+            let block = blocks.first().cloned().unwrap_or_default();
+            spec.put("podCIDR", block);
+        }
+        _ => {}
+    }
 }
 
 /// What may be allocated is, unless said otherwise, all there is.

@@ -31,7 +31,7 @@ impl Strategy for PersistentVolume {
         new.child_mut("status").default_to("phase", "Pending");
         let spec = new.child_mut("spec");
         spec.default_to("persistentVolumeReclaimPolicy", "Retain");
-        spec.default_to("volumeMode", "Filesystem");
+        spec.default_unset("volumeMode", "Filesystem");
     }
     fn has_generation(&self) -> bool {
         false

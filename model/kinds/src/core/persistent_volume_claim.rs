@@ -59,17 +59,34 @@ pub(crate) fn default_claim(claim: &mut Value) {
     claim.child_mut("status").default_to("phase", "Pending");
 }
 
-/// `dataSource` and `dataSourceRef` say the same unless a namespace makes the difference.
+/// `dataSource` and `dataSourceRef` say the same unless a namespace makes the difference. Sources: `DropDisabledFields`,
+/// `EnforceDataSourceBackwardsCompatibility`, `NormalizeDataSources`.
 fn normalize_data_sources(spec: &mut Value) {
+    let text = |source: &Value, field: &str| {
+        let text = source.get(field).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    if let Some(source) = spec.get("dataSource") {
+        let is_known = matches!(
+            (
+                text(source, "apiGroup").as_str(),
+                text(source, "kind").as_str()
+            ),
+            ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+        );
+        if !is_known {
+            spec.drop_field("dataSource");
+        }
+    }
+    let is_abroad = |source: &Value| !text(source, "namespace").is_empty();
+    if spec.get("dataSourceRef").is_some_and(is_abroad) {
+        spec.drop_field("dataSourceRef");
+    }
     let source = spec.get("dataSource").cloned();
     let reference = spec.get("dataSourceRef").cloned();
     match (source, reference) {
         (Some(source), None) => spec.put("dataSourceRef", source),
-        (None, Some(reference)) if reference.lacks("namespace") => {
-            let mut source = reference;
-            source.drop_field("namespace");
-            spec.put("dataSource", source);
-        }
+        (None, Some(reference)) => spec.put("dataSource", reference),
         _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, Object, names};
+use meta::{FieldError, Object};
 
 use super::pod_spec::validate::{amount, resource_name};
 use crate::check::{Errors, Node};
@@ -18,18 +18,40 @@ const SCOPES: [&str; 7] = [
     "CrossNamespacePodAffinity",
     "VolumeAttributesClass",
 ];
-const ONLY_NAMES: [&str; 11] = [
+const CONFLICTING: [(&str, &str); 2] = [
+    ("BestEffort", "NotBestEffort"),
+    ("Terminating", "NotTerminating"),
+];
+/// Source: `helper.IsStandardQuotaResourceName`.
+const QUOTA_NAMES: [&str; 19] = [
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
     "resourcequotas",
     "services",
-    "services.nodeports",
-    "services.loadbalancers",
     "replicationcontrollers",
-    "configmaps",
     "secrets",
     "persistentvolumeclaims",
-    "requests.storage",
-    "storage",
-    "limits.storage",
+    "configmaps",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+const POD_NAMES: [&str; 7] = [
+    "pods",
+    "cpu",
+    "memory",
+    "limits.cpu",
+    "limits.memory",
+    "requests.cpu",
+    "requests.memory",
 ];
 
 /// Rules of `v1 ResourceQuota`.
@@ -77,17 +99,28 @@ fn hard(spec: &Node<'_>, field: &str, errors: &mut Errors) {
     }
 }
 
+fn is_quota_name(name: &str) -> bool {
+    QUOTA_NAMES.contains(&name)
+        || name.starts_with("hugepages-")
+        || name.starts_with("requests.hugepages-")
+}
+
 /// Source: `ValidateResourceQuotaResourceName`.
 fn quota_name(name: &str, value: &Node<'_>, errors: &mut Errors) {
-    if !resource_name(name, &value.path, errors) || name.contains('/') {
-        return;
-    }
-    let is_quota = name.starts_with("count/")
-        || name.starts_with("requests.hugepages-")
-        || name.starts_with("hugepages-");
-    if !is_quota && name == "limits.storage" {
+    resource_name(name, &value.path, errors);
+    if !name.contains('/') && !is_quota_name(name) {
         let why = "must be a standard resource for quota";
         errors.push(FieldError::invalid(&value.path, name, why));
+    }
+}
+
+/// Source: `IsResourceQuotaScopeValidForResource`.
+fn is_covered(scope: &str, name: &str) -> bool {
+    match scope {
+        "BestEffort" => name == "pods",
+        "VolumeAttributesClass" => matches!(name, "persistentvolumeclaims" | "requests.storage"),
+        _ if SCOPES.contains(&scope) => POD_NAMES.contains(&name),
+        _ => true,
     }
 }
 
@@ -104,17 +137,14 @@ fn scopes(spec: &Node<'_>, errors: &mut Errors) {
         if !SCOPES.contains(scope) {
             errors.push(FieldError::invalid(&path, shown(), "unsupported scope"));
         }
-        for name in hard.iter().filter(|name| ONLY_NAMES.contains(name)) {
-            if SCOPES.contains(scope) && *scope != "VolumeAttributesClass" {
-                let why = format!("unsupported scope applied to resource {name}");
+        for name in hard.iter().filter(|name| is_quota_name(name)) {
+            if !is_covered(scope, name) {
+                let why = "unsupported scope applied to resource";
                 errors.push(FieldError::invalid(&path, shown(), why));
             }
         }
     }
-    for (one, other) in [
-        ("BestEffort", "NotBestEffort"),
-        ("Terminating", "NotTerminating"),
-    ] {
+    for (one, other) in CONFLICTING {
         if scopes.contains(&one) && scopes.contains(&other) {
             errors.push(FieldError::invalid(&path, shown(), "conflicting scopes"));
         }
@@ -122,41 +152,67 @@ fn scopes(spec: &Node<'_>, errors: &mut Errors) {
 }
 
 fn scope_selector(spec: &Node<'_>, errors: &mut Errors) {
+    const ONLY_EXISTS: &str = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
     let selector = spec.child("scopeSelector");
+    let at = selector.at("matchExpressions");
+    let mut known = BTreeSet::new();
     for expression in selector.items("matchExpressions") {
         let scope = expression.text("scopeName");
-        let path = selector.at("matchExpressions").child("scopeName");
+        let operator = expression.text("operator");
+        known.insert(scope);
         if !SCOPES.contains(&scope) {
+            let path = at.child("scopeName");
             errors.push(FieldError::invalid(&path, scope, "unsupported scope"));
         }
+        for (name, _) in spec.entries("hard") {
+            if is_quota_name(name) && !is_covered(scope, name) {
+                let mut error =
+                    FieldError::invalid(&at, "", "unsupported scope applied to resource");
+                let shown = selector_shown(&selector);
+                error.bad_value = Some(selector.value.clone());
+                error.shown = Some(shown);
+                errors.push(error);
+            }
+        }
+        let is_free = matches!(scope, "PriorityClass" | "VolumeAttributesClass");
+        if SCOPES.contains(&scope) && !is_free && operator != "Exists" {
+            errors.push(FieldError::invalid(
+                &at.child("operator"),
+                operator,
+                ONLY_EXISTS,
+            ));
+        }
         let values = expression.texts("values");
-        let at = selector.at("matchExpressions");
-        match expression.text("operator") {
+        match operator {
             "In" | "NotIn" if values.is_empty() => {
                 let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
                 errors.push(FieldError::required(&at.child("values"), why));
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
                 let why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
-                errors.push(FieldError::invalid(
-                    &at.child("values"),
-                    expression.child("values").value.clone(),
-                    why,
-                ));
+                let value = expression.child("values").value.clone();
+                errors.push(FieldError::invalid(&at.child("values"), value, why));
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => errors.push(FieldError::invalid(
-                &at.child("operator"),
-                other,
-                "not a valid selector operator",
-            )),
-        }
-        for value in values {
-            errors.extend(crate::metadata::invalid(
-                &at.child("values"),
-                value,
-                names::qualified_name(value),
-            ));
+            other => {
+                let why = "not a valid selector operator";
+                errors.push(FieldError::invalid(&at.child("operator"), other, why));
+            }
         }
     }
+    for (one, other) in CONFLICTING {
+        if known.contains(one) && known.contains(other) {
+            let value = spec.child("scopes").value.clone();
+            errors.push(FieldError::invalid(&at, value, "conflicting scopes"));
+        }
+    }
+}
+
+/// The selector as its internal type, which stands at a path of another type.
+fn selector_shown(selector: &Node<'_>) -> String {
+    crate::schema::builtin("io.k8s.api.core.v1.ScopeSelector")
+        .and_then(|schema| {
+            crate::schema::internal::print(&schema.graph, &schema.ty, selector.value)
+        })
+        .unwrap_or_default()
 }

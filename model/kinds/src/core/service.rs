@@ -53,7 +53,7 @@ impl Strategy for Service {
             spec.default_to("externalTrafficPolicy", "Cluster");
         }
         if text(spec, "type") != "ExternalName" {
-            spec.default_to("internalTrafficPolicy", "Cluster");
+            spec.default_unset("internalTrafficPolicy", "Cluster");
         }
         if text(spec, "type") == "LoadBalancer" {
             spec.default_to("allocateLoadBalancerNodePorts", true);

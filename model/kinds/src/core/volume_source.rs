@@ -174,6 +174,7 @@ pub(crate) fn csi_driver_name(holder: &Node<'_>, field: &str, errors: &mut Error
     let name = holder.text(field);
     if name.is_empty() {
         errors.push(FieldError::required(&holder.at(field), ""));
+        return;
     }
     if name.len() > BYTES_MAX {
         errors.push(FieldError::too_long(&holder.at(field), BYTES_MAX));

@@ -6,13 +6,15 @@ use meta::{FieldError, Object, Path, names};
 
 use crate::check::{Errors, Node, ip, parse_ip};
 use crate::core::endpoint_ip;
-use crate::metadata::{invalid, labels};
+use crate::metadata::invalid;
 
 const ENDPOINTS_MAX: usize = 1000;
 const ADDRESSES_MAX: usize = 100;
 const PORTS_MAX: usize = 20_000;
-const TOPOLOGY_LABELS_MAX: usize = 16;
 const HINTS_MAX: usize = 8;
+
+/// A rule for names.
+type Rule = fn(&str) -> Vec<String>;
 
 /// Source: `ValidateEndpointSlice`.
 pub(super) fn check(object: &Object, errors: &mut Errors) {
@@ -82,16 +84,6 @@ fn endpoint(endpoint: &Node<'_>, kind: &str, errors: &mut Errors) {
             errors,
         );
     }
-    let marks = endpoint.child("deprecatedTopology");
-    let count = marks.value.as_object().map_or(0, serde_json::Map::len);
-    if count > TOPOLOGY_LABELS_MAX {
-        errors.push(FieldError::too_many(
-            &marks.path,
-            count,
-            TOPOLOGY_LABELS_MAX,
-        ));
-    }
-    errors.extend(labels(Some(marks.value), &marks.path));
     if endpoint.has("hostname") {
         endpoint.complain(
             "hostname",
@@ -100,7 +92,11 @@ fn endpoint(endpoint: &Node<'_>, kind: &str, errors: &mut Errors) {
         );
     }
     let hints = endpoint.child("hints");
-    for (field, key) in [("forZones", "zone"), ("forNodes", "node")] {
+    let rules: [(&str, Rule); 2] = [
+        ("forZones", names::label_value),
+        ("forNodes", names::dns1123_subdomain),
+    ];
+    for (field, rule) in rules {
         let items = hints.items(field);
         if items.len() > HINTS_MAX {
             errors.push(FieldError::too_many(
@@ -109,11 +105,13 @@ fn endpoint(endpoint: &Node<'_>, kind: &str, errors: &mut Errors) {
                 HINTS_MAX,
             ));
         }
-        for item in items.iter().filter(|item| item.text("name").is_empty()) {
-            errors.push(FieldError::required(
-                &item.at("name"),
-                format!("{key} name is required"),
-            ));
+        let mut known = BTreeSet::new();
+        for item in &items {
+            let name = item.text("name");
+            if !known.insert(name) {
+                errors.push(FieldError::duplicate(&item.at("name"), name));
+            }
+            item.complain("name", rule(name), errors);
         }
     }
 }

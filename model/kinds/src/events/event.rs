@@ -22,6 +22,17 @@ const FIELDS: [(&str, &str); 7] = [
 /// Rules of `events.k8s.io/v1 Event`.
 pub(super) struct Event;
 
+/// A series has happened at least twice. Source: `legacyValidateEvent`, `ValidateEventCreate`.
+fn series_errors(series: &Node<'_>, errors: &mut Errors) {
+    if series.int("count").unwrap_or_default() < 2 {
+        let why = "should be at least 2";
+        errors.push(FieldError::invalid(&series.at("count"), "", why));
+    }
+    if series.text("lastObservedTime").is_empty() {
+        errors.push(FieldError::required(&series.at("lastObservedTime"), ""));
+    }
+}
+
 impl Strategy for Event {
     fn has_generation(&self) -> bool {
         false
@@ -62,6 +73,9 @@ impl Strategy for Event {
         let root = Node::root(&stored);
         if root.text("eventTime").is_empty() {
             errors.push(FieldError::required(&Path::new("eventTime"), ""));
+        }
+        if let Some(series) = root.get("series") {
+            series_errors(&series, &mut errors);
         }
         if !matches!(root.text("type"), "Normal" | "Warning") {
             let why = format!("has invalid value: {}", root.text("type"));

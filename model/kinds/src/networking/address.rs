@@ -18,15 +18,15 @@ pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
     }
     if blocks.len() > 2 {
         let why = "may only hold up to 2 values";
-        errors.push(FieldError::invalid(
-            &path,
-            spec.child("cidrs").value.clone(),
-            why,
-        ));
+        let mut error = FieldError::invalid(&path, spec.child("cidrs").value.clone(), why);
+        let shown = serde_json::json!({"CIDRs": blocks});
+        error.shown = Some(shown.to_string());
+        errors.push(error);
         return;
     }
     let families: BTreeSet<bool> = blocks.iter().map(|block| block.contains(':')).collect();
-    if blocks.len() == 2 && families.len() == 1 {
+    let is_sound = blocks.iter().all(|block| cidr(block).is_empty());
+    if blocks.len() == 2 && families.len() == 1 && is_sound {
         let why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
         errors.push(FieldError::invalid(
             &path,

@@ -15,7 +15,7 @@ impl Strategy for IngressClass {
             .get_mut("spec")
             .and_then(|spec| spec.get_mut("parameters"));
         if let Some(parameters) = parameters.filter(|parameters| parameters.is_object()) {
-            parameters.default_to("scope", "Cluster");
+            parameters.default_unset("scope", "Cluster");
         }
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {

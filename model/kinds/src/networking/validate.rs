@@ -92,7 +92,7 @@ fn paths(http: &Node<'_>, errors: &mut Errors) {
         let text = item.text("path");
         let path = item.at("path");
         match item.text("pathType") {
-            "" => errors.push(FieldError::required(
+            "" if !item.has("pathType") => errors.push(FieldError::required(
                 &item.at("pathType"),
                 "pathType must be specified",
             )),
@@ -143,7 +143,7 @@ fn backend(backend: &Node<'_>, errors: &mut Errors) {
         }
         (None, None) => {
             let why = "resource or service backend is required";
-            errors.push(FieldError::required(&backend.path, why));
+            errors.push(FieldError::invalid(&backend.path, "", why));
         }
         (None, Some(resource)) => {
             resource.needs("kind", errors);
@@ -309,6 +309,10 @@ pub(super) fn ingress_class(object: &Object, errors: &mut Errors) {
     let Some(parameters) = spec.get("parameters") else {
         return;
     };
+    if parameters.has("apiGroup") {
+        let group = parameters.text("apiGroup");
+        parameters.complain("apiGroup", names::dns1123_subdomain(group), errors);
+    }
     for field in ["kind", "name"] {
         if parameters.text(field).is_empty() {
             parameters.needs(field, errors);
@@ -316,8 +320,14 @@ pub(super) fn ingress_class(object: &Object, errors: &mut Errors) {
             parameters.complain(field, names::path_segment(parameters.text(field)), errors);
         }
     }
+    if parameters.has("namespace") && parameters.text("scope") == "Namespace" {
+        let namespace = parameters.text("namespace");
+        parameters.complain("namespace", names::dns1123_label(namespace), errors);
+    }
     match parameters.text("scope") {
-        "" => errors.push(FieldError::required(&parameters.at("scope"), "")),
+        "" if !parameters.has("scope") => {
+            errors.push(FieldError::required(&parameters.at("scope"), ""));
+        }
         "Namespace" if !parameters.has("namespace") => {
             let why = "`parameters.scope` is set to 'Namespace'";
             errors.push(FieldError::required(&parameters.at("namespace"), why));

@@ -3,6 +3,7 @@
 use meta::{Object, names};
 
 use crate::check::{Errors, Node};
+use crate::core::pod_spec::validate::{container_resource, tolerations};
 
 /// Source: `ValidateRuntimeClass`.
 pub(super) fn check(object: &Object, errors: &mut Errors) {
@@ -12,6 +13,23 @@ pub(super) fn check(object: &Object, errors: &mut Errors) {
         root.needs("handler", errors);
     } else {
         root.complain("handler", names::dns1123_label(handler), errors);
+    }
+    if let Some(overhead) = root.get("overhead") {
+        let limits = meta::Path::new("overhead").child("limits");
+        for (name, amount) in overhead.entries("podFixed") {
+            let amount = Node {
+                value: amount.value,
+                path: limits.key(name),
+            };
+            container_resource(name, &amount, errors);
+        }
+    }
+    if let Some(scheduling) = root.get("scheduling") {
+        errors.extend(crate::metadata::labels(
+            scheduling.value.get("nodeSelector"),
+            &scheduling.at("nodeSelector"),
+        ));
+        tolerations(&scheduling, errors);
     }
 }
 

@@ -118,11 +118,9 @@ pub(super) fn same_role(new: &Object, old: &Object, errors: &mut Errors) {
         Node::root(old).child("roleRef"),
     );
     if new.value != old.value {
-        let shown = serde_json::json!({"APIGroup": new.text("apiGroup"), "Kind": new.text("kind"),
-            "Name": new.text("name")});
         errors.push(FieldError::invalid(
             &new.path,
-            shown,
+            new.value.clone(),
             "cannot change roleRef",
         ));
     }

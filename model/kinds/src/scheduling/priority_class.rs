@@ -19,7 +19,7 @@ pub(crate) struct PriorityClass;
 
 impl Strategy for PriorityClass {
     fn default(&self, new: &mut Object) {
-        new.default_to("preemptionPolicy", "PreemptLowerPriority");
+        new.default_unset("preemptionPolicy", "PreemptLowerPriority");
     }
     fn allows_create_on_update(&self) -> bool {
         true

@@ -23,7 +23,7 @@ impl Strategy for CsiDriver {
         ] {
             spec.default_to(flag, false);
         }
-        spec.default_to("fsGroupPolicy", "ReadWriteOnceWithFSType");
+        spec.default_unset("fsGroupPolicy", "ReadWriteOnceWithFSType");
         if spec.list_at(&["volumeLifecycleModes"]).is_empty() {
             spec.put("volumeLifecycleModes", json!(["Persistent"]));
         }

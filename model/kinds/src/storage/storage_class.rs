@@ -13,8 +13,8 @@ pub(crate) struct StorageClass;
 
 impl Strategy for StorageClass {
     fn default(&self, new: &mut Object) {
-        new.default_to("reclaimPolicy", "Delete");
-        new.default_to("volumeBindingMode", "Immediate");
+        new.default_unset("reclaimPolicy", "Delete");
+        new.default_unset("volumeBindingMode", "Immediate");
     }
     fn has_generation(&self) -> bool {
         false

@@ -109,7 +109,7 @@ pub(super) fn csi_driver(object: &Object, errors: &mut Errors) {
         }
     }
     for mode in spec.texts("volumeLifecycleModes") {
-        let valid = ["Ephemeral", "Persistent"];
+        let valid = ["Persistent", "Ephemeral"];
         if !valid.contains(&mode) {
             errors.push(FieldError::not_supported(
                 &spec.at("volumeLifecycleModes"),
@@ -153,12 +153,20 @@ pub(super) fn volume_attachment(object: &Object, errors: &mut Errors) {
     } else if has_inline && has_name {
         let why = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
         errors.push(FieldError::forbidden(&source.path, why));
-    } else if has_name && source.text("persistentVolumeName").is_empty() {
-        let why = "must specify non empty persistentVolumeName";
-        errors.push(FieldError::required(
-            &source.at("persistentVolumeName"),
-            why,
-        ));
+    } else if has_name {
+        let name = source.text("persistentVolumeName");
+        if name.is_empty() {
+            let why = "must specify non empty persistentVolumeName";
+            errors.push(FieldError::required(
+                &source.at("persistentVolumeName"),
+                why,
+            ));
+        }
+        source.complain(
+            "persistentVolumeName",
+            names::dns1123_subdomain(name),
+            errors,
+        );
     }
     spec.complain(
         "nodeName",

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Special, answer};
 use crate::call::Call;
 use crate::options::WriteOptions;
-use crate::{auth, body};
+use crate::{auth, body, ownership};
 
 /// `subjectaccessreviews`: anyone, anywhere.
 pub(super) struct Anyone;
@@ -61,10 +61,16 @@ fn review(call: &Call, sort: Sort) -> Result<Response<Body>, StatusError> {
             call.info.namespace.clone().into(),
         );
     }
-    let errors = errors(&review, sort);
+    if sort == Sort::Local && review.namespace() != call.info.namespace {
+        let why =
+            "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(StatusError::bad_request(why));
+    }
+    ownership::record(call, &options, None, &mut review);
+    let mut errors = errors(&review, sort);
     if !errors.is_empty() {
-        let kind = &call.kind;
-        return Err(StatusError::invalid(&kind.group, &kind.kind, "", &errors));
+        kinds::write::print_internally(&call.kind, &mut errors);
+        return Err(StatusError::invalid(&call.kind.group, "", "", &errors));
     }
     let user = match sort {
         Sort::Own => call.user.clone(),

@@ -13,7 +13,7 @@ use super::user_info::user_info;
 use super::{Special, answer};
 use crate::call::Call;
 use crate::options::WriteOptions;
-use crate::{auth, body};
+use crate::{auth, body, ownership};
 
 /// Serves the kind.
 pub(super) struct TokenReview;
@@ -24,6 +24,7 @@ impl Special for TokenReview {
         let options = WriteOptions::read(&call.query, "CreateOptions")?;
         let decoded = body::object(call, options.field_validation)?;
         let mut review = decoded.object;
+        ownership::record(call, &options, None, &mut review);
         let token = review.str_at(&["spec", "token"]).unwrap_or_default();
         if token.is_empty() {
             return Err(StatusError::bad_request(

@@ -36,6 +36,7 @@ pub(crate) async fn create(
     }
     metadata::wipe(&mut object);
     metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
+    warnings.extend(metadata::single_owners(&mut object, false));
     kind.apply_defaults(&mut object);
     if ownership == Ownership::Recorded {
         ownership::record(call, options, None, &mut object);
@@ -130,7 +131,7 @@ async fn commit(
             .await
             .map_err(|error| stored::refusal(kind, &error))?;
         return match present {
-            Some(_) => Err(StatusError::already_exists(&kind.group_resource(), &name)),
+            Some(entry) => Err(taken(call, &name, &stored::object(kind, &entry)?)),
             None => Ok(wire::encode::bytes(&object).into()),
         };
     }
@@ -146,10 +147,25 @@ async fn commit(
     match written {
         Ok(entry) => committed(call, &entry),
         Err(StoreError::Exists { .. }) => {
-            Err(StatusError::already_exists(&kind.group_resource(), &name))
+            let key = stored::key(kind, &call.info.namespace, &name);
+            let present = call.server.config().store.get(&key).await;
+            let entry = present.map_err(|error| stored::refusal(kind, &error))?;
+            let object = entry
+                .map(|entry| stored::object(kind, &entry))
+                .transpose()?;
+            Err(taken(call, &name, &object.unwrap_or_default()))
         }
         Err(error) => Err(stored::refusal(kind, &error)),
     }
+}
+
+/// 409 for a name that an object has, or still has. Source: `rest.CheckGeneratedNameError`, `Store.Create`.
+fn taken(call: &Call, name: &str, present: &Object) -> StatusError {
+    let mut error = StatusError::already_exists(&call.kind.group_resource(), name);
+    if present.deletion_timestamp().is_some() {
+        error.0.message = format!("object is being deleted: {}", error.0.message);
+    }
+    error
 }
 
 impl Written {

@@ -24,6 +24,36 @@ pub(super) fn wipe(object: &mut Object) {
     }
 }
 
+/// Drops owner references that stand there twice; answers with the warning. Source: `dedupOwnerReferencesAndAddWarning`.
+pub(super) fn single_owners(object: &mut Object, is_admitted: bool) -> Option<String> {
+    let owners = object.owner_references();
+    if owners.len() < 2 {
+        return None;
+    }
+    let mut single: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut surplus = Vec::new();
+    for owner in owners {
+        if single.contains(owner) {
+            surplus.push(owner.str_at(&["uid"]).unwrap_or_default().to_owned());
+        } else {
+            single.push(owner.clone());
+        }
+    }
+    if surplus.is_empty() {
+        return None;
+    }
+    object.set(&["metadata", "ownerReferences"], single.into());
+    let when = if is_admitted {
+        " after mutating admission happens"
+    } else {
+        ""
+    };
+    Some(format!(
+        ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        surplus.join(", ")
+    ))
+}
+
 /// Fills in what a new object gets. Source: `rest.FillObjectMetaSystemFields`.
 pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp) {
     let metadata = object.metadata_mut();
@@ -34,8 +64,6 @@ pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp
     );
     if kind.strategy.has_generation() {
         metadata.insert("generation".into(), 1.into());
-    } else {
-        metadata.remove("generation");
     }
 }
 
@@ -138,6 +166,11 @@ pub(super) fn check_preconditions(
             name,
             &[error],
         ));
+    }
+    if !given.is_empty() && given.parse::<u64>().is_err() {
+        let quoted = meta::field::quote(given);
+        let why = format!("strconv.ParseUint: parsing {quoted}: invalid syntax");
+        return Err(StatusError::new(500, "", why));
     }
     if !given.is_empty() && given != "0" && given != old.resource_version() {
         return Err(StatusError::modified(resource, name));

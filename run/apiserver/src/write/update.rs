@@ -156,6 +156,8 @@ fn settle(
     let kind = &call.kind;
     let name = old.name().to_owned();
     metadata::settle_namespace(kind, &mut new, &call.info.namespace)?;
+    let is_admitted = call.info.verb == "patch";
+    warnings.extend(metadata::single_owners(&mut new, is_admitted));
     kind.apply_defaults(&mut new);
     if change.ownership() == Ownership::Recorded {
         ownership::record(call, options, Some(old), &mut new);

@@ -48,6 +48,9 @@ fn taints(object: &Object, errors: &mut Errors) {
         if !known.insert((taint.text("effect"), taint.text("key"))) {
             let mut error = FieldError::duplicate(&taint.path, taint.value.clone());
             error.detail = "taints must be unique by key and effect pair".into();
+            error.shown = crate::schema::builtin("io.k8s.api.core.v1.Taint").and_then(|schema| {
+                crate::schema::internal::print(&schema.graph, &schema.ty, taint.value)
+            });
             errors.push(error);
         }
     }

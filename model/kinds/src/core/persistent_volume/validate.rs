@@ -159,10 +159,15 @@ fn sources(spec: &Node<'_>, errors: &mut Errors) {
             continue;
         }
         found = true;
+        let before = errors.len();
         volume_source::check(field, &source, errors);
-        if field == "csi" && source.text("volumeHandle").is_empty() {
-            continue;
+        if field == "gcePersistentDisk" {
+            // Upstream reports what is wrong with these disks at another name.
+            for error in errors.iter_mut().skip(before) {
+                error.field = error.field.replace(field, "persistentDisk");
+            }
         }
+        secrets(field, &source, errors);
         if field == "local" && !spec.child("nodeAffinity").has("required") {
             let why = "Local volume requires node affinity";
             errors.push(FieldError::required(&spec.at("nodeAffinity"), why));
@@ -173,6 +178,41 @@ fn sources(spec: &Node<'_>, errors: &mut Errors) {
             &spec.path,
             "must specify a volume type",
         ));
+    }
+}
+
+/// Secrets that a source refers to, in any namespace.
+fn secrets(field: &str, source: &Node<'_>, errors: &mut Errors) {
+    const CSI: [&str; 5] = [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeStageSecretRef",
+        "nodeExpandSecretRef",
+    ];
+    if field == "csi" {
+        for reference in CSI.iter().filter_map(|field| source.get(field)) {
+            for (field, rule) in [
+                ("name", names::dns1123_subdomain as fn(&str) -> Vec<String>),
+                ("namespace", names::dns1123_label),
+            ] {
+                let text = reference.text(field);
+                if text.is_empty() {
+                    reference.needs(field, errors);
+                } else {
+                    reference.complain(field, rule(text), errors);
+                }
+            }
+        }
+    }
+    if field == "cinder"
+        && let Some(reference) = source.get("secretRef")
+    {
+        reference.needs("name", errors);
+        reference.needs("namespace", errors);
+    }
+    if field == "azureFile" && source.has("secretNamespace") {
+        source.needs("secretNamespace", errors);
     }
 }
 

@@ -9,8 +9,8 @@ mod security;
 mod template;
 mod volumes;
 
-pub(crate) use resources::{amount, resource_name};
-pub(crate) use scheduling::node_selector;
+pub(crate) use resources::{amount, container_resource, resource_name};
+pub(crate) use scheduling::{node_selector, tolerations};
 pub(crate) use template::{Selector, template, template_for_controller};
 pub(crate) use volumes::{claim_spec_errors, host_path};
 

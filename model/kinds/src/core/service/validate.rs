@@ -125,23 +125,8 @@ fn affinity(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-/// Source: `ValidateServiceClusterIPsRelatedFields`.
-fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
-    if spec.text("type") == "ExternalName" {
-        return;
-    }
-    let ips = spec.texts("clusterIPs");
-    let families = spec.texts("ipFamilies");
-    let path = spec.at("clusterIPs");
-    let first = ips.first().copied().unwrap_or_default();
-    if spec.text("clusterIP") != first {
-        if ips.is_empty() {
-            errors.push(FieldError::required(&path, ""));
-        } else {
-            let why = "first value must match `clusterIP`";
-            errors.push(FieldError::invalid(&path, json!(ips), why));
-        }
-    }
+/// The families that are asked for, and how many there must be.
+fn families_and_policy(spec: &Node<'_>, families: &[&str], errors: &mut Errors) {
     let mut known = BTreeSet::new();
     for (index, family) in families.iter().enumerate() {
         if !matches!(*family, "IPv4" | "IPv6") {
@@ -162,6 +147,29 @@ fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
             errors,
         );
     }
+}
+
+/// Source: `ValidateServiceClusterIPsRelatedFields`.
+fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
+    if spec.text("type") == "ExternalName" {
+        return;
+    }
+    let ips = spec.texts("clusterIPs");
+    let families = spec.texts("ipFamilies");
+    let path = spec.at("clusterIPs");
+    let first = ips.first().copied().unwrap_or_default();
+    if spec.text("clusterIP") != first {
+        if ips.is_empty() {
+            errors.push(FieldError::required(&path, ""));
+        } else if spec.text("clusterIP").is_empty() {
+            let why = "must be empty when `clusterIP` is not specified";
+            errors.push(FieldError::invalid(&path, json!(ips), why));
+        } else {
+            let why = "first value must match `clusterIP`";
+            errors.push(FieldError::invalid(&path, json!(ips), why));
+        }
+    }
+    families_and_policy(spec, &families, errors);
     if ips.len() > 2 {
         let why = "may only hold up to 2 values";
         errors.push(FieldError::invalid(&path, json!(ips), why));
@@ -182,7 +190,7 @@ fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
         let is_valid = complaints.is_empty();
         errors.extend(invalid(&path.index(index), address, complaints));
         if !is_valid {
-            return;
+            continue;
         }
         let family = if address.contains(':') {
             "IPv6"
@@ -254,8 +262,7 @@ fn node_ports(spec: &Node<'_>, errors: &mut Errors) {
     for port in &ports {
         let number = port.int("port").unwrap_or_default();
         if !known.insert((port.text("protocol"), number)) {
-            let key = json!({"Name": "", "Protocol": port.text("protocol"), "AppProtocol": null, "Port": number,
-                "TargetPort": 0, "NodePort": 0});
+            let key = json!({"protocol": port.text("protocol"), "port": number});
             errors.push(FieldError::duplicate(&port.path, key));
         }
     }
@@ -290,6 +297,7 @@ fn load_balancer(spec: &Node<'_>, errors: &mut Errors) {
                 &path,
                 "may only be used when `type` is 'LoadBalancer'",
             ));
+            return;
         }
         spec.complain(
             "loadBalancerClass",
@@ -328,7 +336,7 @@ fn traffic(spec: &Node<'_>, errors: &mut Errors) {
     let port = spec.int("healthCheckNodePort").unwrap_or_default();
     if needs_health_check(spec.value) {
         // Zero stands for a port that is still to be allocated.
-        if port < 0 {
+        if !(0..=65535).contains(&port) {
             let why = names::in_range(1, 65535);
             errors.push(FieldError::invalid(
                 &spec.at("healthCheckNodePort"),

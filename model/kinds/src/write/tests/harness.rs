@@ -112,6 +112,11 @@ fn create(kind: &Kind, input: Value, namespace: &str, strict: bool) -> Result<Ob
     finish(kind, object)
 }
 
+/// What a create of a manifest gives in the namespace `corpus`.
+pub(super) fn created(kind: &Kind, input: Value) -> Result<Object, StatusError> {
+    create(kind, input, "corpus", true)
+}
+
 /// Runs something with the facts of a request.
 fn with_context<T>(operation: Operation, run: impl FnOnce(&Context<'_>) -> T) -> T {
     let ranges = Ranges::default();
@@ -145,7 +150,7 @@ fn finish_with(kind: &Kind, mut object: Object, cx: &Context<'_>) -> Result<Obje
         object.metadata_mut().insert("generation".into(), 1.into());
     }
     kind.strategy.prepare_create(&mut object, cx);
-    object = schema::decode(object, &kind.schema)
+    object = schema::decode_enabled(object, &kind.schema)
         .map_err(StatusError::internal)?
         .object;
     let errors: Vec<FieldError> = write::validate_create(kind, &object, cx);

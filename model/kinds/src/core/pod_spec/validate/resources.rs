@@ -108,7 +108,7 @@ pub(crate) fn amount(name: &str, value: &Node<'_>, errors: &mut Errors) {
 }
 
 /// One entry of a container's requests or limits.
-pub(super) fn container_resource(name: &str, value: &Node<'_>, errors: &mut Errors) {
+pub(crate) fn container_resource(name: &str, value: &Node<'_>, errors: &mut Errors) {
     container_resource_name(name, &value.path, errors);
     amount(name, value, errors);
 }

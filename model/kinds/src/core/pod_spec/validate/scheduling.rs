@@ -276,7 +276,7 @@ fn positive(holder: &Node<'_>, field: &str, errors: &mut Errors) {
 }
 
 /// `tolerations`. Source: `ValidateTolerations`.
-pub(super) fn tolerations(spec: &Node<'_>, errors: &mut Errors) {
+pub(crate) fn tolerations(spec: &Node<'_>, errors: &mut Errors) {
     for toleration in spec.items("tolerations") {
         let (key, operator, value) = (
             toleration.text("key"),
