@@ -2,6 +2,8 @@
 //!
 //! Source: apimachinery `labels` and `fields`: grammar and the meaning of each operator.
 
+mod grammar;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -100,20 +102,9 @@ impl LabelSelector {
     /// Reads the grammar of `?labelSelector=`.
     ///
     /// # Errors
-    /// A sentence saying what could not be read, close to upstream's.
+    /// Upstream's sentence for what could not be read.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut requirements = Vec::new();
-        for part in split_top_level(text) {
-            let part = part.trim();
-            if part.is_empty() {
-                if text.trim().is_empty() {
-                    continue;
-                }
-                return Err("found '', expected: identifier after ','".to_owned());
-            }
-            requirements.push(parse_requirement(part)?);
-        }
-        Ok(Self(requirements))
+        grammar::parse(text)
     }
 
     /// Exactly these labels with these values.
@@ -175,72 +166,6 @@ impl LabelSelector {
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-/// Splits at commas outside parentheses.
-fn split_top_level(text: &str) -> Vec<&str> {
-    let (mut parts, mut depth, mut start) = (Vec::new(), 0_usize, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(text.get(start..at).unwrap_or_default());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(text.get(start..).unwrap_or_default());
-    parts
-}
-
-fn parse_requirement(part: &str) -> Result<Requirement, String> {
-    if let Some(key) = part.strip_prefix('!') {
-        return requirement(key.trim(), Operator::DoesNotExist, Vec::new());
-    }
-    for (token, operator) in [
-        ("!=", Operator::NotIn),
-        ("==", Operator::In),
-        ("=", Operator::In),
-        (">", Operator::GreaterThan),
-        ("<", Operator::LessThan),
-    ] {
-        if let Some((key, value)) = part.split_once(token) {
-            return requirement(key.trim(), operator, vec![value.trim().to_owned()]);
-        }
-    }
-    let Some((head, list)) = part.split_once('(') else {
-        return match part.split_whitespace().collect::<Vec<_>>().as_slice() {
-            [key] => requirement(key, Operator::Exists, Vec::new()),
-            [_, found, ..] => Err(format!(
-                "unable to parse requirement: found {}, expected: in, notin, =, ==, !=, gt, lt",
-                quote(found)
-            )),
-            [] => Err("unable to parse requirement: found '', expected: identifier".to_owned()),
-        };
-    };
-    let Some(list) = list.trim_end().strip_suffix(')') else {
-        return Err("unable to parse requirement: found '', expected: ',' or ')'".to_owned());
-    };
-    let operator = match head.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [_, "in"] => Operator::In,
-        [_, "notin"] => Operator::NotIn,
-        _ => {
-            return Err(format!(
-                "unable to parse requirement: found {}, expected: in, notin",
-                quote(head.trim())
-            ));
-        }
-    };
-    let key = head.split_whitespace().next().unwrap_or_default();
-    requirement(
-        key,
-        operator,
-        list.split(',')
-            .map(|value| value.trim().to_owned())
-            .collect(),
-    )
 }
 
 fn requirement(key: &str, operator: Operator, values: Vec<String>) -> Result<Requirement, String> {
