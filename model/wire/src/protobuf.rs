@@ -92,7 +92,10 @@ enum Slot<'a> {
 
 fn slots(item: &StructType) -> BTreeMap<u32, Slot<'_>> {
     let mut slots = BTreeMap::new();
-    for field in &item.fields {
+    // The envelope holds a whole object's version and kind; the numbers they would have are other fields'.
+    let is_envelopes = |field: &&Field| matches!(field.name.as_str(), "apiVersion" | "kind");
+    let (envelopes, others): (Vec<_>, Vec<_>) = item.fields.iter().partition(is_envelopes);
+    for field in envelopes.into_iter().chain(others) {
         place(&mut slots, &field.numbers, field);
     }
     slots
@@ -407,6 +410,24 @@ mod tests {
         let selector = [field(1, &field(1, b"secret")), field(2, b"key")].concat();
         let read = read_as("io.k8s.api.core.v1.SecretKeySelector", &selector).unwrap();
         assert_eq!(read, json!({"name": "secret", "key": "key"}));
+    }
+
+    #[test]
+    fn options_are_read() {
+        let read = |message: &[u8]| {
+            read_as(
+                "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+                message,
+            )
+        };
+        assert_eq!(read(&[8, 0]), Ok(json!({"gracePeriodSeconds": 0})));
+        let uid = field(2, &field(1, b"u-1"));
+        assert_eq!(read(&uid), Ok(json!({"preconditions": {"uid": "u-1"}})));
+        let policy = field(4, b"Background");
+        assert_eq!(
+            read(&policy),
+            Ok(json!({"propagationPolicy": "Background"}))
+        );
     }
 
     #[test]
