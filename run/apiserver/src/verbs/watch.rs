@@ -27,7 +27,11 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, true)?;
     let selection = Selection::read(&options, &call, &call.info.name)?;
     let include = respond::include(&call)?;
-    let opened = open(&call, &options, &selection).await?;
+    let opened = match open(&call, &options, &selection).await {
+        // A request that is understood gets a stream, and this as its only event.
+        Err(error) if error.0.reason == "Expired" => return Ok(answer(ended(&error).into())),
+        opened => opened?,
+    };
     let limits = call.server.config().limits;
     let seconds = options
         .timeout_seconds
@@ -49,7 +53,11 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
             .then(|| Duration::from_secs(limits.bookmark_seconds)),
         is_over: false,
     };
-    let mut response = Response::new(Body::from_stream(stream(state)));
+    Ok(answer(Body::from_stream(stream(state))))
+}
+
+fn answer(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(
@@ -60,7 +68,7 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
         http::header::CACHE_CONTROL,
         http::HeaderValue::from_static("no-cache, private"),
     );
-    Ok(response)
+    response
 }
 
 struct Opened {
@@ -199,11 +207,16 @@ fn over(end: WatchEnd) -> Option<Bytes> {
         WatchEnd::Lagged => {
             let status =
                 StatusError::expired("too old resource version: the watcher fell too far behind");
-            let body = serde_json::to_vec(&status.0).unwrap_or_default();
-            Some(frame::frame("ERROR", &body).into())
+            Some(ended(&status))
         }
         WatchEnd::Closed => None,
     }
+}
+
+/// The event that ends a watch.
+fn ended(error: &StatusError) -> Bytes {
+    let body = serde_json::to_vec(&error.0).unwrap_or_default();
+    frame::frame("ERROR", &body).into()
 }
 
 /// Turns store events into frames of the form the client asked for.

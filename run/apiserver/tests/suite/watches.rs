@@ -141,13 +141,13 @@ async fn a_revision_that_is_gone_is_gone_for_watches_and_pages() {
     let store = &talk.server.config().store;
     store.compact(store.revision()).await.unwrap();
     talk.post(MAPS, map("d", "x")).await.expect(201);
-    let old = talk
-        .get(&format!("{MAPS}?watch=true&resourceVersion=2"))
-        .await;
+    let mut old = Events::open(&talk, "resourceVersion=2", "application/json").await;
+    let last = old.next().await;
     assert_eq!(
-        (old.code, old.body["reason"].as_str()),
-        (410, Some("Expired"))
+        (&last["type"], &last["object"]["code"]),
+        (&json!("ERROR"), &json!(410))
     );
+    assert_eq!(last["object"]["reason"], "Expired");
     let rest = talk.get(&format!("{MAPS}?limit=9&continue={token}")).await;
     if rest.code == 410 {
         let token = rest.body["metadata"]["continue"].as_str().unwrap();
