@@ -27,6 +27,10 @@ const TEST: Packages = &[
     ("skopeo", "/usr/bin/skopeo"),
     ("docker-registry", "/usr/bin/docker-registry"),
     ("g++", "/usr/bin/g++"),
+    ("openssl", "/usr/bin/openssl"),
+    ("python3-venv", "/usr/share/doc/python3-venv"),
+    ("nodejs", "/usr/bin/node"),
+    ("npm", "/usr/bin/npm"),
 ];
 /// Oldest kubectl that is driven: its exec speaks WebSocket first.
 const KUBECTL_MINOR_MIN: u32 = 32;

@@ -57,11 +57,10 @@ impl Cluster {
     /// # Errors
     /// Something does not build, or the machine cannot run containers; it takes root.
     pub async fn start() -> Result<Self> {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let images = workspace.join("target/image-archives");
+        let images = workspace().join("target/image-archives");
         let path = images.to_str().context("the workspace's path is no text")?;
-        let binary = binary(&workspace).await?;
-        cargo(&workspace, &["xtask", "images", path]).await?;
+        let binary = binary().await?;
+        cargo(&["xtask", "images", path]).await?;
         let data = tempfile::tempdir()?;
         let process = up(&binary, data.path(), &images).await?;
         Ok(Self {
@@ -179,15 +178,15 @@ pub async fn line(lines: &mut Lines<BufReader<ChildStdout>>, has: &str) -> Resul
 /// The binary under test: the one that `SAMPAN_BINARY` names, else one that is built now.
 ///
 /// A build of all tests leaves one that need not be built again; building it alone takes other features of what it uses.
-async fn binary(workspace: &Path) -> Result<PathBuf> {
+pub(crate) async fn binary() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("SAMPAN_BINARY") {
         return PathBuf::from(given)
             .canonicalize()
             .context("SAMPAN_BINARY names no file");
     }
-    cargo(workspace, &["build", "-q", "-p", "sampan"]).await?;
+    cargo(&["build", "-q", "-p", "sampan"]).await?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| workspace.join("target"));
+    let target = target.unwrap_or_else(|| workspace().join("target"));
     Ok(target.join("debug/sampan").canonicalize()?)
 }
 
@@ -211,10 +210,15 @@ fn command_with(mut command: Command, arguments: &[&str]) -> Command {
     command
 }
 
-async fn cargo(workspace: &Path, arguments: &[&str]) -> Result<()> {
+/// The root of the project.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+async fn cargo(arguments: &[&str]) -> Result<()> {
     let mut command = Command::new(env!("CARGO"));
     let status = command
-        .current_dir(workspace)
+        .current_dir(workspace())
         .args(arguments)
         .status()
         .await?;
@@ -222,7 +226,7 @@ async fn cargo(workspace: &Path, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-async fn printed(mut command: Command, input: &str) -> Result<Printed> {
+pub(crate) async fn printed(mut command: Command, input: &str) -> Result<Printed> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,0 +1,107 @@
+//! Every kubectl command that needs no running container, told to `sampan server` as stories: what is typed and what
+//! stock answers, in its words. One story per file in `kubectl/`; what goes on while something else happens is here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use sampan_e2e::cluster::line;
+use sampan_e2e::server::Server;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubectl")
+}
+
+/// One test per story, and one that finds stories without a test.
+macro_rules! stories {
+    ($($claim:ident: $story:literal,)*) => {
+        $(
+            #[tokio::test]
+            async fn $claim() -> Result<()> {
+                Server::start().await?.tell(&folder().join(concat!($story, ".txt"))).await
+            }
+        )*
+
+        #[test]
+        fn every_story_is_told() -> Result<()> {
+            let told = [$($story),*];
+            for file in std::fs::read_dir(folder())? {
+                let path = file?.path();
+                let name = path.file_stem().and_then(|name| name.to_str());
+                let name = name.context("a story has a name")?;
+                ensure!(told.contains(&name), "no test tells {name}");
+            }
+            Ok(())
+        }
+    };
+}
+
+stories! {
+    what_is_applied_is_merged_and_owned: "apply",
+    every_sort_is_created: "create",
+    live_objects_are_changed: "change",
+    the_kubeconfig_is_understood: "config",
+    what_is_deleted_goes_as_it_was_told: "delete",
+    objects_are_described: "describe",
+    the_cluster_says_what_it_serves: "discover",
+    objects_are_printed_in_every_form: "get",
+    nodes_are_tainted_and_drained: "nodes",
+    rights_are_asked_given_and_certified: "rights",
+    workloads_are_rolled_out_and_back: "rollout",
+}
+
+#[tokio::test]
+async fn a_watch_tells_what_happens_in_order() -> Result<()> {
+    let server = Server::start().await?;
+    let shell = async |script: &str| server.shell(script).await?.ok();
+    shell("kubectl create configmap before").await?;
+    let watching = "exec kubectl get configmaps -w --output-watch-events --field-selector metadata.name!=kube-root-ca.crt";
+    let (mut watch, mut lines) = server.follow(watching)?;
+    line(&mut lines, "EVENT").await?;
+    line(&mut lines, "ADDED      before").await?;
+    shell("kubectl create configmap web").await?;
+    line(&mut lines, "ADDED      web").await?;
+    shell("kubectl patch configmap web -p '{\"data\":{\"a\":\"1\"}}'").await?;
+    let changed = line(&mut lines, "MODIFIED").await?;
+    ensure!(changed.split_whitespace().nth(2) == Some("1"), "{changed}");
+    shell("kubectl delete configmap web").await?;
+    line(&mut lines, "DELETED    web").await?;
+    watch.kill().await?;
+
+    let (mut watch, mut lines) =
+        server.follow("exec kubectl get configmap before --watch-only -o name")?;
+    // The watch has begun once a change is seen.
+    let mut tries = 0..200;
+    let seen = line(&mut lines, "configmap/before");
+    tokio::pin!(seen);
+    loop {
+        let number = tries.next().context("the watch sees nothing")?;
+        let change = format!("kubectl annotate configmap before --overwrite n={number}");
+        tokio::select! {
+            seen = &mut seen => break drop(seen?),
+            changed = shell(&change) => drop(changed?),
+        }
+    }
+    watch.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_proxy_passes_requests_and_watches_on() -> Result<()> {
+    let server = Server::start().await?;
+    let (mut proxy, mut lines) = server.follow("exec kubectl proxy --port 0")?;
+    let started = line(&mut lines, "Starting to serve on").await?;
+    let address = started.rsplit(' ').next().context("an address")?.to_owned();
+    let kubectl = |arguments: &str| {
+        format!("kubectl --kubeconfig /dev/null --server http://{address} {arguments}")
+    };
+    let made = server.shell(&kubectl("create configmap web")).await?.ok()?;
+    ensure!(made == "configmap/web created\n", "{made}");
+    let (mut watch, mut seen) =
+        server.follow(&format!("exec {}", kubectl("get configmap web -w -o name")))?;
+    line(&mut seen, "configmap/web").await?;
+    server.shell("kubectl delete configmap web").await?.ok()?;
+    line(&mut seen, "configmap/web").await?;
+    watch.kill().await?;
+    proxy.kill().await?;
+    Ok(())
+}
