@@ -4,13 +4,12 @@
 //! decided here, over the request's attributes and one snapshot of the cluster.
 
 pub mod admission;
-pub mod amounts;
 pub mod attributes;
 pub mod authn;
 pub mod bootstrap;
 pub mod certificates;
 pub mod node;
-pub mod quota;
+mod quota;
 pub mod rbac;
 pub mod user;
 

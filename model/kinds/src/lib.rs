@@ -5,8 +5,10 @@
 //!
 //! Invariants as absences: no I/O, no clock, no randomness; no code here runs for one request only.
 
+pub mod amounts;
 pub mod builtin;
 pub mod kind;
+pub mod quota;
 pub mod registry;
 pub mod schema;
 pub mod strategy;

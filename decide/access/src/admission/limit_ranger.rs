@@ -2,13 +2,13 @@
 //!
 //! Source: `plugin/pkg/admission/limitranger`.
 
+use kinds::amounts::{self, Amounts, aggregate, amounts};
 use kinds::strategy::{Lookup, Operation};
 use meta::quantity::Quantity;
 use meta::{Object, ObjectExt, StatusError};
 use serde_json::Value;
 
 use super::{Plugin, Request};
-use crate::amounts::{self, Amounts, aggregate, amounts};
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 

@@ -2,11 +2,11 @@
 //!
 //! Source: `plugin/pkg/admission/storage/persistentvolume/resize`.
 
+use kinds::amounts::quantity;
 use kinds::strategy::{Lookup, Operation};
 use meta::{Object, ObjectExt, StatusError};
 
 use super::{Plugin, Request};
-use crate::amounts::quantity;
 
 const LEGACY_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 

@@ -2,12 +2,12 @@
 //!
 //! Source: `plugin/pkg/admission/runtimeclass`.
 
+use kinds::amounts::amounts;
 use kinds::strategy::{Lookup, Operation};
 use meta::{Object, ObjectExt, StatusError};
 use serde_json::Value;
 
 use super::{Plugin, Request};
-use crate::amounts::amounts;
 
 const MISMATCH: &str = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
 

@@ -108,20 +108,3 @@ fn an_update_is_charged_for_what_it_adds() {
     request.object = Some(service("ClusterIP"));
     assert!(check(&request, &cluster).is_ok());
 }
-
-#[test]
-fn usage_names_everything_that_is_limited() {
-    let claim = json!({"metadata": {"name": "c", "namespace": "web"},
-        "spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "1Gi"}}}});
-    let (_, quota) = quota(&json!({"hard": {"pods": "1", "requests.storage": "5Gi",
-        "fast.storageclass.storage.k8s.io/requests.storage": "2Gi", "requests.nvidia.com/gpu": "2"}}));
-    let used = usage(
-        &quota,
-        &Cluster::of([("persistentvolumeclaims", claim)]),
-        Timestamp::UNIX_EPOCH,
-    );
-    assert_eq!(
-        print(&used),
-        "fast.storageclass.storage.k8s.io/requests.storage=1Gi,pods=0,requests.nvidia.com/gpu=0,requests.storage=1Gi"
-    );
-}

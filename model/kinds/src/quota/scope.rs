@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::amounts::amounts;
 
 /// Whether an object is within all scopes of a quota.
-pub(super) fn matches(quota: &Object, resource: &str, object: &Object) -> bool {
+pub fn matches(quota: &Object, resource: &str, object: &Object) -> bool {
     let scopes = quota.list_at(&["spec", "scopes"]).iter();
     let selectors = quota
         .list_at(&["spec", "scopeSelector", "matchExpressions"])
@@ -71,7 +71,7 @@ fn selects(selector: Option<&Value>, value: Option<&str>) -> bool {
 }
 
 /// Whether a pod has a deadline.
-pub(super) fn is_terminating(pod: &Object) -> bool {
+pub fn is_terminating(pod: &Object) -> bool {
     pod.int_at(&["spec", "activeDeadlineSeconds"])
         .is_some_and(|seconds| seconds >= 0)
 }

@@ -28,7 +28,7 @@ pub fn to_value(amounts: &Amounts) -> Value {
 }
 
 /// `a=1,b=2`, by name. Source: admission `resourcequota` `prettyPrint`.
-pub(crate) fn print(amounts: &Amounts) -> String {
+pub fn print(amounts: &Amounts) -> String {
     let parts: Vec<String> = amounts
         .iter()
         .map(|(name, amount)| format!("{name}={amount}"))
@@ -37,7 +37,7 @@ pub(crate) fn print(amounts: &Amounts) -> String {
 }
 
 /// A quantity in JSON: text or number.
-pub(crate) fn quantity(value: &Value) -> Option<Quantity> {
+pub fn quantity(value: &Value) -> Option<Quantity> {
     match value {
         Value::String(text) => Quantity::parse(text).ok(),
         Value::Number(number) => Quantity::parse(&number.to_string()).ok(),
@@ -46,12 +46,12 @@ pub(crate) fn quantity(value: &Value) -> Option<Quantity> {
 }
 
 /// So many of something.
-pub(crate) fn count(number: usize) -> Quantity {
+pub fn count(number: usize) -> Quantity {
     Quantity::from_units(i64::try_from(number).unwrap_or(i64::MAX), Format::DecimalSi)
 }
 
 /// Adds the second list to the first.
-pub(crate) fn add(to: &mut Amounts, more: &Amounts) {
+pub fn add(to: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         let sum = to.get(name).map_or(*amount, |present| present.add(amount));
         to.insert(name.clone(), sum);
@@ -69,7 +69,7 @@ fn raise(to: &mut Amounts, other: &Amounts) {
 
 /// What a pod needs at its peak of `requests` or `limits`: containers together, or its greediest moment of starting.
 /// Amounts of the whole pod (`spec.resources`) take the place of sums.
-pub(crate) fn of_pod(pod: &Object, field: &str) -> Amounts {
+pub fn of_pod(pod: &Object, field: &str) -> Amounts {
     let own = |container: &Object| amounts(container.at(&["resources", field]));
     let mut total = Amounts::new();
     for container in pod.list_at(&["spec", "containers"]) {
@@ -96,7 +96,7 @@ pub(crate) fn of_pod(pod: &Object, field: &str) -> Amounts {
 }
 
 /// Upstream's text for several errors. Source: apimachinery `util/errors` aggregate.
-pub(crate) fn aggregate(errors: &[String]) -> Option<String> {
+pub fn aggregate(errors: &[String]) -> Option<String> {
     let mut unique: Vec<&str> = Vec::new();
     for error in errors {
         if !unique.contains(&error.as_str()) {
