@@ -23,7 +23,7 @@ mod tests;
 /// Most endpoints in one slice. Source: `--max-endpoints-per-slice`.
 const ENDPOINTS_MAX: usize = 100;
 /// Names the service of a slice. Source: `discovery/v1 LabelServiceName`.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

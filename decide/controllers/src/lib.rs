@@ -22,6 +22,7 @@ pub mod endpoints;
 pub mod event_ttl;
 pub mod garbage;
 pub mod job;
+pub mod kubernetes_service;
 pub mod namespace;
 pub mod node_lifecycle;
 pub mod pod_gc;

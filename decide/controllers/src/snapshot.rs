@@ -1,5 +1,6 @@
 //! What a controller may read: the objects that the process has seen.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +13,8 @@ pub struct Settings {
     pub watching_since: Timestamp,
     /// The cluster's CA certificates in PEM; `None` publishes none.
     pub root_ca: Option<String>,
+    /// Where others than this process reach the API server; `None` where nobody does.
+    pub api_address: Option<SocketAddr>,
 }
 
 /// A read-only view of the caches. A kind that nobody watches reads as empty.

@@ -19,6 +19,7 @@ impl World {
         let settings = Settings {
             watching_since: time(0),
             root_ca: Some("CA".into()),
+            api_address: Some(([192, 0, 2, 1], 6443).into()),
         };
         let mut world = Self(BTreeMap::new(), settings, 0);
         for (resource, object) in objects {

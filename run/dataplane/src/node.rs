@@ -5,7 +5,7 @@
 use std::{
     fs::File,
     io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddrV4},
     path::{Path, PathBuf},
 };
 
@@ -134,6 +134,35 @@ pub async fn set_up(instance: &Instance) -> Result<NodeNetwork, NetworkError> {
         gateway: subnet.gateway(),
         cni_conf_dir,
     })
+}
+
+/// Leads what pods send to the API server's cluster IP to the port on the bridge where it listens.
+///
+/// Only packets that come in through the bridge are led, so that instances do not disturb each other.
+///
+/// # Errors
+/// `nft` does not take the rule; the network must be set up.
+pub async fn lead_to_api(
+    instance: &Instance,
+    network: &NodeNetwork,
+    service: SocketAddrV4,
+    port: u16,
+) -> Result<(), NetworkError> {
+    let rules = api_rules(&instance.table(), network, service, port);
+    Ok(command::nft(&rules).await?)
+}
+
+fn api_rules(table: &str, network: &NodeNetwork, service: SocketAddrV4, port: u16) -> String {
+    let (bridge, gateway) = (&network.bridge, network.gateway);
+    let (ip, service_port) = (service.ip(), service.port());
+    format!(
+        "table ip {table} {{\n\
+         \tchain prerouting {{\n\
+         \t\ttype nat hook prerouting priority dstnat; policy accept;\n\
+         \t\tiifname {bridge} ip daddr {ip} tcp dport {service_port} dnat to {gateway}:{port}\n\
+         \t}}\n\
+         }}\n"
+    )
 }
 
 /// Removes the bridge and the rules; nothing happens when there are none.
@@ -336,6 +365,21 @@ mod tests {
         let (links, routes) = machine();
         assert_eq!(default_mtu(&links, &routes), 1400);
         assert_eq!(default_mtu(&links, &[]), MTU_FALLBACK);
+    }
+
+    #[test]
+    fn only_pods_of_this_instance_are_led_to_its_api_server() {
+        let network = NodeNetwork {
+            bridge: "sampan0badcafe".to_owned(),
+            subnet: "10.88.7.0/24".parse().unwrap(),
+            gateway: Ipv4Addr::new(10, 88, 7, 1),
+            cni_conf_dir: PathBuf::new(),
+        };
+        let service = SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 1), 443);
+        let rules = api_rules("t", &network, service, 6443);
+        let rule =
+            "iifname sampan0badcafe ip daddr 10.96.0.1 tcp dport 443 dnat to 10.88.7.1:6443\n";
+        assert!(rules.contains(rule), "{rules}");
     }
 
     #[test]

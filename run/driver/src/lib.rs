@@ -12,6 +12,7 @@ mod reconcile;
 mod scheduling;
 mod world;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use client::{Elector, Informers, Recorder, Rest};
@@ -25,6 +26,7 @@ use controllers::endpoint_slice::EndpointSlice;
 use controllers::endpoints::Endpoints;
 use controllers::event_ttl::EventTtl;
 use controllers::job::Job;
+use controllers::kubernetes_service::KubernetesService;
 use controllers::node_lifecycle::NodeLifecycle;
 use controllers::pod_gc::PodGc;
 use controllers::replica_set::{ReplicaSet, ReplicationController};
@@ -55,6 +57,9 @@ pub struct Options {
     pub runs_scheduler: bool,
     /// The cluster's CA certificates in PEM, published in every namespace; `None` publishes none.
     pub root_ca: Option<String>,
+    /// Where others than this process reach the API server, published as the endpoints of the `kubernetes` Service;
+    /// `None` publishes none.
+    pub api_address: Option<SocketAddr>,
 }
 
 impl Options {
@@ -66,6 +71,7 @@ impl Options {
             runs_controllers: true,
             runs_scheduler: true,
             root_ca: None,
+            api_address: None,
         }
     }
 }
@@ -99,6 +105,7 @@ pub async fn run_with(informers: Informers, options: Options, shutdown: Cancella
     let settings = Arc::new(Settings {
         watching_since: Timestamp::now(),
         root_ca: options.root_ca,
+        api_address: options.api_address,
     });
     let shared = Arc::new(Shared {
         informers,
@@ -137,5 +144,6 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<Endpoints>(tasks, shared);
     reconcile::start::<ServiceAddress>(tasks, shared);
     reconcile::start::<EventTtl>(tasks, shared);
+    reconcile::start::<KubernetesService>(tasks, shared);
     tasks.spawn(everything::run(Arc::clone(shared)));
 }
