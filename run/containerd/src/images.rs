@@ -8,7 +8,7 @@ use std::{
 use cri::{CallError, Runtime};
 use tokio::process::Command;
 
-use crate::{Layout, Missing, Programs};
+use crate::{Layout, Missing, Programs, archive};
 
 /// Namespace in which containerd keeps what belongs to CRI.
 ///
@@ -33,6 +33,17 @@ pub enum ImportError {
     /// The importing program did not run.
     #[error("cannot run ctr")]
     Run(#[source] io::Error),
+    /// The file is no image archive.
+    #[error("{} is no image archive ({flaw}): make one with `docker save -o FILE NAME:TAG` or `skopeo copy docker://NAME:TAG oci-archive:FILE`", path.display())]
+    NoArchive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: &'static str,
+    },
+    /// There is no such directory of archives.
+    #[error("{} is no directory of image archives", .0.display())]
+    NoDirectory(PathBuf),
     /// The file is no archive that containerd understands.
     #[error("{} cannot be imported; is it an OCI or docker image archive (`docker save`, `skopeo copy ... oci-archive:FILE`)? containerd says: {message}", path.display())]
     Refused {
@@ -61,6 +72,48 @@ pub enum ImportError {
     },
 }
 
+/// Checks that a file can be read and is an image archive, as far as can be told without containerd.
+///
+/// # Errors
+/// [`ImportError::Read`] or [`ImportError::NoArchive`].
+pub fn check(archive: &Path) -> Result<(), ImportError> {
+    let path = archive.to_owned();
+    match archive::flaw(archive) {
+        Ok(None) => Ok(()),
+        Ok(Some(flaw)) => Err(ImportError::NoArchive {
+            path,
+            flaw: flaw.as_str(),
+        }),
+        Err(source) => Err(ImportError::Read { path, source }),
+    }
+}
+
+/// Checks all archives (`*.tar`) of a directory.
+///
+/// # Errors
+/// There is no such directory, or one of the files is no image archive.
+pub fn check_dir(dir: &Path) -> Result<(), ImportError> {
+    if !dir.is_dir() {
+        return Err(ImportError::NoDirectory(dir.to_owned()));
+    }
+    archives(dir)?.iter().try_for_each(|path| check(path))
+}
+
+/// The archives (`*.tar`) of a directory, in order of names.
+fn archives(dir: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(dir)?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut archives = list().map_err(|source| ImportError::Read {
+        path: dir.to_owned(),
+        source,
+    })?;
+    archives.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    archives.sort();
+    Ok(archives)
+}
+
 /// Loads all images of an archive and gives their references.
 ///
 /// # Errors
@@ -74,10 +127,9 @@ pub async fn import(
         path: archive.to_owned(),
         source,
     };
-    let data = tokio::fs::File::open(archive).await.map_err(read)?;
-    if data.metadata().await.map_err(read)?.is_dir() {
-        return Err(read(io::ErrorKind::IsADirectory.into()));
-    }
+    let checked = archive.to_owned();
+    let checking = tokio::task::spawn_blocking(move || check(&checked)).await;
+    checking.map_err(|error| read(error.into()))??;
     let programs = Programs::find().map_err(ImportError::Missing)?;
     let output = Command::new(&programs.ctr)
         .arg("--address")
@@ -115,7 +167,7 @@ pub async fn import(
 
 /// Loads all archives (`*.tar`) of a directory that are new or changed since they were last loaded.
 ///
-/// Gives the references of what was loaded; a directory that does not exist holds nothing.
+/// Gives the references of what was loaded.
 ///
 /// # Errors
 /// When the directory cannot be read, or at the first archive that cannot be loaded.
@@ -124,22 +176,8 @@ pub async fn import_dir(
     runtime: &Runtime,
     dir: &Path,
 ) -> Result<Vec<String>, ImportError> {
-    let read = |source| ImportError::Read {
-        path: dir.to_owned(),
-        source,
-    };
-    let entries = match std::fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(read)?,
-    };
-    let mut archives: Vec<PathBuf> = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<_>>()
-        .map_err(read)?;
-    archives.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
-    archives.sort();
     let mut loaded = Vec::new();
-    for archive in archives {
+    for archive in archives(dir)? {
         loaded.extend(import_if_new(layout, runtime, &archive).await?);
     }
     Ok(loaded)

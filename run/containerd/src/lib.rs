@@ -4,6 +4,7 @@
 //! alone. It outlives us: containers keep running while Sampan is stopped or replaced, and the next
 //! start finds it by its socket. Nothing here speaks of pods; that is for `cri` and its callers.
 
+mod archive;
 mod config;
 pub mod images;
 mod layout;
@@ -17,7 +18,7 @@ mod teardown;
 pub use config::SANDBOX_IMAGE;
 pub use images::ImportError;
 pub use layout::Layout;
-pub use preconditions::{Missing, check};
+pub use preconditions::{Missing, check, check_root};
 pub use programs::Programs;
 pub use supervisor::{Ready, StartError, ensure, watch_over};
-pub use teardown::{TeardownError, teardown};
+pub use teardown::{TeardownError, teardown, undo};

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::mount::{UnmountFlags, unmount};
 
-/// Unmounts everything below the given directories (and on them), the last mounted first.
+/// Unmounts everything below the given directories, the last mounted first; not what is mounted on them.
 pub(crate) fn unmount_below(dirs: &[&Path]) -> io::Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     for point in below(&table, dirs) {
@@ -35,7 +35,10 @@ fn below(mountinfo: &str, dirs: &[&Path]) -> Vec<PathBuf> {
     let mut points: Vec<PathBuf> = mountinfo
         .lines()
         .filter_map(mount_point)
-        .filter(|point| dirs.iter().any(|dir| point.starts_with(dir)))
+        .filter(|point| {
+            dirs.iter()
+                .any(|dir| point.starts_with(dir) && point != dir)
+        })
         .collect();
     points.reverse();
     points
@@ -61,7 +64,8 @@ mod tests {
         let table = "1 0 0:1 / / rw - ext4 d rw\n\
             2 1 0:2 / /data/a rw - tmpfs t rw\n\
             3 2 0:3 / /data/a/b\\040c rw - tmpfs t rw\n\
-            4 1 0:4 / /data2 rw - tmpfs t rw\n";
+            4 1 0:4 / /data2 rw - tmpfs t rw\n\
+            5 1 0:5 / /data rw - ext4 e rw\n";
         let points = below(table, &[Path::new("/data")]);
         assert_eq!(points, [Path::new("/data/a/b c"), Path::new("/data/a")]);
     }

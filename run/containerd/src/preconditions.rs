@@ -72,9 +72,7 @@ pub enum Missing {
 /// # Errors
 /// At least one [`Missing`], in the order in which to mend them.
 pub fn check(layout: &Layout) -> Result<Programs, Vec<Missing>> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(vec![Missing::Root]);
-    }
+    check_root().map_err(|missing| vec![missing])?;
     let mut missing = Vec::new();
     let programs = Programs::find();
     let dir = layout.persistent();
@@ -102,6 +100,18 @@ pub fn check(layout: &Layout) -> Result<Programs, Vec<Missing>> {
             programs.append(&mut missing);
             Err(programs)
         }
+    }
+}
+
+/// Checks that the process may make namespaces and mounts.
+///
+/// # Errors
+/// [`Missing::Root`].
+pub fn check_root() -> Result<(), Missing> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(Missing::Root)
     }
 }
 

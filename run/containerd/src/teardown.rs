@@ -56,7 +56,6 @@ pub async fn teardown(layout: &Layout) -> Result<(), TeardownError> {
     if !rustix::process::geteuid().is_root() {
         return Err(TeardownError::Root);
     }
-    let instance = layout.instance();
     let io = |what| move |source| TeardownError::Process(what, source);
     let running = process::containerd(layout)
         .map_err(io("containerd"))?
@@ -67,6 +66,27 @@ pub async fn teardown(layout: &Layout) -> Result<(), TeardownError> {
     if running || orphans {
         stop_pods(&ensure(layout).await?.runtime).await?;
     }
+    end(layout).await
+}
+
+/// Takes a containerd that holds no pods off the machine, and what was made for it: after a start that failed.
+///
+/// Where pods run, nothing happens.
+///
+/// # Errors
+/// The first thing that could not be taken down.
+pub async fn undo(layout: &Layout) -> Result<(), TeardownError> {
+    let shims = process::shims(layout);
+    if shims.is_ok_and(|shims| shims.is_empty()) {
+        end(layout).await?;
+    }
+    Ok(())
+}
+
+/// Ends containerd, and removes mounts, network, cgroups and run-time directories.
+async fn end(layout: &Layout) -> Result<(), TeardownError> {
+    let instance = layout.instance();
+    let io = |what| move |source| TeardownError::Process(what, source);
     if let Some(process) = process::containerd(layout).map_err(io("containerd"))? {
         process.end(END_GRACE).await.map_err(io("containerd"))?;
     }
@@ -76,7 +96,9 @@ pub async fn teardown(layout: &Layout) -> Result<(), TeardownError> {
             .map_err(io("shims of containerd"))?;
     }
     let (run_dir, data_dir) = (instance.run_dir(), instance.data_dir());
-    mounts::unmount_below(&[&run_dir, data_dir])
+    // What is mounted on these themselves, or elsewhere in the data directory, is the user's.
+    let dirs = [&*run_dir, &layout.persistent(), &data_dir.join("kubelet")];
+    mounts::unmount_below(&dirs)
         .map_err(|source| TeardownError::Unmount(run_dir.clone(), data_dir.to_owned(), source))?;
     let hierarchies = mounts::cgroup_hierarchies().map_err(io("cgroups"))?;
     for hierarchy in hierarchies {

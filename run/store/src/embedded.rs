@@ -26,13 +26,16 @@ use crate::{
     state::{Intent, Write},
 };
 
-pub use self::open_error::{OpenError, Repair};
 use self::{
     committer::{Request, WAITING_WRITES_MAX},
     directory::Directory,
     faults::Faults,
     log::Sizes,
     recovery::Recovered,
+};
+pub use self::{
+    directory::check_unowned,
+    open_error::{OpenError, Repair},
 };
 
 /// A store in a directory of this machine, owned by this process.

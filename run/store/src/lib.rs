@@ -25,7 +25,7 @@ mod watch;
 
 pub use self::{
     committed::{Clock, Options},
-    embedded::{Embedded, OpenError, Repair},
+    embedded::{Embedded, OpenError, Repair, check_unowned},
     error::StoreError,
     key::{Durability, Encoded, Entry, Key, Precondition, Revision},
     memory::MemoryStore,

@@ -183,30 +183,48 @@ fn number(name: &str, prefix: &str) -> Option<u64> {
         .flatten()
 }
 
+/// Checks that no process has the store of a directory open; one that is not there is nobody's.
+///
+/// # Errors
+/// [`OpenError::Owned`] names the owner.
+pub fn check_unowned(directory: &Path) -> Result<(), OpenError> {
+    let path = directory.join(LOCK_FILE);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(OpenError::io("open", &path))?,
+    };
+    // Taken for a moment; the file's end gives it back.
+    try_lock(&file, directory, &path)
+}
+
+fn try_lock(mut file: &File, directory: &Path, path: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let read = file.read_to_string(&mut text);
+            let pid = read.ok().and_then(|_| text.trim().parse().ok());
+            Err(OpenError::Owned {
+                directory: directory.to_owned(),
+                pid,
+            })
+        }
+        Err(TryLockError::Error(source)) => Err(OpenError::io("lock", path)(source)),
+    }
+}
+
 /// Locks the directory, or names its owner.
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let path = directory.join(LOCK_FILE);
     let failed = || OpenError::io("lock", &path);
-    let mut file = File::options()
+    let file = File::options()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(&path)
         .map_err(failed())?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let read = file.read_to_string(&mut text);
-            let pid = read.ok().and_then(|_| text.trim().parse().ok());
-            return Err(OpenError::Owned {
-                directory: directory.to_owned(),
-                pid,
-            });
-        }
-        Err(TryLockError::Error(source)) => return Err(failed()(source)),
-    }
+    try_lock(&file, directory, &path)?;
     // In place and always as long, so that a full disk does not keep a store from opening.
     let pid = format!("{:<10}\n", std::process::id());
     file.write_all_at(pid.as_bytes(), 0).map_err(failed())?;
