@@ -56,6 +56,7 @@ pub(crate) async fn start(plane: &mut ControlPlane, flags: Flags) -> Result<()> 
         cluster_domain: "cluster.local".to_owned(),
         pods_max: 110,
         labels: Vec::new(),
+        sandbox_image: containerd::SANDBOX_IMAGE.to_owned(),
         serving: serving(plane, &name, address)?,
         node_name: name.clone(),
     };

@@ -4,7 +4,8 @@
 //! - [`pod`]: `step` (what to do next) and `status` (what to report);
 //! - [`image`], [`back_off`], [`probe`]: the rules these two share;
 //! - [`sandbox`], [`container`], [`env`], [`volume`]: what is handed to the runtime and put on disk;
-//! - [`node_status`]: what the node says about itself.
+//! - [`node_status`], [`pressure`]: what the node says about itself, and when it makes room;
+//! - [`logs`]: when logs are put aside.
 //!
 //! Invariants as absences: no clock, no I/O, no randomness, nothing async; nothing is remembered
 //! between two calls, so an agent that restarts decides as one that never stopped.
@@ -16,9 +17,11 @@ pub mod env;
 pub mod events;
 pub mod expand;
 pub mod image;
+pub mod logs;
 pub mod names;
 pub mod node_status;
 pub mod pod;
+pub mod pressure;
 pub mod probe;
 pub mod qos;
 pub mod resources;

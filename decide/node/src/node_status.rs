@@ -35,6 +35,25 @@ const MEMORY_KEPT_BYTES: u64 = 100 << 20;
 /// Source: default hard eviction threshold `nodefs.available<10%`.
 const DISK_SHARE_PERCENT: u64 = 90;
 
+/// Conditions with the events that tell of their being true and false.
+const NEWS: [(&str, &str, &str); 3] = [
+    (
+        "MemoryPressure",
+        "NodeHasInsufficientMemory",
+        "NodeHasSufficientMemory",
+    ),
+    (
+        "DiskPressure",
+        "NodeHasDiskPressure",
+        "NodeHasNoDiskPressure",
+    ),
+    (
+        "PIDPressure",
+        "NodeHasInsufficientPID",
+        "NodeHasSufficientPID",
+    ),
+];
+
 /// An image on the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
@@ -141,6 +160,23 @@ pub fn status(facts: &Facts, old: &NodeStatus, now: Timestamp) -> NodeStatus {
         volumes_in_use: old.volumes_in_use.clone(),
         ..NodeStatus::default()
     }
+}
+
+/// Reasons of the events that tell of conditions which are new or have changed, `Ready` left out.
+///
+/// Source: `pkg/kubelet/nodestatus/setters.go`.
+pub fn news(old: &NodeStatus, new: &NodeStatus) -> Vec<&'static str> {
+    let status_of = |status: &NodeStatus, type_: &str| {
+        let mut all = status.conditions.iter().flatten();
+        all.find(|one| one.type_ == type_)
+            .map(|one| one.status.clone())
+    };
+    let told = NEWS.iter().filter_map(|(type_, bad, good)| {
+        let now = status_of(new, type_)?;
+        let is_new = status_of(old, type_).as_ref() != Some(&now);
+        is_new.then_some(if now == "True" { *bad } else { *good })
+    });
+    told.collect()
 }
 
 /// Whether two statuses differ in more than the times of heartbeats.
@@ -323,6 +359,24 @@ mod tests {
                 .2
                 .starts_with("container runtime network not ready: NetworkReady=false")
         );
+    }
+
+    #[test]
+    fn conditions_are_news_when_they_appear_and_when_they_change() {
+        let mut facts = facts();
+        let first = status(&facts, &NodeStatus::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            news(&NodeStatus::default(), &first),
+            [
+                "NodeHasSufficientMemory",
+                "NodeHasNoDiskPressure",
+                "NodeHasSufficientPID"
+            ]
+        );
+        facts.is_disk_short = true;
+        let short = status(&facts, &first, Timestamp::UNIX_EPOCH);
+        assert_eq!(news(&first, &short), ["NodeHasDiskPressure"]);
+        assert!(news(&short, &short).is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use node::seen::ImageSeen;
 use tracing::warn;
 
 use crate::agent::Agent;
+use crate::logs;
 use crate::observe::Picture;
 use crate::volumes::{self, Mounted};
 
@@ -123,7 +124,13 @@ pub(crate) async fn act(scene: Scene, action: Action) -> Outcome {
             };
             Box::pin(containers::stop(&scene, stop)).await
         }
-        Action::RemoveContainer { id, .. } => runtime.remove_container(&id).await,
+        Action::RemoveContainer { name, id } => {
+            let removed = runtime.remove_container(&id).await;
+            if removed.is_ok() {
+                remove_log(&scene, &name, &id).await;
+            }
+            removed
+        }
         Action::DeletePod => {
             delete(&scene).await;
             return Outcome::Nothing;
@@ -139,6 +146,19 @@ pub(crate) async fn act(scene: Scene, action: Action) -> Outcome {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     Outcome::Changed
+}
+
+/// Removes the log of a container that was removed.
+async fn remove_log(scene: &Scene, name: &str, id: &str) {
+    let meta = &scene.pod.metadata;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let pod =
+        node::names::pod_log_directory(&text(&meta.namespace), &text(&meta.name), &text(&meta.uid));
+    let removed = scene.picture.containers.iter().find(|one| one.id == id);
+    if let Some(one) = removed {
+        let directory = scene.agent.config.logs_dir.join(pod).join(name);
+        logs::rotate::remove(directory, one.attempt).await;
+    }
 }
 
 /// Writes a status.

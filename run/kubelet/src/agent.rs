@@ -9,6 +9,7 @@ use cri::Runtime;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use node::events::{self, Event, Severity};
+use node::pressure::Shortages;
 use node::sandbox::{DnsFacts, SandboxFacts, parse_resolv_conf};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,7 +21,7 @@ use crate::machine::Machine;
 use crate::pods::Pods;
 use crate::registration::RuntimeHealth;
 use crate::sources::Sources;
-use crate::{pods, registration, server};
+use crate::{housekeeping, pods, registration, server};
 
 /// What the tasks of the agent share.
 pub(crate) struct Agent {
@@ -32,6 +33,7 @@ pub(crate) struct Agent {
     pub(crate) pods: Pods,
     pub(crate) sources: Sources,
     pub(crate) health: watch::Sender<RuntimeHealth>,
+    pub(crate) shortages: watch::Sender<Shortages>,
     pub(crate) shutdown: CancellationToken,
     /// The HTTPS port that is really listened on.
     pub(crate) port: u16,
@@ -68,6 +70,7 @@ pub async fn run(
         pods: Pods::default(),
         sources: Sources::new(client.clone(), shutdown.clone()),
         health: watch::Sender::new(RuntimeHealth::unknown()),
+        shortages: watch::Sender::new(Shortages::default()),
         config,
         client,
         runtime,
@@ -85,6 +88,7 @@ pub async fn run(
         registration::watch_runtime(Arc::clone(&agent)),
         pods::follow(Arc::clone(&agent)),
         pods::relist(Arc::clone(&agent)),
+        housekeeping::keep(Arc::clone(&agent)),
     );
     Ok(())
 }

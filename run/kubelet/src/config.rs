@@ -25,6 +25,8 @@ pub struct KubeletConfig {
     pub pods_max: u32,
     /// Labels the Node object is made with, besides the usual ones.
     pub labels: Vec<(String, String)>,
+    /// The image that the runtime makes sandboxes from.
+    pub sandbox_image: String,
     /// The HTTPS port.
     pub serving: Serving,
 }

@@ -4,6 +4,7 @@
 //! - `pods`, `pod_loop`, `observe`, `act`: a pod's life;
 //! - `volumes`, `sources`, `probes`, `hooks`, `exits`: what that life needs;
 //! - `machine`, `registration`: the Node object and its lease;
+//! - `housekeeping`: what fills up is emptied: logs, images;
 //! - `server`: logs, exec, attach and port-forward over HTTPS.
 //!
 //! Invariants as absences: no decision about a pod is made here; no container is reached but through
@@ -18,6 +19,7 @@ mod credentials;
 mod exits;
 mod history;
 mod hooks;
+mod housekeeping;
 mod logs;
 mod machine;
 mod mounts;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 pub(crate) mod follow;
+pub(crate) mod rotate;
 
 /// Most bytes of last words taken from a log.
 ///

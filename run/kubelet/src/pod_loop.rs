@@ -173,7 +173,13 @@ impl Life {
         }
         self.exits.watch(&agent.runtime, &living);
         let spec = self.pod.spec.as_ref();
-        self.probers.keep(spec, &self.pod, &self.picture);
+        let in_flight = self.in_flight();
+        let is_started = |one: &node::seen::Container| {
+            let container = spec.and_then(|spec| node::pod::spec::find(spec, &one.name));
+            container
+                .is_none_or(|container| !node::pod::spec::is_in_hook(&in_flight, container, one))
+        };
+        self.probers.keep(&self.pod, &self.picture, is_started);
         Ok(())
     }
 
@@ -189,7 +195,6 @@ impl Life {
 
     fn seen(&self) -> Seen {
         let health = self.agent.health.borrow();
-        let in_flight = self.in_flight.iter();
         Seen {
             pod: (*self.pod).clone(),
             is_orphan: self.is_orphan,
@@ -202,9 +207,7 @@ impl Life {
             sandbox_failure: self.history.sandbox_failure.clone(),
             probes: self.probers.verdicts(),
             volumes: self.history.volumes.clone(),
-            in_flight: in_flight
-                .map(|(subject, (doing, _))| (subject.clone(), *doing))
-                .collect(),
+            in_flight: self.in_flight(),
             is_status_written: false,
             node: NodeFacts {
                 host_ips: self.agent.host_ips(),
@@ -212,6 +215,14 @@ impl Life {
                 network_error: health.network_error.clone(),
             },
         }
+    }
+
+    /// What is being done for the pod at this moment.
+    fn in_flight(&self) -> BTreeMap<Subject, Doing> {
+        let doing = self.in_flight.iter();
+        doing
+            .map(|(subject, (doing, _))| (subject.clone(), *doing))
+            .collect()
     }
 
     /// Writes the status if it differs from the one the API server has; true when it does.

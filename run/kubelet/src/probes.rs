@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Probe};
+use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use node::events::{self, Event};
 use node::pod::spec;
@@ -56,11 +56,16 @@ impl Probers {
     }
 
     /// Probes exactly the containers that run.
-    pub(crate) fn keep(&mut self, pod_spec: Option<&PodSpec>, pod: &Arc<Pod>, picture: &Picture) {
+    pub(crate) fn keep(
+        &mut self,
+        pod: &Arc<Pod>,
+        picture: &Picture,
+        is_started: impl Fn(&node::seen::Container) -> bool,
+    ) {
         let running: Vec<_> = picture
             .containers
             .iter()
-            .filter(|one| one.state == State::Running)
+            .filter(|one| one.state == State::Running && is_started(one))
             .collect();
         let runs = |id: &str| running.iter().any(|one| one.id == id);
         self.tasks.retain(|(id, _), task| {
@@ -71,7 +76,7 @@ impl Probers {
             is_kept
         });
         lock(&self.verdicts).retain(|id, _| runs(id));
-        let Some(pod_spec) = pod_spec else { return };
+        let Some(pod_spec) = &pod.spec else { return };
         for instance in running {
             let Some(container) = spec::find(pod_spec, &instance.name) else {
                 continue;

@@ -124,6 +124,7 @@ async fn health(agent: &Agent) -> RuntimeHealth {
 pub(crate) async fn keep(agent: Arc<Agent>) {
     let api: Api<Node> = Api::all(agent.client.clone());
     let mut health = agent.health.subscribe();
+    let mut shortages = agent.shortages.subscribe();
     // A node that was ready stays so while its agent restarts: nothing is said before it is known.
     let known = health.wait_for(|health| !health.name.is_empty());
     tokio::select! {
@@ -149,17 +150,17 @@ pub(crate) async fn keep(agent: Arc<Agent>) {
                     return;
                 }
             }
+            changed = shortages.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-fn tell(agent: &Agent, is_ready: bool) {
-    let reason = if is_ready {
-        events::NODE_READY
-    } else {
-        events::NODE_NOT_READY
-    };
+fn tell(agent: &Agent, reason: &'static str) {
     let name = &agent.config.node_name;
     agent.record_node(Event::normal(
         reason,
@@ -185,7 +186,7 @@ async fn report(agent: &Agent, api: &Api<Node>) -> Result<(), kube::Error> {
     let is_news = before.next_back() != Some(is_ready);
     match found {
         None => {
-            let node = new_node(agent, status);
+            let node = new_node(agent, status.clone());
             api.create(&PostParams::default(), &node).await?;
         }
         Some(found) => {
@@ -203,8 +204,18 @@ async fn report(agent: &Agent, api: &Api<Node>) -> Result<(), kube::Error> {
                 .await?;
         }
     }
+    for reason in node_status::news(&old, &status) {
+        tell(agent, reason);
+    }
     if is_news {
-        tell(agent, is_ready);
+        tell(
+            agent,
+            if is_ready {
+                events::NODE_READY
+            } else {
+                events::NODE_NOT_READY
+            },
+        );
     }
     Ok(())
 }
@@ -233,7 +244,10 @@ async fn facts(agent: &Agent) -> node_status::Facts {
             .collect(),
         size_bytes: image.size,
     });
+    let shortages = *agent.shortages.borrow();
     node_status::Facts {
+        is_memory_short: shortages.memory.is_some(),
+        is_disk_short: shortages.disk.is_some(),
         runtime_version: health.version,
         runtime_error: health.error,
         network_error: health.network_error,

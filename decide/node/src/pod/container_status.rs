@@ -80,11 +80,12 @@ pub(super) fn settle(status: &mut PodStatus) {
         .filter(|_| was_initialized);
     for one in inits.filter(|one| has_run(one)).chain(apps) {
         let state = one.state.get_or_insert_default();
+        // One that ended as it should stays as it is: an init container that succeeded is ready for good.
         if state.terminated.is_none() {
             *state = unknown("The container could not be located when the pod was terminated");
+            one.ready = false;
+            one.started = Some(false);
         }
-        one.ready = false;
-        one.started = Some(false);
     }
 }
 
@@ -128,6 +129,16 @@ fn status(
     };
     // Upstream always writes it, and the API server fills it in: absent and empty would never agree.
     status.last_state.get_or_insert_default();
+    let newest = newest.filter(|one| !spec::is_in_hook(&seen.in_flight, container, one));
+    if newest.is_none()
+        && status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.running.is_some())
+    {
+        // What its hook after the start still works on does not count as running.
+        status.state = Some(waiting_state(first_reason(pod_spec), None));
+    }
     status.volume_mounts = mounts(container);
     status.resources.clone_from(&container.resources);
     status.allocated_resources = container
@@ -220,19 +231,10 @@ fn of_none(
     container: &Container,
     old: Option<&ContainerStatus>,
 ) -> ContainerStatus {
-    let has_inits = pod_spec
-        .init_containers
-        .as_ref()
-        .is_some_and(|list| !list.is_empty());
-    let reason = if has_inits {
-        "PodInitializing"
-    } else {
-        "ContainerCreating"
-    };
     let mut status = ContainerStatus {
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
-        state: Some(waiting_state(reason, None)),
+        state: Some(waiting_state(first_reason(pod_spec), None)),
         ..ContainerStatus::default()
     };
     let Some(old) = old else {
@@ -255,6 +257,16 @@ fn of_none(
         }
     }
     status
+}
+
+/// What a container waits for before it has run.
+fn first_reason(pod_spec: &PodSpec) -> &'static str {
+    let inits = pod_spec.init_containers.as_deref().unwrap_or_default();
+    if inits.is_empty() {
+        "ContainerCreating"
+    } else {
+        "PodInitializing"
+    }
 }
 
 fn waiting_state(reason: &str, message: Option<String>) -> ContainerState {

@@ -1,6 +1,10 @@
 //! Questions to a pod's spec.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
+
+use crate::seen::{Container as Instance, Doing, State, Subject};
 
 /// Where a container stands in the spec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +106,22 @@ pub fn restarts(spec: &PodSpec, container: &Container, exit_code: i32) -> bool {
         Some("OnFailure") => exit_code != 0,
         _ => true,
     }
+}
+
+/// Whether a running instance is still being started by its hook.
+///
+/// Source: `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `startContainer`, which ends with the hook.
+pub fn is_in_hook(
+    in_flight: &BTreeMap<Subject, Doing>,
+    container: &Container,
+    instance: &Instance,
+) -> bool {
+    let hook = container
+        .lifecycle
+        .as_ref()
+        .and_then(|one| one.post_start.as_ref());
+    let doing = in_flight.get(&Subject::Container(container.name.clone()));
+    hook.is_some() && instance.state == State::Running && doing == Some(&Doing::Starting)
 }
 
 /// Whether a container that had to be killed is to run again.

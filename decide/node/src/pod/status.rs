@@ -82,8 +82,7 @@ fn set_phase(status: &mut PodStatus, old: &PodStatus, phase: Phase, ending: Opti
     status.phase = Some(phase.as_str().to_owned());
     if ending == Some(&Ending::DeadlineExceeded) {
         status.reason = Some("DeadlineExceeded".to_owned());
-        let message = "Pod was active on the node longer than the specified deadline";
-        status.message = Some(message.to_owned());
+        status.message = Some(stop::DEADLINE_MESSAGE.to_owned());
     } else if old.phase == status.phase {
         // Reason and message belong to the phase.
         status.reason.clone_from(&old.reason);

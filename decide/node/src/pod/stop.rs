@@ -9,6 +9,7 @@ use super::spec::{self, Role};
 use super::step::{Action, Stage, Step};
 use super::{apps, phase};
 use crate::back_off::later;
+use crate::events::{self, Event};
 use crate::seen::{Container, Doing, Seen, State, Subject, Volumes};
 
 /// Grace period of a pod that states none, in seconds.
@@ -19,6 +20,12 @@ const GRACE_SECONDS_DEFAULT: i64 = 30;
 ///
 /// Source: `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `minimumGracePeriodInSeconds`.
 const GRACE_SECONDS_MIN: i64 = 2;
+
+/// What a pod is told that ran too long.
+///
+/// Source: `pkg/kubelet/active_deadline.go`.
+pub(super) const DEADLINE_MESSAGE: &str =
+    "Pod was active on the node longer than the specified deadline";
 
 /// Why a pod ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +106,10 @@ pub(super) fn step(seen: &Seen, pod_spec: &PodSpec, ending: &Ending, now: Timest
     };
     let mut step = Step::new(Stage::Stopping { deadline });
     cancel_pulls(seen, &mut step);
+    if *ending == Ending::DeadlineExceeded {
+        let event = Event::normal(events::DEADLINE_EXCEEDED, DEADLINE_MESSAGE);
+        step.push(seen, Action::Record(event));
+    }
     let living: Vec<&Container> = seen.living().collect();
     if !living.is_empty() {
         stop_living(seen, pod_spec, &living, ending, now, &mut step);
@@ -112,7 +123,7 @@ pub(super) fn step(seen: &Seen, pod_spec: &PodSpec, ending: &Ending, now: Timest
         let id = sandbox.id.clone();
         step.push(seen, Action::StopSandbox { id });
     }
-    if !step.actions.is_empty() {
+    if step.actions.iter().any(|action| action.subject().is_some()) {
         return step;
     }
     clear(seen, ending, &mut step);

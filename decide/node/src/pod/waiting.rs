@@ -162,7 +162,7 @@ pub(super) fn attempt(seen: &Seen, name: &str) -> u32 {
     restarts + u32::from(old.container_id.is_some())
 }
 
-/// The event that tells of a wait, where upstream records one.
+/// The events that tell of a wait, where upstream records any.
 fn record_wait(seen: &Seen, container: &Container, waiting: &Waiting, step: &mut Step) {
     let image = container.image.as_deref().unwrap_or_default();
     let event = match waiting.reason.as_str() {
@@ -186,11 +186,21 @@ fn record_wait(seen: &Seen, container: &Container, waiting: &Waiting, step: &mut
         }
         _ => return,
     };
-    let event = match &seen.pod.spec {
-        Some(spec) => event.about(spec, &container.name),
-        None => event,
-    };
-    step.push(seen, Action::Record(event));
+    let mut told = vec![event];
+    // A wait for an image counts as a failed start, too.
+    if waiting.reason != "CrashLoopBackOff" {
+        told.push(Event::warning(
+            events::FAILED,
+            format!("Error: {}", waiting.reason),
+        ));
+    }
+    for event in told {
+        let event = match &seen.pod.spec {
+            Some(spec) => event.about(spec, &container.name),
+            None => event,
+        };
+        step.push(seen, Action::Record(event));
+    }
 }
 
 /// Why a crashed container has to wait; `None` when it may start.

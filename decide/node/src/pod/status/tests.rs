@@ -362,3 +362,28 @@ fn a_final_phase_never_changes() {
         (Some("Failed"), Some("Evicted"))
     );
 }
+
+#[test]
+fn a_container_runs_once_its_hook_after_the_start_has_ended() {
+    let hook = json!({ "postStart": { "exec": {} } });
+    let spec = json!({ "containers": [{ "name": "a", "image": "x:1", "lifecycle": hook }] });
+    let mut picture = running(seen(spec), "a");
+    let subject = crate::seen::Subject::Container("a".to_owned());
+    picture
+        .in_flight
+        .insert(subject, crate::seen::Doing::Starting);
+    let status = told(&picture);
+    assert_eq!(waiting(&status).0, "ContainerCreating");
+    assert_eq!(condition(&status, "Ready").status, "False");
+    picture.in_flight.clear();
+    assert_eq!(condition(&told(&picture), "Ready").status, "True");
+}
+
+#[test]
+fn init_containers_that_succeeded_stay_ready_when_the_pod_has_ended() {
+    let spec = json!({ "restartPolicy": "Never", "initContainers": [{ "name": "i", "image": "x:1" }],
+        "containers": [{ "name": "a", "image": "x:1" }] });
+    let status = told(&exited(exited(seen(spec), "i", 0, 0), "a", 0, 0));
+    assert_eq!(status.phase.as_deref(), Some("Succeeded"));
+    assert!(status.init_container_statuses.unwrap()[0].ready);
+}

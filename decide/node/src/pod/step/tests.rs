@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::testing::*;
 use super::*;
+use crate::back_off::later;
 use crate::seen::{Failure, ImageSeen, Probes, Sandbox};
 
 fn web() -> Value {
@@ -273,7 +274,10 @@ fn bad_and_missing_images_are_told() {
     picture.images.insert("z:1".to_owned(), ImageSeen::Absent);
     assert_eq!(
         recorded(&decided(&picture)),
-        ["ErrImageNeverPull Container image \"z:1\" is not present with pull policy of Never"]
+        [
+            "ErrImageNeverPull Container image \"z:1\" is not present with pull policy of Never",
+            "Failed Error: ErrImageNeverPull"
+        ]
     );
 }
 
@@ -405,4 +409,19 @@ fn a_finished_pod_keeps_its_containers_for_their_logs() {
     picture.is_status_written = true;
     let step = decided(&picture);
     assert_eq!((step.stage.clone(), done(&step)), (Stage::Finished, vec![]));
+}
+
+#[test]
+fn a_pod_past_its_deadline_is_told_and_stopped() {
+    let spec =
+        json!({ "activeDeadlineSeconds": 5, "containers": [{ "name": "a", "image": "x:1" }] });
+    let mut picture = running(seen(spec), "a");
+    picture.pod.status =
+        serde_json::from_value(json!({ "startTime": later(now(), -6).to_string() })).unwrap();
+    let step = decided(&picture);
+    assert_eq!(
+        recorded(&step),
+        ["DeadlineExceeded Pod was active on the node longer than the specified deadline"]
+    );
+    assert_eq!(done(&step), ["stop a in 30"]);
 }
