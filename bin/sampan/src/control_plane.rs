@@ -1,6 +1,7 @@
 //! The control plane: store, keys, API server, listener, controllers and scheduler, wired together.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use apiserver::auth::TokenVerifier;
 use apiserver::config::Limits;
-use apiserver::{ApiServer, Config, Identity, listener};
+use apiserver::listener::{self, ListenError};
+use apiserver::{ApiServer, Config, Identity};
 use jiff::Timestamp;
 use kinds::strategy::{Ranges, User};
 use pki::{Authority, ServingCertificate, TokenKey};
@@ -51,6 +53,8 @@ pub(crate) struct ControlPlane {
     pub(crate) address: SocketAddr,
     pub(crate) tasks: JoinSet<()>,
     pub(crate) shutdown: CancellationToken,
+    /// Where others than this process reach the API server.
+    advertised: Option<SocketAddr>,
     kubeconfig: PathBuf,
     started: Instant,
 }
@@ -60,12 +64,9 @@ impl ControlPlane {
     pub(crate) async fn start(flags: Flags) -> Result<Self> {
         let started = Instant::now();
         let address = SocketAddr::new(flags.bind_address, flags.port);
-        let listener = listener::bind(address).await.with_context(|| {
-            format!(
-                "port {} cannot be used: stop what uses it, or choose another with --port",
-                flags.port
-            )
-        })?;
+        let listener = listener::bind(address)
+            .await
+            .map_err(|error| refused(error, address))?;
         let address = listener
             .local_addr()
             .context("cannot read the listener's address")?;
@@ -73,6 +74,10 @@ impl ControlPlane {
         let store = open_store(&data_dir.join("store"))?;
         let keys = data_dir.join("pki");
         let authority = Arc::new(Authority::open(&keys, Timestamp::now())?);
+        let kubeconfig = flags
+            .kubeconfig
+            .unwrap_or_else(|| data_dir.join("admin.kubeconfig"));
+        write_kubeconfig(&kubeconfig, &authority, address)?;
         let tokens = Arc::new(Tokens(TokenKey::open(&keys)?));
         let server = ApiServer::new(Config {
             store,
@@ -91,10 +96,6 @@ impl ControlPlane {
             .bootstrap(workloads::roles())
             .await
             .context("cannot make the objects that every cluster has")?;
-        let kubeconfig = flags
-            .kubeconfig
-            .unwrap_or_else(|| data_dir.join("admin.kubeconfig"));
-        write_kubeconfig(&kubeconfig, &authority, address)?;
         let shutdown = CancellationToken::new();
         let mut plane = Self {
             server,
@@ -103,14 +104,26 @@ impl ControlPlane {
             address,
             tasks: JoinSet::new(),
             shutdown,
+            advertised: advertised(address),
             kubeconfig,
             started,
         };
-        plane.serve(listener)?;
-        plane.drive();
-        plane.sign_certificates();
-        plane.publish_status();
+        plane.serve(listener, address.ip())?;
         Ok(plane)
+    }
+
+    /// Lets the API server be reached at another address of this machine too, and says so in the cluster.
+    pub(crate) async fn serve_at(&mut self, ip: IpAddr) -> Result<()> {
+        let address = SocketAddr::new(ip, self.address.port());
+        // On all addresses it is there already.
+        if !self.address.ip().is_unspecified() {
+            let listener = listener::bind(address)
+                .await
+                .map_err(|error| refused(error, address))?;
+            self.serve(listener, ip)?;
+        }
+        self.advertised = Some(address);
+        Ok(())
     }
 
     /// A client that acts as `user`, in this process. `agent` is the manager of the fields that it writes.
@@ -118,10 +131,10 @@ impl ControlPlane {
         client::in_process_as(self.server.in_process(), Identity(user), agent)
     }
 
-    fn serve(&mut self, listener: TcpListener) -> Result<()> {
+    fn serve(&mut self, listener: TcpListener, ip: IpAddr) -> Result<()> {
         let certificate = self
             .authority
-            .issue(&serving_identity(self.address.ip()), Timestamp::now())?;
+            .issue(&serving_identity(ip), Timestamp::now())?;
         let certificate = ServingCertificate::new(&certificate)?;
         let tls = listener::tls(certificate, self.authority.certificate())?;
         self.tasks.spawn(listener::serve(
@@ -138,6 +151,7 @@ impl ControlPlane {
         let user = access::user::user(access::user::CONTROLLER_MANAGER, &[access::user::MASTERS]);
         let mut options = driver::Options::single("sampan");
         options.root_ca = Some(self.authority.certificate().to_owned());
+        options.api_address = self.advertised;
         self.tasks.spawn(driver::run(
             self.client_as(user, "kube-controller-manager"),
             options,
@@ -169,8 +183,11 @@ impl ControlPlane {
         });
     }
 
-    /// Says that it is ready, runs until a signal, and ends in order.
+    /// Starts the control loops, says that it is ready, runs until a signal, and ends in order.
     pub(crate) async fn run_to_end(mut self, what: &str) -> Result<()> {
+        self.drive();
+        self.sign_certificates();
+        self.publish_status();
         println(&format!(
             "{what} is ready after {:.2} s: https://{}, kubeconfig {}",
             self.started.elapsed().as_secs_f64(),
@@ -210,7 +227,54 @@ fn open_store(directory: &Path) -> Result<Arc<dyn store::Store>> {
         indexer: Arc::new(apiserver::index),
         clock: Arc::new(clock),
     };
-    Ok(Arc::new(store::Embedded::open(directory, options)?))
+    let store = store::Embedded::open(directory, options)?;
+    for repair in store.repairs() {
+        tracing::warn!(
+            file = %repair.file.display(),
+            offset = repair.offset,
+            found = repair.detail,
+            "a store file ends in the middle of a write; everything committed before is there"
+        );
+    }
+    Ok(Arc::new(store))
+}
+
+/// Why the API server cannot listen, and what to do.
+fn refused(error: ListenError, address: SocketAddr) -> anyhow::Error {
+    let port = address.port();
+    let advice = match &error {
+        ListenError::Bind { source, .. } => match source.kind() {
+            ErrorKind::AddrNotAvailable => format!(
+                "{} is no address of this machine: choose another with --bind-address",
+                address.ip()
+            ),
+            ErrorKind::PermissionDenied => format!(
+                "port {port} is for root alone: choose one above 1023 with --port, or run as root"
+            ),
+            _ => format!(
+                "port {port} cannot be used: stop what uses it, or choose another with --port"
+            ),
+        },
+        ListenError::ClientAuthority(_) | ListenError::Tls(_) => {
+            "the API server cannot be started".to_owned()
+        }
+    };
+    anyhow::Error::new(error).context(advice)
+}
+
+/// The address that others may be told; none when only this machine can reach the API server.
+fn advertised(address: SocketAddr) -> Option<SocketAddr> {
+    match address.ip() {
+        ip if ip.is_loopback() => None,
+        ip if ip.is_unspecified() => {
+            // No packet is sent: the kernel only tells by which address it would go out.
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+            socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+            let ip = socket.local_addr().ok()?.ip();
+            Some(SocketAddr::new(ip, address.port()))
+        }
+        _ => Some(address),
+    }
 }
 
 /// How the API server shows itself to kubelets.
@@ -249,11 +313,13 @@ fn write_kubeconfig(path: &Path, authority: &Authority, address: SocketAddr) -> 
         address.ip()
     };
     let server = format!("https://{}", SocketAddr::new(reachable, address.port()));
-    pki::kubeconfig::write(
-        path,
-        &pki::kubeconfig::render(&server, authority.certificate(), &client),
-    )?;
-    Ok(())
+    let content = pki::kubeconfig::render(&server, authority.certificate(), &client);
+    pki::kubeconfig::write(path, &content).with_context(|| {
+        format!(
+            "no kubeconfig can be written to {}: make room for it, or choose another file with --kubeconfig",
+            path.display()
+        )
+    })
 }
 
 /// The authority as the driver asks for it.

@@ -4,6 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use rustix::fs::Access;
 
 use crate::DataDir;
 
@@ -11,17 +12,20 @@ impl DataDir {
     /// The directory, made when it is not there.
     pub(crate) fn open(&self) -> Result<PathBuf> {
         let directory = self.path()?;
+        let refused = || {
+            format!(
+                "cannot keep data in {}: choose another directory with --data-dir",
+                directory.display()
+            )
+        };
         let mut builder = std::fs::DirBuilder::new();
         builder
             .recursive(true)
             .mode(0o700)
             .create(&directory)
-            .with_context(|| {
-                format!(
-                    "cannot use {}: choose another directory with --data-dir",
-                    directory.display()
-                )
-            })?;
+            .with_context(refused)?;
+        let wanted = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::access(&directory, wanted).with_context(refused)?;
         Ok(directory)
     }
 

@@ -11,6 +11,7 @@ pub(crate) async fn run(data: &DataDir) -> Result<()> {
     let path = data.path()?;
     let instance = Instance::of(&path)
         .with_context(|| format!("no cluster has its data in {}", path.display()))?;
+    store::check_unowned(&path.join("store"))?;
     containerd::teardown(&Layout::new(instance)).await?;
     Ok(())
 }

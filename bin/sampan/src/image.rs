@@ -29,6 +29,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command) -> Result<()> {
     match command {
         Command::Import { file, data } => {
+            containerd::images::check(&file)?;
             let (layout, runtime) = connect(&data).await?;
             let references = containerd::images::import(&layout, &runtime, &file).await?;
             print(

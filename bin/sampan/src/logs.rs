@@ -6,11 +6,20 @@ use tracing_subscriber::EnvFilter;
 /// returns; whoever gets it tells it better.
 pub(crate) const DEFAULT: &str = "warn,kube_client=off";
 
-/// Starts logging at a level, or by directives as in `RUST_LOG`. Directives that cannot be read mean [`DEFAULT`].
+/// Reads directives as in `RUST_LOG`: a level, or levels per module.
+pub(crate) fn directives(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{error}: use error, warn, info, debug or trace, or levels per module such as `warn,kubelet=debug`"
+        )),
+    }
+}
+
+/// Starts logging by directives that [`directives`] has accepted.
 pub(crate) fn start(directives: &str) {
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::new(directives))
         .with_writer(std::io::stderr)
         .init();
 }

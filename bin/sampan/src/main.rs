@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "sampan", version, about, long_about = None)]
 struct Cli {
     /// What to log, as in RUST_LOG: error, warn, info, debug, or per module.
-    #[arg(long, global = true, default_value = logs::DEFAULT, env = "SAMPAN_LOG")]
+    #[arg(long, global = true, default_value = logs::DEFAULT, env = "SAMPAN_LOG", value_parser = logs::directives)]
     log: String,
     #[command(subcommand)]
     role: Role,

@@ -1,6 +1,6 @@
 //! The node of `sampan up`: network, containerd, kubelet.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use access::user;
@@ -9,25 +9,40 @@ use containerd::Layout;
 use dataplane::Instance;
 use jiff::Timestamp;
 use kubelet::{KubeletConfig, Serving};
+use meta::names;
 use pki::ServingCertificate;
 
 use crate::DataDir;
 use crate::control_plane::ControlPlane;
+
+/// Cluster IP and port of the `kubernetes` Service, the first of the default range.
+const SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+/// See [`SERVICE_IP`].
+const SERVICE_PORT: u16 = 443;
 
 /// Flags of the node.
 #[derive(clap::Args)]
 #[group(id = "node")]
 pub(crate) struct Flags {
     /// Name of the node [default: the machine's host name].
-    #[arg(long)]
+    #[arg(long, value_parser = node_name)]
     node_name: Option<String>,
     /// Directory of image archives to load at start, for machines that reach no registry.
     #[arg(long)]
     images: Option<PathBuf>,
 }
 
-/// Refuses, before anything is started, a machine that cannot run containers.
-pub(crate) fn check(data: &DataDir) -> Result<()> {
+/// Refuses, before anything is started, what cannot work: flags, archives, a machine without containers.
+pub(crate) fn check(data: &DataDir, flags: &Flags) -> Result<()> {
+    containerd::check_root()?;
+    if flags.node_name.is_none() {
+        node_name(&host_name())
+            .map_err(anyhow::Error::msg)
+            .context("the machine's host name is no name for a node: give one with --node-name")?;
+    }
+    if let Some(images) = &flags.images {
+        containerd::images::check_dir(images)?;
+    }
     let instance = Instance::of(&data.open()?).context("cannot use the data directory")?;
     let Err(missing) = containerd::check(&Layout::new(instance)) else {
         return Ok(());
@@ -36,10 +51,32 @@ pub(crate) fn check(data: &DataDir) -> Result<()> {
     bail!("this machine cannot run containers: {}", missing.join("; "))
 }
 
-/// Starts the node agent.
+/// A name that a Node object may have.
+fn node_name(text: &str) -> Result<String, String> {
+    match names::dns1123_subdomain(text).into_iter().next() {
+        None => Ok(text.to_owned()),
+        Some(problem) => Err(format!("{text:?}: {problem}")),
+    }
+}
+
+/// Starts the node agent; where that fails, nothing that was started for it stays.
 pub(crate) async fn start(plane: &mut ControlPlane, flags: Flags) -> Result<()> {
     let instance = Instance::of(&plane.data_dir).context("cannot use the data directory")?;
-    let layout = Layout::new(instance.clone());
+    let layout = Layout::new(instance);
+    let started = start_on(plane, flags, layout.clone()).await;
+    if started.is_err()
+        && let Err(error) = containerd::undo(&layout).await
+    {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "something that was started stays: run `sampan down`"
+        );
+    }
+    started
+}
+
+async fn start_on(plane: &mut ControlPlane, flags: Flags, layout: Layout) -> Result<()> {
+    let instance = layout.instance().clone();
     let ready = containerd::ensure(&layout).await?;
     if let Some(images) = &flags.images {
         containerd::images::import_dir(&layout, &ready.runtime, images).await?;
@@ -47,6 +84,9 @@ pub(crate) async fn start(plane: &mut ControlPlane, flags: Flags) -> Result<()> 
     let name = flags.node_name.unwrap_or_else(host_name);
     // The bridge is this cluster's own: nothing beyond the machine and its pods can reach it.
     let address = IpAddr::from(ready.network.gateway);
+    plane.serve_at(address).await?;
+    let api = SocketAddrV4::new(SERVICE_IP, SERVICE_PORT);
+    dataplane::lead_to_api(&instance, &ready.network, api, plane.address.port()).await?;
     let config = KubeletConfig {
         node_ips: vec![address],
         data_dir: plane.data_dir.join("kubelet"),

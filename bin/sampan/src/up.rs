@@ -16,7 +16,7 @@ pub(crate) struct Flags {
 
 /// Runs until a signal; containers stay.
 pub(crate) async fn run(flags: Flags) -> Result<()> {
-    node::check(flags.control_plane.data())?;
+    node::check(flags.control_plane.data(), &flags.node)?;
     let mut plane = ControlPlane::start(flags.control_plane).await?;
     node::start(&mut plane, flags.node).await?;
     plane.run_to_end("sampan").await

@@ -57,10 +57,8 @@ impl Cluster {
     /// # Errors
     /// Something does not build, or the machine cannot run containers; it takes root.
     pub async fn start() -> Result<Self> {
-        let images = workspace().join("target/image-archives");
-        let path = images.to_str().context("the workspace's path is no text")?;
         let binary = binary().await?;
-        cargo(&["xtask", "images", path]).await?;
+        let images = images().await?;
         let data = tempfile::tempdir()?;
         let process = up(&binary, data.path(), &images).await?;
         Ok(Self {
@@ -132,6 +130,27 @@ impl Cluster {
         printed(self.kubectl_command(arguments), input).await
     }
 
+    /// A connection to the cluster's container runtime.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn runtime(&self) -> Result<cri::Runtime> {
+        let instance = dataplane::Instance::of(self.data.path())?;
+        let socket = containerd::Layout::new(instance).socket();
+        Ok(cri::Runtime::connect(&socket).await?)
+    }
+
+    /// Runs `sampan image` on the cluster.
+    ///
+    /// # Errors
+    /// It cannot be run, or takes too long.
+    pub async fn image(&self, arguments: &[&str]) -> Result<Printed> {
+        let mut command = Command::new(&self.binary);
+        command.arg("image").args(arguments);
+        command.arg("--data-dir").arg(self.data.path());
+        printed(command, "").await
+    }
+
     /// Runs `sampan status` on the cluster.
     ///
     /// # Errors
@@ -157,6 +176,35 @@ impl Cluster {
     }
 }
 
+/// The binary under test: the one that `SAMPAN_BINARY` names, else one that is built now.
+///
+/// A build of all tests leaves one that need not be built again; building it alone takes other features of what it uses.
+///
+/// # Errors
+/// It does not build.
+pub async fn binary() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("SAMPAN_BINARY") {
+        return PathBuf::from(given)
+            .canonicalize()
+            .context("SAMPAN_BINARY names no file");
+    }
+    cargo(&["build", "-q", "-p", "sampan"]).await?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| workspace().join("target"));
+    Ok(target.join("debug/sampan").canonicalize()?)
+}
+
+/// The directory with the archives of the images that clusters need.
+///
+/// # Errors
+/// They do not build.
+pub async fn images() -> Result<PathBuf> {
+    let images = workspace().join("target/image-archives");
+    let path = images.to_str().context("the workspace's path is no text")?;
+    cargo(&["xtask", "images", path]).await?;
+    Ok(images)
+}
+
 /// The next line that contains a text.
 ///
 /// # Errors
@@ -173,21 +221,6 @@ pub async fn line(lines: &mut Lines<BufReader<ChildStdout>>, has: &str) -> Resul
     timeout(WAIT, found)
         .await
         .with_context(|| format!("no line with {has:?}"))?
-}
-
-/// The binary under test: the one that `SAMPAN_BINARY` names, else one that is built now.
-///
-/// A build of all tests leaves one that need not be built again; building it alone takes other features of what it uses.
-pub(crate) async fn binary() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("SAMPAN_BINARY") {
-        return PathBuf::from(given)
-            .canonicalize()
-            .context("SAMPAN_BINARY names no file");
-    }
-    cargo(&["build", "-q", "-p", "sampan"]).await?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| workspace().join("target"));
-    Ok(target.join("debug/sampan").canonicalize()?)
 }
 
 async fn up(binary: &Path, data: &Path, images: &Path) -> Result<Child> {
@@ -226,7 +259,11 @@ async fn cargo(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn printed(mut command: Command, input: &str) -> Result<Printed> {
+/// Runs a program with something on its standard input, to its end.
+///
+/// # Errors
+/// It cannot be run, or takes too long.
+pub async fn printed(mut command: Command, input: &str) -> Result<Printed> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
