@@ -34,6 +34,11 @@ impl fmt::Display for Go<'_> {
     }
 }
 
+/// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
+pub fn go_text(value: &Value) -> String {
+    Go(value).to_string()
+}
+
 /// Go's name for the dynamic type of a decoded value, as `%T` prints it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
@@ -48,7 +53,7 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
 }
 
 /// What `encoding/json` calls the kind of a JSON value: `cannot unmarshal object into ...`.
-pub(crate) fn json_kind(value: &Value) -> &'static str {
+pub fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

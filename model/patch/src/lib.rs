@@ -9,6 +9,7 @@ pub mod managed;
 mod merge;
 mod strategic;
 
+pub use go::{go_text, json_kind};
 pub use json::{JSON_PATCH_OPERATIONS_MAX, json};
 pub use merge::merge;
 pub use strategic::strategic;

@@ -70,25 +70,63 @@ pub(crate) fn object(call: &Call, validation: FieldValidation) -> Result<Body, S
     )
 }
 
+/// Why a document is no object of the kind asked for.
+pub(crate) enum Misfit {
+    /// It names its kind in no way that can be read.
+    Malformed(StatusError),
+    /// It does not fit the kind that it names.
+    Undecodable {
+        /// The kind that it names.
+        said: Gvk,
+        /// What does not fit, as Go's decoder says it.
+        why: String,
+    },
+}
+
 /// Decodes a document as an object of a kind; a kind or version left out is taken from `gvk`.
-///
-/// Complaints come in the order of `source`, when that is the JSON the document was read from.
 pub(crate) fn decode_as(
-    mut document: Document,
+    document: Document,
     gvk: &Gvk,
     schema: &Schema,
     validation: FieldValidation,
     source: &[u8],
 ) -> Result<Body, StatusError> {
+    fit(document, gvk, schema, validation, source).map_err(|misfit| misfit.refusal(gvk))
+}
+
+impl Misfit {
+    /// The answer to a body that should have been an object of the kind.
+    pub(crate) fn refusal(self, expected: &Gvk) -> StatusError {
+        match self {
+            Self::Malformed(status) => status,
+            Self::Undecodable { said, why } => undecodable(&said, expected, &why),
+        }
+    }
+}
+
+/// Decodes a document as an object of a kind.
+///
+/// Complaints come in the order of `source`, when that is the JSON the document was read from.
+pub(crate) fn fit(
+    mut document: Document,
+    gvk: &Gvk,
+    schema: &Schema,
+    validation: FieldValidation,
+    source: &[u8],
+) -> Result<Body, Misfit> {
+    let misfit = |said: &Gvk, why: String| Misfit::Undecodable {
+        said: said.clone(),
+        why,
+    };
     if !document.value.is_object() {
         let why = "json: cannot unmarshal into Go value of type struct";
-        return Err(undecodable(gvk, gvk, why));
+        return Err(misfit(gvk, why.to_owned()));
     }
     let said = (
         document.value.api_version().to_owned(),
         document.value.kind().to_owned(),
     );
-    let named = named(&said, gvk)?;
+    let named = named(&said, gvk).map_err(Misfit::Malformed)?;
     if named != *gvk {
         let go = |gvk: &Gvk| format!("{}.{}", gvk.version, gvk.kind);
         let group = if gvk.group.is_empty() {
@@ -110,14 +148,13 @@ pub(crate) fn decode_as(
             )
         };
         let shown = if named.kind == gvk.kind { gvk } else { &named };
-        return Err(undecodable(shown, gvk, &why));
+        return Err(misfit(shown, why));
     }
     document
         .value
         .set(&["apiVersion"], gvk.api_version().into());
     document.value.set(&["kind"], gvk.kind.clone().into());
-    let decoded = decode(document.value, schema)
-        .map_err(|error| undecodable(gvk, gvk, &error.to_string()))?;
+    let decoded = decode(document.value, schema).map_err(|error| misfit(gvk, error.to_string()))?;
     let mut complaints: Vec<String> = document
         .duplicates
         .into_iter()
@@ -135,7 +172,7 @@ pub(crate) fn decode_as(
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
             let why = format!("strict decoding error: {}", complaints.join(", "));
-            Err(undecodable(gvk, gvk, &why))
+            Err(misfit(gvk, why))
         }
         FieldValidation::Warn => Ok(Body {
             object: decoded.object,

@@ -3,12 +3,13 @@
 use axum::body::Body;
 use http::Response;
 use kinds::schema::Schema;
-use meta::{Gvk, Object, ObjectExt, Path, StatusError};
+use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
 use patch::managed::{self, Manager};
 use serde_json::Value;
 use wire::json::Document;
 use wire::media;
 
+use crate::body::Misfit;
 use crate::call::Call;
 use crate::options::{FieldValidation, WriteOptions};
 use crate::write::{Change, Identity, Ownership};
@@ -47,8 +48,8 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
     ownership::check_options(&options, content_type == APPLY)?;
     let patch = match content_type {
         JSON => Patch::Json(call.body.to_vec()),
-        MERGE => Patch::Merge(read(call)?),
-        STRATEGIC => Patch::Strategic(read(call)?),
+        MERGE => Patch::Merge(read(call, "error decoding patch: ")?),
+        STRATEGIC => Patch::Strategic(read(call, "")?),
         APPLY => Patch::Apply(
             wire::yaml::read(&call.body)
                 .map_err(|why| StatusError::bad_request(format!("error decoding YAML: {why}")))?,
@@ -58,17 +59,18 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
     Ok((options, patch))
 }
 
-/// Patches are JSON; YAML is taken too, as upstream does.
-fn read(call: &Call) -> Result<Document, StatusError> {
+/// Patches are JSON; YAML is taken too, as upstream does. Complaints begin with `prefix`.
+fn read(call: &Call, prefix: &str) -> Result<Document, StatusError> {
+    let refused = |why: String| StatusError::bad_request(format!("{prefix}{why}"));
     let read = wire::json::read(&call.body).or_else(|_| wire::yaml::read(&call.body));
-    let document =
-        read.map_err(|why| StatusError::bad_request(format!("error decoding patch: {why}")))?;
+    let document = read.map_err(refused)?;
     if document.value.is_object() {
         return Ok(document);
     }
-    Err(StatusError::bad_request(
-        "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
-    ))
+    let kind = patch::json_kind(&document.value);
+    Err(refused(format!(
+        "json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+    )))
 }
 
 /// A patch in one of its four forms.
@@ -181,11 +183,33 @@ struct Patched<'a> {
     validation: FieldValidation,
 }
 
+impl Patched<'_> {
+    /// The answer to a patch whose outcome is no object of the kind; it shows the outcome, or a strategic patch itself.
+    fn refusal(&self, old: Option<&Object>, misfit: Misfit) -> StatusError {
+        let (shown, why) = match (&self.patch, misfit) {
+            (Patch::Apply(_), misfit) => return misfit.refusal(self.target.gvk),
+            (_, Misfit::Malformed(status)) => return status,
+            (Patch::Strategic(patch), Misfit::Undecodable { why, .. }) => {
+                (patch::go_text(&patch.value), why)
+            }
+            (_, Misfit::Undecodable { why, .. }) => match self.patch.patched(old, &self.target) {
+                Ok(outcome) => (outcome.value.to_string(), why),
+                Err(status) => return status,
+            },
+        };
+        let error = FieldError::invalid(&Path::new("patch"), shown, why);
+        StatusError::invalid("", "", "", &[error])
+    }
+}
+
 impl Change for Patched<'_> {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
         let document = self.patch.patched(old, &self.target)?;
         let (gvk, schema) = (self.target.gvk, self.target.schema);
-        let decoded = body::decode_as(document, gvk, schema, self.validation, &[])?;
+        let decoded = match body::fit(document, gvk, schema, self.validation, &[]) {
+            Ok(decoded) => decoded,
+            Err(misfit) => return Err(self.refusal(old, misfit)),
+        };
         let mut new = decoded.object;
         let version = old.map_or("", |old| old.resource_version());
         // A patch that does not name a version asks for none.
