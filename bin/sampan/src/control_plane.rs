@@ -36,6 +36,9 @@ pub(crate) struct Flags {
     /// Where to write the administrator's kubeconfig [default: DATA_DIR/admin.kubeconfig].
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
+    /// Run no controllers and no scheduler; another program runs them.
+    #[arg(long)]
+    without_controllers: bool,
 }
 
 impl Flags {
@@ -56,6 +59,7 @@ pub(crate) struct ControlPlane {
     /// Where others than this process reach the API server.
     advertised: Option<SocketAddr>,
     kubeconfig: PathBuf,
+    has_controllers: bool,
     started: Instant,
 }
 
@@ -92,8 +96,11 @@ impl ControlPlane {
             checks: vec![apiserver::health::ping()],
             limits: Limits::upstream(),
         });
+        let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+        let trust = access::bootstrap::trust(authority.certificate(), &today);
+        let more = trust.into_iter().chain(workloads::roles());
         server
-            .bootstrap(workloads::roles())
+            .bootstrap(more.collect())
             .await
             .context("cannot make the objects that every cluster has")?;
         let shutdown = CancellationToken::new();
@@ -106,6 +113,7 @@ impl ControlPlane {
             shutdown,
             advertised: advertised(address),
             kubeconfig,
+            has_controllers: !flags.without_controllers,
             started,
         };
         plane.serve(listener, address.ip())?;
@@ -185,8 +193,10 @@ impl ControlPlane {
 
     /// Starts the control loops, says that it is ready, runs until a signal, and ends in order.
     pub(crate) async fn run_to_end(mut self, what: &str) -> Result<()> {
-        self.drive();
-        self.sign_certificates();
+        if self.has_controllers {
+            self.drive();
+            self.sign_certificates();
+        }
         self.publish_status();
         println(&format!(
             "{what} is ready after {:.2} s: https://{}, kubeconfig {}",

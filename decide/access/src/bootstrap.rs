@@ -7,6 +7,8 @@ mod served;
 use meta::{Object, ObjectExt};
 use serde_json::{Map, Value, json};
 
+pub use served::trust;
+
 const POLICY: &str = include_str!("bootstrap/policy.txt");
 const RBAC_API: &str = "rbac.authorization.k8s.io/v1";
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -65,9 +67,11 @@ pub struct Facts {
     pub service_ip: String,
     /// Port that the API server listens on.
     pub port: u16,
+    /// Now, as objects write it.
+    pub now: String,
 }
 
-/// Every bootstrap object, namespaces first, each complete but for what the server assigns.
+/// Every bootstrap object, namespaces first, each complete but for what the server assigns. A status is written apart.
 pub fn objects(facts: &Facts) -> Vec<Object> {
     let namespaces = NAMESPACES
         .iter()
@@ -78,8 +82,8 @@ pub fn objects(facts: &Facts) -> Vec<Object> {
     namespaces
         .chain(roles_and_bindings())
         .chain(priority_classes())
-        .chain(served::flow_control())
-        .chain(served::api_services())
+        .chain(served::flow_control(&facts.now))
+        .chain(served::api_services(&facts.now))
         .chain(served::service(facts))
         .chain(accounts)
         .collect()

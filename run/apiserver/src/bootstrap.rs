@@ -10,6 +10,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use kinds::strategy::User;
 use meta::{Object, ObjectExt, StatusError};
+use serde_json::json;
 
 use crate::server::{ApiServer, Identity};
 
@@ -17,6 +18,8 @@ use crate::server::{ApiServer, Identity};
 const AT_ONCE_MAX: usize = 120;
 /// Port of an address that names none.
 const HTTPS_PORT: u16 = 443;
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
 
 impl ApiServer {
     /// Makes whatever of the bootstrap objects is missing, `more` after upstream's own.
@@ -55,6 +58,7 @@ impl ApiServer {
             port: port
                 .and_then(|(_, port)| port.parse().ok())
                 .unwrap_or(HTTPS_PORT),
+            now: meta::time::to_rfc3339((config.clock)()),
         }
     }
 
@@ -77,16 +81,26 @@ impl ApiServer {
         let collection = format!("{root}/{}{scope}/{}", kind.version, kind.plural);
         let name = object.name().replace('%', "%25");
         match self
-            .send(Method::GET, &format!("{collection}/{name}"), None)
+            .send(Method::GET, &format!("{collection}/{name}"), "", None)
             .await
         {
             Err(error) if error.code() == 404 => {}
             result => return result,
         }
-        match self.send(Method::POST, &collection, Some(object)).await {
-            Err(error) if error.reason() == "AlreadyExists" => Ok(()),
-            result => result,
+        match self
+            .send(Method::POST, &collection, JSON, Some(object))
+            .await
+        {
+            Err(error) if error.reason() == "AlreadyExists" => return Ok(()),
+            result => result?,
         }
+        let Some(status) = object.at(&["status"]) else {
+            return Ok(());
+        };
+        let status = json!({ "status": status });
+        let path = format!("{collection}/{name}/status");
+        self.send(Method::PATCH, &path, MERGE_PATCH, Some(&status))
+            .await
     }
 
     /// One request as the server itself.
@@ -94,12 +108,14 @@ impl ApiServer {
         &self,
         method: Method,
         path: &str,
+        content_type: &str,
         body: Option<&Object>,
     ) -> Result<(), StatusError> {
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let request = Request::builder()
             .method(method)
             .uri(path)
+            .header("content-type", content_type)
             .header("user-agent", "kube-apiserver");
         let request = request
             .extension(Identity(itself()))

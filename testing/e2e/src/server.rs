@@ -25,6 +25,14 @@ impl Server {
     /// # Errors
     /// It does not build or does not start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more flags.
+    ///
+    /// # Errors
+    /// It does not build or does not start.
+    pub async fn start_with(flags: &[&str]) -> Result<Self> {
         static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
         let binary = BINARY.get_or_try_init(cluster::binary).await?;
         let directory = tempfile::tempdir()?;
@@ -34,6 +42,7 @@ impl Server {
             .arg(directory.path().join("data"))
             .arg("--kubeconfig")
             .arg(directory.path().join("kubeconfig"))
+            .args(flags)
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         let mut process = command.spawn()?;

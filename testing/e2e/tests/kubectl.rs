@@ -105,3 +105,18 @@ async fn the_proxy_passes_requests_and_watches_on() -> Result<()> {
     proxy.kill().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn another_program_may_run_the_controllers() -> Result<()> {
+    let server = Server::start_with(&["--without-controllers"]).await?;
+    let made = "kubectl create deployment web --image r.example/web:1";
+    server.shell(made).await?.ok()?;
+    let seen =
+        "kubectl wait --for=jsonpath='{.status.observedGeneration}'=1 deployment/web --timeout 3s";
+    let seen = server.shell(seen).await?;
+    ensure!(
+        seen.code == 1 && seen.stdout.contains("timed out"),
+        "{seen:?}"
+    );
+    Ok(())
+}

@@ -118,8 +118,8 @@ const ALL: &str = "all";
 const FLOW_API: &str = "flowcontrol.apiserver.k8s.io/v1";
 
 /// The APIServices of the groups served here.
-pub(super) fn api_services() -> impl Iterator<Item = Object> {
-    API_SERVICES.iter().map(|(group, version, minimum, priority)| {
+pub(super) fn api_services(now: &str) -> impl Iterator<Item = Object> {
+    API_SERVICES.iter().map(move |(group, version, minimum, priority)| {
         let mut service = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
             "metadata": {"name": format!("{version}.{group}"),
                 "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}},
@@ -127,12 +127,37 @@ pub(super) fn api_services() -> impl Iterator<Item = Object> {
         if !group.is_empty() {
             service.set(&["spec", "group"], (*group).into());
         }
+        let why = "Local APIServices are always available";
+        service.set(&["status"], condition("Available", "True", "Local", why, now));
         service
     })
 }
 
+/// What a control plane's other parts read to know whom the API server knows: the authority of client certificates,
+/// in PEM, and the day from which on the use of stored tokens is noted, `2026-11-27`.
+///
+/// Source: `pkg/controlplane/controller/clusterauthenticationtrust`, `legacytokentracking`.
+pub fn trust(authority: &str, today: &str) -> [Object; 2] {
+    let map = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "kube-system"}, "data": data});
+    [
+        map(
+            "extension-apiserver-authentication",
+            json!({"client-ca-file": authority}),
+        ),
+        map(
+            "kube-apiserver-legacy-service-account-token-tracking",
+            json!({"since": today}),
+        ),
+    ]
+}
+
+/// A status of one condition.
+fn condition(name: &str, status: &str, reason: &str, message: &str, now: &str) -> Value {
+    json!({"conditions": [{"type": name, "status": status, "reason": reason, "message": message, "lastTransitionTime": now}]})
+}
+
 /// Priority levels, then flow schemas.
-pub(super) fn flow_control() -> impl Iterator<Item = Object> {
+pub(super) fn flow_control(now: &str) -> impl Iterator<Item = Object> {
     let exempt = level(
         "exempt",
         &json!({"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}}),
@@ -147,13 +172,18 @@ pub(super) fn flow_control() -> impl Iterator<Item = Object> {
                 "lendablePercent": lendable, "limitResponse": response}}),
         )
     });
-    let schemas = SCHEMAS.iter().map(|(name, level, precedence, by, subjects, rules)| {
+    let schemas = SCHEMAS.iter().map(move |(name, level, precedence, by, subjects, rules)| {
         let mut spec = json!({"priorityLevelConfiguration": {"name": level}, "matchingPrecedence": precedence,
             "rules": [rule(subjects, rules)]});
         if !by.is_empty() {
             spec.set(&["distinguisherMethod"], json!({"type": by}));
         }
-        object("FlowSchema", name, &spec)
+        let mut schema = object("FlowSchema", name, &spec);
+        let why = format!(
+            "This FlowSchema references the PriorityLevelConfiguration object named \"{level}\" and it exists"
+        );
+        schema.set(&["status"], condition("Dangling", "False", "Found", &why, now));
+        schema
     });
     std::iter::once(exempt).chain(limited).chain(schemas)
 }
