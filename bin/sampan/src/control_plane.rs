@@ -13,13 +13,14 @@ use apiserver::listener::{self, ListenError};
 use apiserver::{ApiServer, Config, Identity};
 use jiff::Timestamp;
 use kinds::strategy::{Ranges, User};
-use pki::{Authority, ServingCertificate, TokenKey};
+use pki::{Authority, TokenKey};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::DataDir;
+use crate::certificates::Certificates;
 
 /// Flags of everything that runs a control plane.
 #[derive(clap::Args, Clone)]
@@ -51,7 +52,9 @@ impl Flags {
 /// A running control plane.
 pub(crate) struct ControlPlane {
     pub(crate) server: ApiServer,
-    pub(crate) authority: Arc<Authority>,
+    /// Issues and renews what this process shows of itself.
+    pub(crate) certificates: Certificates,
+    authority: Arc<Authority>,
     pub(crate) data_dir: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) tasks: JoinSet<()>,
@@ -81,7 +84,8 @@ impl ControlPlane {
         let kubeconfig = flags
             .kubeconfig
             .unwrap_or_else(|| data_dir.join("admin.kubeconfig"));
-        write_kubeconfig(&kubeconfig, &authority, address)?;
+        let mut certificates = Certificates::new(Arc::clone(&authority));
+        certificates.kubeconfig(&kubeconfig, address)?;
         let tokens = Arc::new(Tokens(TokenKey::open(&keys)?));
         let server = ApiServer::new(Config {
             store,
@@ -91,7 +95,7 @@ impl ControlPlane {
             clock: Timestamp::now,
             ranges: Ranges::default(),
             address: address.to_string(),
-            kubelet: Some(kubelet_tls(&authority)?),
+            kubelet: Some(certificates.kubelet_client()?),
             openapi: Some(Arc::new(apiserver::openapi::Documents::new(Timestamp::now))),
             checks: vec![apiserver::health::ping()],
             limits: Limits::upstream(),
@@ -106,6 +110,7 @@ impl ControlPlane {
         let shutdown = CancellationToken::new();
         let mut plane = Self {
             server,
+            certificates,
             authority,
             data_dir,
             address,
@@ -140,10 +145,7 @@ impl ControlPlane {
     }
 
     fn serve(&mut self, listener: TcpListener, ip: IpAddr) -> Result<()> {
-        let certificate = self
-            .authority
-            .issue(&serving_identity(ip), Timestamp::now())?;
-        let certificate = ServingCertificate::new(&certificate)?;
+        let certificate = self.certificates.api_server(ip)?;
         let tls = listener::tls(certificate, self.authority.certificate())?;
         self.tasks.spawn(listener::serve(
             listener,
@@ -285,51 +287,6 @@ fn advertised(address: SocketAddr) -> Option<SocketAddr> {
         }
         _ => Some(address),
     }
-}
-
-/// How the API server shows itself to kubelets.
-fn kubelet_tls(authority: &Authority) -> Result<Arc<rustls::ClientConfig>> {
-    let identity = pki::Identity::client("kube-apiserver-kubelet-client", access::user::MASTERS);
-    let certificate = authority.issue(&identity, Timestamp::now())?;
-    Ok(pki::serving::client(authority.certificate(), &certificate)?)
-}
-
-fn serving_identity(address: IpAddr) -> pki::Identity {
-    let names = [
-        "localhost",
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
-    ];
-    pki::Identity {
-        common_name: "kube-apiserver".into(),
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
-        addresses: vec![
-            address,
-            IpAddr::from([127, 0, 0, 1]),
-            IpAddr::from([10, 96, 0, 1]),
-        ],
-        ..pki::Identity::default()
-    }
-}
-
-fn write_kubeconfig(path: &Path, authority: &Authority, address: SocketAddr) -> Result<()> {
-    let admin = pki::Identity::client("kubernetes-admin", access::user::MASTERS);
-    let client = authority.issue(&admin, Timestamp::now())?;
-    let reachable = if address.ip().is_unspecified() {
-        IpAddr::from([127, 0, 0, 1])
-    } else {
-        address.ip()
-    };
-    let server = format!("https://{}", SocketAddr::new(reachable, address.port()));
-    let content = pki::kubeconfig::render(&server, authority.certificate(), &client);
-    pki::kubeconfig::write(path, &content).with_context(|| {
-        format!(
-            "no kubeconfig can be written to {}: make room for it, or choose another file with --kubeconfig",
-            path.display()
-        )
-    })
 }
 
 /// The authority as the driver asks for it.

@@ -7,10 +7,8 @@ use access::user;
 use anyhow::{Context, Result, bail};
 use containerd::Layout;
 use dataplane::Instance;
-use jiff::Timestamp;
 use kubelet::{KubeletConfig, Serving};
 use meta::names;
-use pki::ServingCertificate;
 
 use crate::DataDir;
 use crate::control_plane::ControlPlane;
@@ -123,19 +121,12 @@ async fn start_on(plane: &mut ControlPlane, flags: Flags, layout: Layout) -> Res
     Ok(())
 }
 
-fn serving(plane: &ControlPlane, name: &str, address: IpAddr) -> Result<Serving> {
-    let identity = pki::Identity {
-        common_name: format!("system:node:{name}"),
-        organization: "system:nodes".to_owned(),
-        names: vec![name.to_owned()],
-        addresses: vec![address, IpAddr::from([127, 0, 0, 1])],
-    };
-    let certificate = plane.authority.issue(&identity, Timestamp::now())?;
+fn serving(plane: &mut ControlPlane, name: &str, address: IpAddr) -> Result<Serving> {
     Ok(Serving {
         address,
         port: 0,
-        certificate: ServingCertificate::new(&certificate)?,
-        client_authority: plane.authority.certificate().to_owned(),
+        certificate: plane.certificates.kubelet(name, address)?,
+        client_authority: plane.certificates.authority().to_owned(),
         client_users: vec!["kube-apiserver-kubelet-client".to_owned()],
     })
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 
 /// How long the authority is valid, in days. Source: kubeadm, ten years.
 const AUTHORITY_DAYS: i64 = 3650;
-/// How long a leaf is valid, in days. Source: kubeadm, one year.
-const LEAF_DAYS: i64 = 365;
+/// How long a leaf is valid. Source: kubeadm, one year.
+pub(crate) const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// How far back certificates are valid, so that a clock a little behind still accepts them, in seconds.
 const BACKDATE_SECONDS: i64 = 300;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -150,7 +150,7 @@ impl Authority {
         Ok(KeyedCertificate {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
-            not_after: now + jiff::SignedDuration::from_secs(LEAF_DAYS * SECONDS_PER_DAY),
+            not_after: now + LEAF_LIFE,
         })
     }
 
@@ -228,7 +228,7 @@ fn make_authority(now: Timestamp) -> Result<KeyedCertificate, PkiError> {
     params.not_after = offset(now, AUTHORITY_DAYS * SECONDS_PER_DAY);
     let key = KeyPair::generate().map_err(failed)?;
     let certificate = params.self_signed(&key).map_err(failed)?;
-    let not_after = now + jiff::SignedDuration::from_secs(AUTHORITY_DAYS * SECONDS_PER_DAY);
+    let not_after = now + SignedDuration::from_secs(AUTHORITY_DAYS * SECONDS_PER_DAY);
     Ok(KeyedCertificate {
         certificate: certificate.pem(),
         key: key.serialize_pem(),
@@ -269,7 +269,7 @@ fn leaf_params(identity: &Identity, now: Timestamp) -> Result<CertificateParams,
         ExtendedKeyUsagePurpose::ServerAuth,
     ];
     params.not_before = offset(now, -BACKDATE_SECONDS);
-    params.not_after = offset(now, LEAF_DAYS * SECONDS_PER_DAY);
+    params.not_after = offset(now, LEAF_LIFE.as_secs());
     Ok(params)
 }
 

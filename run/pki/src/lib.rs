@@ -5,9 +5,11 @@
 
 pub mod authority;
 pub mod kubeconfig;
+pub mod renewal;
 pub mod serving;
 pub mod token;
 
 pub use authority::{Authority, Identity, PkiError};
-pub use serving::ServingCertificate;
+pub use renewal::Renewal;
+pub use serving::CurrentCertificate;
 pub use token::TokenKey;

@@ -1,7 +1,9 @@
-//! Certificates in use by a listener: replaced while it listens.
+//! Certificates in use by a listener or a client: replaced while they are in use.
 
 use std::sync::{Arc, RwLock};
 
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -10,13 +12,13 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::authority::{KeyedCertificate, PkiError};
 
-/// Hands the newest certificate to every TLS handshake.
+/// Hands the newest certificate to every TLS handshake, as server or as client.
 #[derive(Debug)]
-pub struct ServingCertificate {
+pub struct CurrentCertificate {
     current: RwLock<Arc<CertifiedKey>>,
 }
 
-impl ServingCertificate {
+impl CurrentCertificate {
     /// Starts with this certificate.
     ///
     /// # Errors
@@ -39,16 +41,26 @@ impl ServingCertificate {
             .unwrap_or_else(std::sync::PoisonError::into_inner) = next;
         Ok(())
     }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        let current = self.current.read();
+        Arc::clone(&current.unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
 }
 
-impl ResolvesServerCert for ServingCertificate {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(
-            &self
-                .current
-                .read()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        ))
+        Some(self.current())
+    }
+}
+
+impl ResolvesClientCert for CurrentCertificate {
+    fn resolve(&self, _roots: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -78,7 +90,7 @@ fn certified(certificate: &KeyedCertificate) -> Result<Arc<CertifiedKey>, PkiErr
 /// The PEM cannot be read, or the TLS library refuses it.
 pub fn client(
     authority: &str,
-    certificate: &KeyedCertificate,
+    certificate: Arc<CurrentCertificate>,
 ) -> Result<Arc<rustls::ClientConfig>, PkiError> {
     let mut roots = rustls::RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(authority.as_bytes()) {
@@ -89,13 +101,11 @@ pub fn client(
         })?;
         roots.add(root).map_err(PkiError::Tls)?;
     }
-    let (chain, key) = parse(certificate)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(PkiError::Tls)?
         .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(PkiError::Tls)?;
+        .with_client_cert_resolver(certificate);
     Ok(Arc::new(config))
 }
