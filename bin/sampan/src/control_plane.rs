@@ -40,6 +40,9 @@ pub(crate) struct Flags {
     /// Run no controllers and no scheduler; another program runs them.
     #[arg(long)]
     without_controllers: bool,
+    /// File of static tokens: lines of token,user,uid,"group1,group2".
+    #[arg(long, value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
 }
 
 impl Flags {
@@ -70,6 +73,7 @@ impl ControlPlane {
     /// Starts everything; whatever stands in the way is found before anything is changed.
     pub(crate) async fn start(flags: Flags) -> Result<Self> {
         let started = Instant::now();
+        let static_tokens = static_tokens(flags.token_auth_file.as_deref())?;
         let address = SocketAddr::new(flags.bind_address, flags.port);
         let listener = listener::bind(address)
             .await
@@ -91,7 +95,7 @@ impl ControlPlane {
             store,
             registry: kinds::builtin().with(kinds::workloads::rows()),
             tokens,
-            static_tokens: Vec::new(),
+            static_tokens,
             clock: Timestamp::now,
             ranges: Ranges::default(),
             address: address.to_string(),
@@ -211,6 +215,19 @@ impl ControlPlane {
         while self.tasks.join_next().await.is_some() {}
         Ok(())
     }
+}
+
+/// The users that a file of static tokens names.
+fn static_tokens(file: Option<&Path>) -> Result<Vec<(String, User)>> {
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| {
+        format!("cannot read token file {shown}: give another with --token-auth-file")
+    })?;
+    let tokens = access::authn::token_file::parse(&text);
+    tokens.with_context(|| format!("token file {shown} cannot be used"))
 }
 
 /// One line for people, on standard output.

@@ -1,6 +1,10 @@
 //! The real `sampan server` from outside: killed, with damaged files, with bad input. Needs no root.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail as tests do"
+)]
 
 #[path = "server/crash.rs"]
 mod crash;
@@ -8,6 +12,8 @@ mod crash;
 mod damage;
 #[path = "server/refusals.rs"]
 mod refusals;
+#[path = "server/tokens.rs"]
+mod tokens;
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -49,10 +55,14 @@ struct Server {
 impl Server {
     /// Starts a server on the data in a directory.
     async fn start(data: &Path) -> Self {
+        Self::start_with(data, &[]).await
+    }
+
+    /// The same with more flags.
+    async fn start_with(data: &Path, flags: &[&str]) -> Self {
         let directory = data.to_str().unwrap();
-        let mut process = sampan(&["server", "--port", "0", "--data-dir", directory])
-            .spawn()
-            .unwrap();
+        let arguments = [&["server", "--port", "0", "--data-dir", directory], flags].concat();
+        let mut process = sampan(&arguments).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(WAIT, lines.next_line())
             .await

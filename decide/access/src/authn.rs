@@ -3,3 +3,4 @@
 pub mod bootstrap_token;
 pub mod impersonation;
 pub mod service_account_token;
+pub mod token_file;

