@@ -127,9 +127,9 @@ pub(super) fn sync(plan: &mut Plan<'_>) -> Option<Decision> {
     decision
         .actions
         .extend(action::update(&REPLICA_SETS, &new.seen, &new.wanted));
-    decision
-        .actions
-        .extend(action::update(&DEPLOYMENTS, &deployment, &noted));
+    // Source: `sync.go`: the revision goes with a write of the status, whose field manager then has it.
+    let noted = action::update_at(&DEPLOYMENTS, Some("status"), &deployment, &noted);
+    decision.actions.extend(noted);
     decision
         .why
         .push("the deployment takes the revision of its new replica set".to_owned());
