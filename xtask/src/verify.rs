@@ -12,7 +12,7 @@ const FUZZ_SECONDS: &str = "5";
 /// Everything: set-up, checks, unit tests, end-to-end tests with real containers and a real kubectl.
 pub(crate) fn everything() -> Result<()> {
     setup::test()?;
-    let path = path_with(&setup::kubectl()?)?;
+    let path = path_with(&setup::kubectl(setup::KUBECTL_MINOR_MAX)?)?;
     quick()?;
     // The first pass leaves the binary that the end-to-end tests of the second one drive.
     shell::run("cargo", &["test", "--workspace", "--no-run"])?;
