@@ -167,13 +167,34 @@ impl Cluster {
     /// # Errors
     /// It cannot be run.
     pub fn follow(&self, arguments: &[&str]) -> Result<(Child, Lines<BufReader<ChildStdout>>)> {
-        let mut child = self
-            .kubectl_command(arguments)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = child.stdout.take().context("the output is piped")?;
-        Ok((child, BufReader::new(stdout).lines()))
+        lines_of(self.kubectl_command(arguments))
     }
+
+    /// Starts `sampan status -w` and gives its output line by line.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn follow_status(
+        &self,
+        arguments: &[&str],
+    ) -> Result<(Child, Lines<BufReader<ChildStdout>>)> {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(["status", "-w", "--kubeconfig"])
+            .arg(self.kubeconfig());
+        lines_of(command_with(command, arguments))
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data.path().join("admin.kubeconfig")
+    }
+}
+
+fn lines_of(mut command: Command) -> Result<(Child, Lines<BufReader<ChildStdout>>)> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.take().context("the output is piped")?;
+    Ok((child, BufReader::new(stdout).lines()))
 }
 
 /// The binary under test: the one that `SAMPAN_BINARY` names, else one that is built now.
