@@ -5,6 +5,7 @@
 mod api;
 mod node;
 mod process;
+mod status;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,7 @@ async fn main() -> Result<()> {
         ),
     );
     server(&binary).await?;
+    status::measure(&binary).await?;
     if let Some(images) = images {
         node::measure(&binary, &images).await?;
     }

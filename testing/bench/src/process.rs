@@ -67,18 +67,7 @@ impl Process {
 
     /// Resident memory in bytes.
     pub(crate) fn rss(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))
-            .context("the process is gone")?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("no VmRSS")?;
-        let kilobytes: u64 = line
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .context("no number")?;
-        Ok(kilobytes * 1024)
+        rss(self.pid)
     }
 
     /// Processor time used so far, in seconds. Linux counts hundredths.
@@ -111,6 +100,31 @@ impl Process {
         self.child.wait().await.context("the process did not end")?;
         Ok(())
     }
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn rss(pid: u32) -> Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process has had, in bytes.
+pub(crate) fn peak_rss(pid: u32) -> Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Result<u64> {
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .with_context(|| format!("no {field}"))?;
+    let kilobytes: u64 = line
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .context("no number")?;
+    Ok(kilobytes * 1024)
 }
 
 /// Bytes as megabytes.
