@@ -28,7 +28,16 @@ pub struct Endpoints;
 
 /// What its decision depends on.
 #[derive(Debug)]
-pub struct Observed {
+pub enum Observed {
+    /// A service and what belongs to it.
+    Service(Selected),
+    /// An object of ours whose service is gone.
+    LeftOver(Arc<Object>),
+}
+
+/// A service and what belongs to it.
+#[derive(Debug)]
+pub struct Selected {
     /// The service, which has a selector.
     pub service: Arc<Object>,
     /// The pods it selects.
@@ -52,18 +61,28 @@ impl Controller for Endpoints {
     }
 
     fn observe(snapshot: &dyn Snapshot, key: &Key) -> Option<Observed> {
-        let service = snapshot.get(&SERVICES, key)?;
-        let pods = service::selected(snapshot, &service)?;
         let endpoints = snapshot.get(&ENDPOINTS, key);
-        Some(Observed {
+        let Some(service) = snapshot.get(&SERVICES, key) else {
+            let is_ours = |one: &Arc<Object>| one.label(MANAGED_BY_LABEL) == Some(MANAGED_BY);
+            return endpoints.filter(is_ours).map(Observed::LeftOver);
+        };
+        let pods = service::selected(snapshot, &service)?;
+        Some(Observed::Service(Selected {
             service,
             pods,
             endpoints,
-        })
+        }))
     }
 
     fn decide(seen: &Observed, _: Timestamp) -> Decision {
         let mut decision = Decision::default();
+        let seen = match seen {
+            Observed::Service(seen) => seen,
+            Observed::LeftOver(endpoints) => {
+                decision.actions.push(removal(endpoints));
+                return decision;
+            }
+        };
         if seen.service.deletion_timestamp().is_some() {
             return decision;
         }
@@ -101,6 +120,18 @@ impl Controller for Endpoints {
     }
 }
 
+fn removal(endpoints: &Object) -> Action {
+    Action::Delete {
+        resource: ENDPOINTS,
+        key: endpoints.key(),
+        uid: endpoints.uid().to_owned(),
+        resource_version: None,
+        grace_seconds: None,
+        propagation: None,
+        report: None,
+    }
+}
+
 fn labels(service: &Object) -> Value {
     let mut labels = service
         .at(&["metadata", "labels"])
@@ -119,7 +150,7 @@ fn labels(service: &Object) -> Value {
 type Group = (Vec<Value>, Vec<Value>, Vec<Value>);
 
 /// The addresses that share each set of ports, and whether some were left out.
-fn subsets(seen: &Observed) -> (Vec<Value>, bool) {
+fn subsets(seen: &Selected) -> (Vec<Value>, bool) {
     let family = service::families(&seen.service, &seen.pods)
         .into_iter()
         .next();

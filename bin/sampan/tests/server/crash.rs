@@ -145,7 +145,19 @@ async fn watch(
     let watching = rest
         .watch(&CONFIG_MAPS, NAMESPACE, Detail::Whole, &query)
         .await;
-    let mut watching = watching.map_err(|error| error.to_string())?;
+    let mut watching = match watching {
+        Ok(watching) => watching,
+        Err(error) => {
+            // The server may have been killed before the watch began.
+            let is_refused = matches!(error, ClientError::Refused(_));
+            let is_expected = until.is_none() && !is_refused;
+            return if is_expected {
+                Ok(())
+            } else {
+                Err(error.to_string())
+            };
+        }
+    };
     while until.is_none_or(|until| told.lock().unwrap().reached() < until) {
         let (object, is_gone) = match watching.next().await {
             Ok(Some(WatchEvent::Added(object) | WatchEvent::Modified(object))) => (object, false),

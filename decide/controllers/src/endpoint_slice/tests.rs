@@ -147,3 +147,15 @@ fn the_older_form_lists_ready_and_not_ready() {
     world.settle::<Endpoints>(&key(), time(0));
     assert_eq!(world.get(&ENDPOINTS, &key()).unwrap().get("subsets"), None);
 }
+
+#[test]
+fn the_older_form_goes_with_its_service_and_that_of_others_stays() {
+    let own = json!({ "metadata": { "name": "own", "namespace": "default" } });
+    let mut world = World::new([(SERVICES, service()), (ENDPOINTS, own)]);
+    world.settle::<Endpoints>(&key(), time(0));
+    world.remove(&SERVICES, &key());
+    world.settle::<Endpoints>(&key(), time(0));
+    assert!(world.get(&ENDPOINTS, &key()).is_none());
+    let other = Key::new("default", "own");
+    assert!(world.settle::<Endpoints>(&other, time(0)).is_empty());
+}
