@@ -4,9 +4,10 @@
 //! cluster takes a while to start.
 
 use anyhow::{Context as _, Result, ensure};
-use sampan_e2e::cluster::{Cluster, WAIT, line};
+use sampan_e2e::cluster::{Cluster, WAIT, images as images_dir, line, printed as printed_by};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::time::timeout;
 
 const PODS: &str = include_str!("pods/pods.yaml");
@@ -40,6 +41,8 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     broken(cluster).await?;
     guarded(cluster).await?;
     attach(cluster).await?;
+    in_cluster(cluster).await?;
+    images(cluster).await?;
     restart(cluster).await?;
     cluster
         .kubectl(&["delete", "pods", "--all", "--timeout=60s"])
@@ -221,6 +224,66 @@ async fn attach(cluster: &Cluster) -> Result<()> {
         .kubectl_with(&["attach", "-q", "-i", "parrot"], "who is there\n")
         .await?;
     assert_eq!(printed.ok()?, "you say who is there\n");
+    Ok(())
+}
+
+/// Pods reach the API server at its cluster IP, which its endpoints stand behind.
+async fn in_cluster(cluster: &Cluster) -> Result<()> {
+    let reach =
+        "nc -w 3 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null && echo reached";
+    assert_eq!(sh(cluster, reach).await?, "reached\n");
+    let port = "-o=jsonpath={.items[0].ports[0].name} {.items[0].endpoints[0].conditions.ready}";
+    let selector = "kubernetes.io/service-name=kubernetes";
+    let slice = ["get", "endpointslices", "-l", selector, port];
+    assert_eq!(cluster.kubectl(&slice).await?.ok()?, "https true");
+    Ok(())
+}
+
+/// Images of either format are loaded from files, and pods run from them without a registry.
+async fn images(cluster: &Cluster) -> Result<()> {
+    let oci = images_dir().await?.join("busybox.tar");
+    let oci = oci.to_str().context("a path in text")?;
+    let printed = cluster.image(&["import", oci]).await?.ok()?;
+    assert_eq!(printed, "imported docker.io/library/busybox:1.36\n");
+    let directory = tempfile::tempdir()?;
+    let docker = directory.path().join("docker.tar");
+    let docker = docker.to_str().context("a path in text")?;
+    let (from, to) = (
+        format!("oci-archive:{oci}"),
+        format!("docker-archive:{docker}:docker.io/library/imported:1"),
+    );
+    let mut copy = Command::new("skopeo");
+    copy.args(["copy", "-q", "--insecure-policy", &from, &to]);
+    printed_by(copy, "").await?.ok()?;
+    let printed = cluster.image(&["import", docker]).await?.ok()?;
+    assert_eq!(printed, "imported docker.io/library/imported:1\n");
+    let listed = cluster.image(&["list"]).await?.ok()?;
+    ensure!(
+        listed.contains("docker.io/library/imported:1\n"),
+        "{listed}"
+    );
+    let run = [
+        "run",
+        "imported",
+        "--image=imported:1",
+        "--image-pull-policy=Never",
+        "--restart=Never",
+        "--",
+        "echo",
+        "here I am",
+    ];
+    cluster.kubectl(&run).await?.ok()?;
+    let over = [
+        "wait",
+        "--for=jsonpath={.status.phase}=Succeeded",
+        "pod/imported",
+        "--timeout=60s",
+    ];
+    cluster.kubectl(&over).await?.ok()?;
+    assert_eq!(
+        cluster.kubectl(&["logs", "imported"]).await?.ok()?,
+        "here I am\n"
+    );
     Ok(())
 }
 
