@@ -64,6 +64,7 @@ fn small_rows() -> Vec<Kind> {
             Plain(&print::core::COMPONENT_STATUS),
         )
         .short(&["cs"])
+        .deprecated("v1 ComponentStatus is deprecated in v1.19+")
         .verbs(&["get", "list"])
         .build(),
         V1.namespaced("ConfigMap", "configmaps", config_map::ConfigMap)
@@ -71,6 +72,9 @@ fn small_rows() -> Vec<Kind> {
             .build(),
         V1.namespaced("Endpoints", "endpoints", endpoints::Endpoints)
             .short(&["ep"])
+            .deprecated(
+                "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+            )
             .build(),
         V1.namespaced("Event", "events", event::Event)
             .short(&["ev"])

@@ -62,6 +62,8 @@ pub struct Kind {
     pub stored_as: Option<GroupResource>,
     /// How soon a write must be on disk.
     pub durability: Durability,
+    /// What every answer warns of, when the kind is on its way out.
+    pub deprecation: Option<Text>,
     /// The type of an object of this kind.
     pub schema: Schema,
     /// The kind's own rules.

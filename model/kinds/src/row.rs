@@ -83,6 +83,7 @@ impl Group {
             storage_version: self.version.into(),
             stored_as: None,
             durability: Durability::Synced,
+            deprecation: None,
             schema,
             strategy: Arc::new(strategy),
         })
@@ -108,6 +109,11 @@ impl Row {
     /// The category `all`.
     pub(crate) fn in_all(self) -> Self {
         self.category("all")
+    }
+    /// A kind on its way out. Source: the `APILifecycleDeprecated` methods.
+    pub(crate) fn deprecated(mut self, warning: &'static str) -> Self {
+        self.0.deprecation = Some(warning.into());
+        self
     }
     /// Other verbs than the ordinary ones.
     pub(crate) fn verbs(mut self, verbs: &[&'static str]) -> Self {

@@ -9,18 +9,29 @@ pub(crate) mod patch;
 mod update;
 mod watch;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::Response;
 use meta::StatusError;
 
 use crate::call::Call;
-use crate::special;
+use crate::{respond, special};
 
 /// Runs the verb of a call.
 ///
 /// # Errors
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
+    let kind = Arc::clone(&call.kind);
+    let mut response = perform(call).await?;
+    if let Some(deprecation) = &kind.deprecation {
+        respond::warn(&mut response, &[deprecation.to_string()]);
+    }
+    Ok(response)
+}
+
+async fn perform(call: Call) -> Result<Response<Body>, StatusError> {
     if let Some(special) = special::of(&call.kind, &call.info.subresource) {
         return special.run(&call).await;
     }

@@ -24,12 +24,6 @@ impl Strategy for Endpoints {
         }
         errors
     }
-    fn warnings(&self, _new: &Object, _old: Option<&Object>) -> Vec<String> {
-        vec![
-            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-                .to_owned(),
-        ]
-    }
     print_with!(print::core::ENDPOINTS);
 }
 

@@ -483,9 +483,10 @@ pub(super) fn compare_warnings(registry: &Registry, recording: &Recording) -> Op
     let kind = registry.kind(&recording.input.gvk()?)?;
     let object = create(kind, recording.input.clone(), "corpus", true).ok()?;
     let warnings = kind.strategy.warnings(&object, None);
-    let headers: Vec<String> = warnings
-        .iter()
-        .map(|text| format!("299 - {}", Value::from(text.as_str())))
+    let deprecation = kind.deprecation.iter().map(ToString::to_string);
+    let headers: Vec<String> = deprecation
+        .chain(warnings)
+        .map(|text| format!("299 - {}", Value::from(text)))
         .collect();
     let theirs = recording.answer["warning"].as_str().unwrap_or_default();
     let ours = json!({"warning": headers.join(", ")});
