@@ -237,7 +237,7 @@ impl FieldSelector {
             };
             terms.push(FieldTerm {
                 field: field.to_owned(),
-                value: unescape(value),
+                value: unescape(value)?,
                 equal,
             });
         }
@@ -290,16 +290,31 @@ fn split_unescaped(mut text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-fn unescape(text: &str) -> String {
+/// Source: `fields.UnescapeValue`.
+fn unescape(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => out.extend(chars.next()),
+            '\\' => match chars.next() {
+                Some(c @ ('\\' | ',' | '=')) => out.push(c),
+                other => {
+                    let sequence: String = ['\\'].into_iter().chain(other).collect();
+                    return Err(format!(
+                        "invalid field selector: invalid escape sequence: {sequence}"
+                    ));
+                }
+            },
+            ',' | '=' => {
+                return Err(format!(
+                    "invalid field selector: unescaped character in value: {}",
+                    u32::from(c)
+                ));
+            }
             c => out.push(c),
         }
     }
-    out
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Source: sigs.k8s.io/json: paths and wording of duplicate fields; encoding/json for what is no JSON at all.
 
 mod order;
+mod syntax;
 
 use std::fmt;
 
@@ -40,34 +41,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, String> {
         .and_then(|value| reader.end().map(|()| value));
     match value {
         Ok(value) => Ok(Document { value, duplicates }),
-        Err(error) => Err(complain(bytes, &error)),
-    }
-}
-
-/// Go's words for bytes that are no JSON.
-fn complain(bytes: &[u8], error: &serde_json::Error) -> String {
-    if error.is_eof() {
-        return "unexpected end of JSON input".to_owned();
-    }
-    let line = bytes
-        .split(|byte| *byte == b'\n')
-        .nth(error.line().saturating_sub(1))
-        .unwrap_or_default();
-    let found = line
-        .get(error.column().saturating_sub(1))
-        .copied()
-        .unwrap_or(b'?');
-    format!(
-        "invalid character {} looking for beginning of value",
-        go_quote_char(found)
-    )
-}
-
-fn go_quote_char(byte: u8) -> String {
-    match byte {
-        b'\'' => r"'\''".to_owned(),
-        0x20..=0x7e => format!("'{}'", char::from(byte)),
-        other => format!("'\\u{other:04x}'"),
+        Err(error) => Err(syntax::complaint(bytes).unwrap_or_else(|| error.to_string())),
     }
 }
 

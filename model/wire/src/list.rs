@@ -32,6 +32,7 @@ impl Head {
     }
 }
 
+// DIFFERS: items say their kind and version, which upstream leaves out in lists; their stored bytes are sent as they are.
 /// A list around its items' bytes.
 pub fn assemble<'a>(head: &Head, items: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let quoted = |text: &str| Value::from(text).to_string();

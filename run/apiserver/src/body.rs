@@ -2,6 +2,7 @@
 
 use kinds::schema::{Schema, builtin_kind, decode};
 use meta::{Gvk, Object, ObjectExt, StatusError};
+use serde_json::Value;
 use wire::json::Document;
 use wire::media::{self, Format};
 use wire::protobuf;
@@ -24,10 +25,73 @@ pub(crate) fn document(call: &Call) -> Result<Document, StatusError> {
     let format = media::body_format(content_type)
         .ok_or_else(|| StatusError::unsupported_media_type(media::READ))?;
     let read = match format {
-        Format::Json => wire::json::read(&call.body),
+        Format::Json => wire::json::read(&call.body).map_err(|why| unparsable(&why)),
         Format::Yaml => wire::yaml::read(&call.body),
     };
-    read.map_err(|why| undecodable(&call.kind.gvk(), &call.kind.gvk(), &why))
+    read.map_err(|why| unrecognized(&call.kind.kind, &why, &call.body))
+}
+
+/// Upstream's complaint about bytes that do not even say what they are.
+pub(crate) fn unparsable(why: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {why}")
+}
+
+/// Characters of a body that a refusal shows. Source: apiserver `transformDecodeError`.
+const SHOWN_BYTES_MAX: usize = 30;
+
+/// Upstream's 400 for a body that does not say what it is.
+fn unrecognized(kind: &str, why: &str, body: &[u8]) -> StatusError {
+    let start = body.get(..SHOWN_BYTES_MAX).unwrap_or(body);
+    let more = if body.len() > SHOWN_BYTES_MAX {
+        " ..."
+    } else {
+        ""
+    };
+    let summary = match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(start)),
+        Some(_) => {
+            let hex: Vec<String> = start.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{}{more}", hex.concat())
+        }
+    };
+    StatusError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why} ({summary})"
+    ))
+}
+
+/// What keeps a value from saying its version and kind. Source: `meta.Interpret`.
+pub(crate) fn untyped(value: &Value) -> Option<String> {
+    let sort = match value {
+        Value::Object(_) | Value::Null => {
+            let field = |name: &str| {
+                let value = value.get(name).filter(|value| !value.is_string())?;
+                let sort = go_sort(value)?;
+                Some(format!(
+                    "json: cannot unmarshal {sort} into Go struct field .{name} of type string"
+                ))
+            };
+            return field("apiVersion")
+                .or_else(|| field("kind"))
+                .map(|why| unparsable(&why));
+        }
+        other => go_sort(other)?,
+    };
+    Some(unparsable(&format!(
+        r#"json: cannot unmarshal {sort} into Go value of type struct {{ APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }}"#
+    )))
+}
+
+/// Go's name for the sort of a JSON value; `None` for null, which fits everywhere.
+pub(crate) fn go_sort(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Null => None,
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::String(_) => Some("string"),
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+    }
 }
 
 /// Reads a protobuf body; its envelope says which built-in kind it holds.
@@ -118,37 +182,23 @@ pub(crate) fn fit(
         said: said.clone(),
         why,
     };
-    if !document.value.is_object() {
-        let why = "json: cannot unmarshal into Go value of type struct";
-        return Err(misfit(gvk, why.to_owned()));
+    if let Some(why) = untyped(&document.value) {
+        return Err(Misfit::Malformed(unrecognized(&gvk.kind, &why, source)));
+    }
+    if document.value.is_null() {
+        document.value = Value::Object(serde_json::Map::new());
     }
     let said = (
         document.value.api_version().to_owned(),
         document.value.kind().to_owned(),
     );
-    let named = named(&said, gvk).map_err(Misfit::Malformed)?;
+    let named = named(&said, gvk).ok_or_else(|| {
+        let why = format!("unexpected GroupVersion string: {}", said.0);
+        Misfit::Malformed(unrecognized(&gvk.kind, &why, source))
+    })?;
     if named != *gvk {
-        let go = |gvk: &Gvk| format!("{}.{}", gvk.version, gvk.kind);
-        let group = if gvk.group.is_empty() {
-            "core"
-        } else {
-            gvk.group.split('.').next().unwrap_or_default()
-        };
-        let why = if named.kind == gvk.kind {
-            format!(
-                "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-                meta::field::quote(&named.kind),
-                meta::field::quote(&named.api_version())
-            )
-        } else {
-            format!(
-                "converting ({}) to ({group}.{}): unknown conversion",
-                go(&named),
-                gvk.kind
-            )
-        };
-        let shown = if named.kind == gvk.kind { gvk } else { &named };
-        return Err(misfit(shown, why));
+        let why = not_convertible(&named, gvk);
+        return Err(misfit(&named, why));
     }
     document
         .value
@@ -185,19 +235,40 @@ pub(crate) fn fit(
     }
 }
 
-/// The kind a body names, filled up from the expected one.
-fn named((api_version, kind): &(String, String), expected: &Gvk) -> Result<Gvk, StatusError> {
+/// Why an object of one kind is none of another.
+fn not_convertible(named: &Gvk, expected: &Gvk) -> String {
+    let go = |gvk: &Gvk| format!("{}.{}", gvk.version, gvk.kind);
+    let group = if expected.group.is_empty() {
+        "core"
+    } else {
+        expected.group.split('.').next().unwrap_or_default()
+    };
+    if named.kind == expected.kind || builtin_kind(named).is_none() {
+        format!(
+            "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            meta::field::quote(&named.kind),
+            meta::field::quote(&named.api_version())
+        )
+    } else {
+        format!(
+            "converting ({}) to ({group}.{}): unknown conversion",
+            go(named),
+            expected.kind
+        )
+    }
+}
+
+/// The kind a body names, filled up from the expected one; `None` when its version cannot be read.
+fn named((api_version, kind): &(String, String), expected: &Gvk) -> Option<Gvk> {
     let kind = if kind.is_empty() {
         &expected.kind
     } else {
         kind
     };
     if api_version.is_empty() {
-        return Ok(Gvk::new(&expected.group, &expected.version, kind));
+        return Some(Gvk::new(&expected.group, &expected.version, kind));
     }
-    let malformed =
-        || StatusError::bad_request(format!("unexpected GroupVersion string: {api_version}"));
-    Gvk::from_api_version(api_version, kind).ok_or_else(malformed)
+    Gvk::from_api_version(api_version, kind)
 }
 
 /// Upstream's 400 for a body that is no object of the kind.

@@ -20,7 +20,7 @@ const OPENID: &str = "/.well-known/openid-configuration";
 /// Answers a request for a path that is no resource.
 ///
 /// # Errors
-/// 404 for paths nobody answers, 405 for methods other than GET and HEAD.
+/// 405 for methods other than GET and HEAD.
 pub(crate) async fn answer(
     server: &ApiServer,
     parts: &Parts,
@@ -42,7 +42,9 @@ pub(crate) async fn answer(
         Some(found) => Some(found),
         None => documents(server, parts).await?,
     };
-    let response = found.ok_or_else(StatusError::no_route)?;
+    let Some(response) = found else {
+        return Ok(respond::no_page());
+    };
     match parts.method {
         Method::GET | Method::HEAD => Ok(response),
         _ => Err(StatusError::method_not_allowed()),

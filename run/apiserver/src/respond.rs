@@ -48,6 +48,17 @@ pub(crate) fn refusal(error: &StatusError) -> Response<Body> {
     response
 }
 
+/// What paths get that nobody serves.
+pub(crate) fn no_page() -> Response<Body> {
+    let media_type = "text/plain; charset=utf-8";
+    let mut response = bytes(StatusCode::NOT_FOUND, media_type, "404 page not found\n");
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
 /// A value as JSON or YAML.
 pub(crate) fn value(
     code: StatusCode,
@@ -65,7 +76,10 @@ pub(crate) fn value(
 
 /// A Status that is no refusal.
 pub(crate) fn status(call: &Call, status: &Status) -> Result<Response<Body>, StatusError> {
-    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::OK);
+    let code = match status.code {
+        0 => StatusCode::OK,
+        code => StatusCode::from_u16(code).unwrap_or(StatusCode::OK),
+    };
     let body = serde_json::to_value(status).map_err(StatusError::internal)?;
     value(code, call.answer.format, false, &body)
 }
@@ -108,7 +122,7 @@ pub(crate) fn include(call: &Call) -> Result<IncludeObject, StatusError> {
     let text = call.query.text("includeObject");
     IncludeObject::parse(text).ok_or_else(|| {
         StatusError::bad_request(format!(
-            "unrecognized includeObject value: {}",
+            "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', 'Object', 'None', or empty",
             meta::field::quote(text)
         ))
     })

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::strategy::User;
 use kinds::{Kind, Lookup};
@@ -198,7 +198,15 @@ impl ApiServer {
             attributes.name = query.selected_name().unwrap_or_default();
         }
         auth::allow(self, &attributes)?;
-        let kind = self.kind(&info)?;
+        let kind = match self.kind(&info) {
+            Err(error) if error.code() == 404 && !self.serves_version(&info) => {
+                return Ok(respond::no_page());
+            }
+            kind => kind?,
+        };
+        if parts.method == Method::HEAD && !proxy::is_carried(&kind, &info.subresource) {
+            return Err(StatusError::method_not_allowed());
+        }
         if proxy::is_carried(&kind, &info.subresource) {
             let connect = proxy::Connect {
                 server: self,
@@ -237,6 +245,12 @@ impl ApiServer {
         verbs::run(call).await
     }
 
+    /// Whether anything of the group and version of a request is served.
+    fn serves_version(&self, info: &RequestInfo) -> bool {
+        let mut rows = self.config().registry.rows();
+        rows.any(|kind| kind.group == info.group && kind.version == info.version)
+    }
+
     /// The row a request is for, when it serves the verb.
     fn kind(&self, info: &RequestInfo) -> Result<Arc<Kind>, StatusError> {
         let gvr = Gvr::new(&info.group, &info.version, &info.resource);
@@ -263,6 +277,9 @@ impl ApiServer {
         } else {
             !info.namespace.is_empty() && info.resource != "namespaces"
         };
+        if is_misplaced && info.name.is_empty() {
+            return Err(StatusError::method_not_allowed());
+        }
         if is_misplaced {
             return Err(StatusError::no_route());
         }

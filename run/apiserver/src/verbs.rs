@@ -24,10 +24,13 @@ use crate::{respond, special};
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
     let kind = Arc::clone(&call.kind);
-    let mut response = perform(call).await?;
-    if let Some(deprecation) = &kind.deprecation {
-        respond::warn(&mut response, &[deprecation.to_string()]);
-    }
+    let result = perform(call).await;
+    let Some(deprecation) = &kind.deprecation else {
+        return result;
+    };
+    // Refusals carry the warning too.
+    let mut response = result.unwrap_or_else(|error| respond::refusal(&error));
+    respond::warn(&mut response, &[deprecation.to_string()]);
     Ok(response)
 }
 

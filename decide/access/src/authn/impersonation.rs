@@ -29,15 +29,43 @@ impl Wanted {
         *self == Self::default()
     }
 
+    /// As Go prints the user that is asked for.
+    fn as_go(&self) -> String {
+        let quote = meta::field::quote;
+        let list = |texts: &[String]| {
+            let quoted: Vec<String> = texts.iter().map(|text| quote(text)).collect();
+            format!("[]string{{{}}}", quoted.join(", "))
+        };
+        let groups = match self.groups.as_slice() {
+            [] => "[]string(nil)".to_owned(),
+            groups => list(groups),
+        };
+        let extra: Vec<String> = self
+            .extra
+            .iter()
+            .map(|(key, values)| format!("{}:{}", quote(key), list(values)))
+            .collect();
+        let extra = if extra.is_empty() {
+            "map[string][]string(nil)".to_owned()
+        } else {
+            format!("map[string][]string{{{}}}", extra.join(", "))
+        };
+        format!(
+            "&user.DefaultInfo{{Name:\"\", UID:{}, Groups:{groups}, Extra:{extra}}}",
+            quote(&self.uid)
+        )
+    }
+
     /// Every permission the caller needs, all with the verb `impersonate`.
     ///
     /// # Errors
     /// Something is asked for, but no user.
     pub fn checks(&self, caller: &User) -> Result<Vec<Attributes>, StatusError> {
         if self.user.is_empty() {
-            return Err(StatusError::bad_request(
-                "requested impersonation without impersonating a user",
-            ));
+            return Err(StatusError::bad_request(format!(
+                "requested {} without impersonating a user name",
+                self.as_go()
+            )));
         }
         let check =
             |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {

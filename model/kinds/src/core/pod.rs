@@ -30,7 +30,7 @@ impl Strategy for Pod {
     fn default(&self, new: &mut Object) {
         pod_spec::default_pod(new);
     }
-    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+    fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
         let class = new.get("spec").map_or("BestEffort", pod_spec::qos_class);
         let mut status = json!({"phase": "Pending", "qosClass": class});
         if !new.list_at(&["spec", "schedulingGates"]).is_empty() {
@@ -42,7 +42,7 @@ impl Strategy for Pod {
                     "reason": "SchedulingGated",
                     "message": "Scheduling is blocked due to non-empty scheduling gates",
                     "lastProbeTime": null,
-                    "lastTransitionTime": null,
+                    "lastTransitionTime": meta::time::to_rfc3339(cx.now),
                 }]),
             );
         }
@@ -71,8 +71,7 @@ impl Strategy for Pod {
             .str_at(&["spec", "nodeName"])
             .is_some_and(|node| !node.is_empty());
         match asked.unwrap_or_default() {
-            _ if is_over || !is_bound => Deletion::Now,
-            0 => Deletion::Now,
+            _ if is_over || !is_bound => Deletion::Graceful { seconds: 0 },
             seconds if seconds < 0 => Deletion::Graceful { seconds: 1 },
             seconds => Deletion::Graceful { seconds },
         }

@@ -2,8 +2,10 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use kinds::schema;
 use meta::status::Details;
-use meta::{Object, Status, StatusError};
+use meta::{Object, ObjectExt, Status, StatusError};
+use wire::media::{self, Format};
 
 use crate::call::Call;
 use crate::options::{DeleteOptions, Propagation};
@@ -18,12 +20,48 @@ pub(super) async fn delete(call: &Call) -> Result<Response<Body>, StatusError> {
 
 /// Delete options from the body, or from the query when there is none.
 pub(super) fn options(call: &Call) -> Result<DeleteOptions, StatusError> {
-    let body: Option<Object> = if call.body.iter().all(u8::is_ascii_whitespace) {
-        None
+    if call.body.iter().all(u8::is_ascii_whitespace) {
+        return DeleteOptions::read(&call.query, None);
+    }
+    let content_type = call.header(http::header::CONTENT_TYPE);
+    let is_json = media::body_format(content_type) == Some(Format::Json);
+    let value = if is_json {
+        wire::json::read(&call.body)
+            .map_err(|why| StatusError::bad_request(body::unparsable(&why)))?
+            .value
     } else {
-        Some(body::document(call)?.value).filter(Object::is_object)
+        body::document(call)?.value
     };
-    DeleteOptions::read(&call.query, body.as_ref())
+    DeleteOptions::read(
+        &call.query,
+        Some(&decoded(value)?).filter(|body| body.is_object()),
+    )
+}
+
+/// Decodes the options; they may be named by any group that is served.
+fn decoded(value: Object) -> Result<Object, StatusError> {
+    if let Some(why) = body::untyped(&value) {
+        return Err(StatusError::bad_request(why));
+    }
+    if !matches!(value.kind(), "" | "DeleteOptions") {
+        let version = match value.api_version() {
+            "" => "meta.k8s.io/v1",
+            version => version,
+        };
+        return Err(StatusError::bad_request(format!(
+            "no kind {} is registered for version {} in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\"",
+            meta::field::quote(value.kind()),
+            meta::field::quote(version)
+        )));
+    }
+    let schema = schema::builtin("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
+        .ok_or_else(|| StatusError::internal("no facts about DeleteOptions"))?;
+    if value.is_null() {
+        return Ok(value);
+    }
+    schema::decode(value, &schema)
+        .map(|decoded| decoded.object)
+        .map_err(|error| StatusError::bad_request(error.to_string()))
 }
 
 fn answer(
@@ -34,6 +72,8 @@ fn answer(
     let kind = &call.kind;
     if deleted.is_gone && !kind.strategy.returns_deleted_object() {
         let mut status = Status::success();
+        // Upstream's Status of a delete has no code.
+        status.code = 0;
         status.details = Some(Details {
             name: call.info.name.clone(),
             group: kind.group.to_string(),

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::Response;
 use kinds::schema::Schema;
+use meta::status::Details;
 use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
 use patch::managed::{self, Manager};
 use serde_json::Value;
@@ -19,7 +20,6 @@ const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
-const ACCEPTED: &[&str] = &[JSON, MERGE, STRATEGIC, APPLY];
 
 pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
     let (options, patch) = read_patch(call)?;
@@ -47,30 +47,47 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
     let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
     ownership::check_options(&options, content_type == APPLY)?;
     let patch = match content_type {
-        JSON => Patch::Json(call.body.to_vec()),
+        JSON => {
+            check_operations(call)?;
+            Patch::Json(call.body.to_vec())
+        }
         MERGE => Patch::Merge(read(call, "error decoding patch: ")?),
         STRATEGIC => Patch::Strategic(read(call, "")?),
         APPLY => Patch::Apply(
             wire::yaml::read(&call.body)
                 .map_err(|why| StatusError::bad_request(format!("error decoding YAML: {why}")))?,
         ),
-        _ => return Err(StatusError::unsupported_media_type(ACCEPTED)),
+        _ => {
+            let words = "415: Unsupported Media Type";
+            let error = StatusError::new(415, "UnsupportedMediaType", words);
+            return Err(error.with_details(Details::default()));
+        }
     };
     Ok((options, patch))
 }
 
-/// Patches are JSON; YAML is taken too, as upstream does. Complaints begin with `prefix`.
+/// Reads a patch that is a JSON map; `prefix` starts what is said about one that is none.
 fn read(call: &Call, prefix: &str) -> Result<Document, StatusError> {
-    let refused = |why: String| StatusError::bad_request(format!("{prefix}{why}"));
-    let read = wire::json::read(&call.body).or_else(|_| wire::yaml::read(&call.body));
-    let document = read.map_err(refused)?;
-    if document.value.is_object() {
-        return Ok(document);
+    let refuse = |why: &str| StatusError::bad_request(format!("{prefix}{why}"));
+    let document = wire::json::read(&call.body).map_err(|why| refuse(&why))?;
+    match (&document.value, body::go_sort(&document.value)) {
+        (Value::Object(_), _) | (_, None) => Ok(document),
+        (_, Some(sort)) => Err(refuse(&format!(
+            "json: cannot unmarshal {sort} into Go value of type map[string]interface {{}}"
+        ))),
     }
-    let kind = patch::json_kind(&document.value);
-    Err(refused(format!(
-        "json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
-    )))
+}
+
+/// The operations of a JSON patch must be a list.
+fn check_operations(call: &Call) -> Result<(), StatusError> {
+    let refuse = |why: &str| StatusError::bad_request(format!("error decoding patch: {why}"));
+    let document = wire::json::read(&call.body).map_err(|why| refuse(&why))?;
+    match (&document.value, body::go_sort(&document.value)) {
+        (Value::Array(_), _) | (_, None) => Ok(()),
+        (_, Some(sort)) => Err(refuse(&format!(
+            "json: cannot unmarshal {sort} into Go value of type []handlers.jsonPatchOp"
+        ))),
+    }
 }
 
 /// A patch in one of its four forms.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use kinds::strategy::{Deletion, Operation};
-use meta::{Object, ObjectExt, StatusError};
+use meta::{GroupResource, Object, ObjectExt, StatusError};
 use serde_json::Value;
 use store::{Entry, Precondition, StoreError};
 
@@ -85,15 +85,16 @@ async fn attempt(
         next if options.dry_run => {
             let (object, is_gone) = match next {
                 Next::Keep(object) => (object, false),
-                _ => (old, true),
+                Next::Remove(object) => (object, true),
+                Next::Nothing => (old, false),
             };
             return answer(wire::encode::bytes(&object).into(), is_gone);
         }
         next => next,
     };
     let store = &call.server.config().store;
-    let (result, is_gone) = if let Next::Keep(object) = next {
-        let encoded = stored::encode(kind, &object);
+    let (result, is_gone) = if let Next::Keep(object) = &next {
+        let encoded = stored::encode(kind, object);
         let precondition = Precondition::Revision(entry.revision);
         (
             store
@@ -102,7 +103,11 @@ async fn attempt(
             false,
         )
     } else {
-        let tombstone = stored::encode(kind, &old);
+        let last = match &next {
+            Next::Remove(object) => object,
+            Next::Keep(_) | Next::Nothing => &old,
+        };
+        let tombstone = stored::encode(kind, last);
         (
             store
                 .delete(
@@ -127,15 +132,21 @@ fn check_preconditions(
     old: &Object,
     options: &DeleteOptions,
 ) -> Result<(), StatusError> {
+    // Source: `rest.BeforeDelete`, which names the kind where others name the resource.
     let conflict = |what: &str, wanted: &str, found: &str| {
+        let how = if what == "UID" {
+            "deleted and then recreated"
+        } else {
+            "modified"
+        };
         let why = format!(
-            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {how}"
         );
-        Err(StatusError::conflict(
-            &call.kind.group_resource(),
-            old.name(),
-            &why,
-        ))
+        let subject = GroupResource {
+            group: call.kind.group.to_string(),
+            resource: call.kind.kind.to_string(),
+        };
+        Err(StatusError::conflict(&subject, old.name(), &why))
     };
     match (&options.uid, &options.resource_version) {
         (Some(uid), _) if uid != old.uid() => conflict("UID", uid, old.uid()),
@@ -152,42 +163,51 @@ enum Next {
     Nothing,
     /// It is kept in this form until its end.
     Keep(Object),
-    /// It goes.
-    Remove,
+    /// It goes; this is its last state.
+    Remove(Object),
 }
 
 /// Source: `rest.BeforeDelete` and `registry.Store.Delete`.
 fn mark(call: &Call, old: &Object, options: &DeleteOptions) -> Next {
     let strategy = &call.kind.strategy;
-    let grace = match strategy.deletion(old, options.grace_seconds) {
-        Deletion::Now => 0,
-        Deletion::Graceful { seconds } => seconds.max(0),
+    let (grace, is_graceful) = match strategy.deletion(old, options.grace_seconds) {
+        Deletion::Now => (0, false),
+        Deletion::Graceful { seconds } => (seconds.max(0), true),
     };
     let finalizers = finalizers(call, old, options.propagation);
     let is_kept = !finalizers.is_empty() || strategy.is_held(old) || grace > 0;
-    if !is_kept {
-        return Next::Remove;
-    }
     let mut new = old.clone();
+    if !is_kept {
+        if is_graceful {
+            set_end(&mut new, old, grace, call.now);
+        }
+        return Next::Remove(new);
+    }
     set_finalizers(&mut new, &finalizers);
     let waits = old.int_at(&["metadata", "deletionGracePeriodSeconds"]);
     let is_sooner = waits.is_none_or(|waits| grace < waits);
     if old.deletion_timestamp().is_none() || is_sooner {
-        let end = end(old, waits, grace, call.now);
-        new.set(
-            &["metadata", "deletionTimestamp"],
-            meta::time::to_rfc3339(end).into(),
-        );
-        new.set(&["metadata", "deletionGracePeriodSeconds"], grace.into());
-        if old.generation() > 0 {
-            new.set(&["metadata", "generation"], (old.generation() + 1).into());
-        }
+        set_end(&mut new, old, grace, call.now);
         strategy.mark_deleted(&mut new);
     }
     if new == *old {
         Next::Nothing
     } else {
         Next::Keep(new)
+    }
+}
+
+/// Says when an object goes, and that it was asked to.
+fn set_end(new: &mut Object, old: &Object, grace: i64, now: Timestamp) {
+    let waits = old.int_at(&["metadata", "deletionGracePeriodSeconds"]);
+    let end = end(old, waits, grace, now);
+    new.set(
+        &["metadata", "deletionTimestamp"],
+        meta::time::to_rfc3339(end).into(),
+    );
+    new.set(&["metadata", "deletionGracePeriodSeconds"], grace.into());
+    if old.generation() > 0 {
+        new.set(&["metadata", "generation"], (old.generation() + 1).into());
     }
 }
 

@@ -238,3 +238,54 @@ async fn an_apply_makes_the_object_owns_its_fields_and_meets_conflicts() {
     assert_eq!(taken["metadata"]["managedFields"][0]["manager"], "two");
     assert_eq!(apply("two", "2", "").await.expect(200), taken);
 }
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_refused_in_upstreams_words() {
+    let talk = Talk::new().await;
+    talk.post(MAPS, map("x")).await.expect(201);
+    let one = format!("{MAPS}/x");
+    let json = "application/json";
+    let unrecognized = "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error:";
+    let cases = [
+        ("POST", MAPS, json, "", 400, format!("{unrecognized} unexpected end of JSON input (<empty>)")),
+        ("POST", MAPS, json, "{\"a\" 1}", 400, format!("{unrecognized} invalid character '1' after object key ({{\"a\" 1}})")),
+        ("POST", MAPS, json, "[]", 400, format!("{unrecognized} json: cannot unmarshal array into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} (5b5d)")),
+        ("POST", MAPS, json, "{\"kind\":\"Foo\",\"apiVersion\":\"a/v1\"}", 400, "Foo in version \"v1\" cannot be handled as a ConfigMap: no kind \"Foo\" is registered for version \"a/v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"".to_owned()),
+        ("PATCH", &one, json, "{}", 415, "415: Unsupported Media Type".to_owned()),
+        ("PATCH", &one, "application/merge-patch+json", "[]", 400, "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}".to_owned()),
+        ("PATCH", &one, "application/json-patch+json", "{}", 400, "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp".to_owned()),
+        ("DELETE", &one, json, "{\"gracePeriodSeconds\":\"x\"}", 400, "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64".to_owned()),
+        ("DELETE", &one, json, "{\"kind\":\"Foo\"}", 400, "no kind \"Foo\" is registered for version \"meta.k8s.io/v1\" in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\"".to_owned()),
+    ];
+    for (method, path, media_type, body, code, message) in cases {
+        let answer = talk.send(method, path, media_type, body.to_owned()).await;
+        answer.refused(code, &message);
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_taken_until_its_object_is_gone() {
+    let talk = Talk::new().await;
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "1"});
+    let mut held = map("x");
+    held["metadata"]["finalizers"] = json!(["a.b/c"]);
+    held["metadata"]["ownerReferences"] = json!([owner, owner]);
+    let made = talk.post(MAPS, held.clone()).await;
+    assert!(
+        made.headers["warning"]
+            .to_str()
+            .unwrap()
+            .contains("duplicate UID(s) observed: 1")
+    );
+    assert_eq!(
+        made.expect(201)["metadata"]["ownerReferences"],
+        json!([owner])
+    );
+    talk.delete(&format!("{MAPS}/x"), json!({}))
+        .await
+        .expect(200);
+    talk.post(MAPS, map("x")).await.refused(
+        409,
+        "object is being deleted: configmaps \"x\" already exists",
+    );
+}

@@ -7,6 +7,7 @@ use crate::check::{Errors, Node};
 use crate::core::pod_spec::validate::{self, Holder};
 use crate::edit::Edit as _;
 
+// DIFFERS: upstream appends a dump of what changed, in a form that varies from build to build; clients read the path.
 const MUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 /// A new pod.

@@ -203,6 +203,7 @@ fn plain_fields(spec: &Node<'_>, errors: &mut Errors) {
             errors.extend(invalid(&path, name, names::dns1123_subdomain(name)));
         }
     }
+    hostname_override(spec, errors);
     for field in ["priorityClassName", "runtimeClassName"] {
         if !spec.text(field).is_empty() {
             spec.complain(field, names::dns1123_subdomain(spec.text(field)), errors);
@@ -221,6 +222,26 @@ fn plain_fields(spec: &Node<'_>, errors: &mut Errors) {
     if let Some(os) = spec.get("os") {
         operating_system(spec, &os, errors);
     }
+}
+
+/// Source: `validateHostnameOverride`.
+fn hostname_override(spec: &Node<'_>, errors: &mut Errors) {
+    const BYTES_MAX: usize = 64;
+    if !spec.has("hostnameOverride") {
+        return;
+    }
+    let path = spec.at("hostnameOverride");
+    for field in ["setHostnameAsFQDN", "hostNetwork"] {
+        if spec.flag(field) {
+            let why = format!("may not be specified when {field} is true");
+            errors.push(FieldError::forbidden(&path, why));
+        }
+    }
+    let name = spec.text("hostnameOverride");
+    if name.len() > BYTES_MAX {
+        errors.push(FieldError::too_long(&path, BYTES_MAX));
+    }
+    spec.complain("hostnameOverride", names::dns1123_subdomain(name), errors);
 }
 
 fn operating_system(spec: &Node<'_>, os: &Node<'_>, errors: &mut Errors) {

@@ -203,3 +203,68 @@ fn metrics_may_describe_objects_of_the_core_group() {
         "",
     );
 }
+
+/// What is said to a pod whose container and spec have these fields.
+#[track_caller]
+fn pod_refused(container: Value, spec: Value, expected: &str) {
+    let mut pod: Value = serde_json::from_str(POD).unwrap();
+    let (Value::Object(own), Value::Object(fields)) = (container, spec) else {
+        panic!("containers and specs are maps");
+    };
+    for (field, value) in own {
+        pod["containers"][0].set(&[&field], value);
+    }
+    for (field, value) in fields {
+        pod.set(&[&field], value);
+    }
+    refused("v1", "Pod", json!({"spec": pod}), expected);
+}
+
+#[test]
+fn containers_restart_by_known_rules() {
+    let rules = json!({"restartPolicy": "Foo", "restartPolicyRules": [{"action": "Stop", "exitCodes": {"operator": "Gt"}}]});
+    let why = "[spec.containers[0].restartPolicy: Unsupported value: \"Foo\": supported values: \"Always\", \"Never\", \"OnFailure\", spec.containers[0].restartPolicyRules[0].action: Unsupported value: \"Stop\": supported values: \"Restart\", \"RestartAllContainers\", spec.containers[0].restartPolicyRules[0].exitCodes.operator: Unsupported value: \"Gt\": supported values: \"In\", \"NotIn\"]";
+    pod_refused(rules, json!({}), why);
+}
+
+#[test]
+fn references_in_pods_are_named_soundly() {
+    let bad = json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a/b", "key": "k"}}}]});
+    let why = "spec.containers[0].env[0].valueFrom.configMapKeyRef.name: Invalid value: \"a/b\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+    pod_refused(bad, json!({}), why);
+    let why = "spec.containers[0].resources.claims[0]: Not found: \"g\": must be one of the names in pod.spec.resourceClaims: h";
+    pod_refused(
+        json!({"resources": {"claims": [{"name": "g"}]}}),
+        json!({"resourceClaims": [{"name": "h", "resourceClaimName": "c"}]}),
+        why,
+    );
+}
+
+#[test]
+fn profiles_and_policies_of_pods_fit_their_type() {
+    let why = r#"spec.securityContext.seccompProfile.localhostProfile: Invalid value: {"Type":"Unconfined","LocalhostProfile":"p"}: can only be set when seccomp type is Localhost"#;
+    let profile = json!({"type": "Unconfined", "localhostProfile": "p"});
+    pod_refused(
+        json!({}),
+        json!({"securityContext": {"seccompProfile": profile}}),
+        why,
+    );
+    let why = "spec.securityContext.seLinuxChangePolicy: Unsupported value: \"MountOption\": supported values: \"Recursive\"";
+    pod_refused(
+        json!({}),
+        json!({"securityContext": {"seLinuxChangePolicy": "MountOption"}}),
+        why,
+    );
+}
+
+#[test]
+fn templates_of_claims_have_labels_and_annotations_alone() {
+    let template = json!({"metadata": {"name": "n"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    let why =
+        "spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.name: Forbidden: cannot be set";
+    pod_refused(
+        json!({}),
+        json!({"volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": template}}]}),
+        why,
+    );
+}

@@ -7,6 +7,8 @@ use meta::{FieldError, names};
 use super::{Surroundings, env, image_blanks, probes, resources, security};
 use crate::check::{Errors, Node, descending_path};
 
+/// Source: `supportedContainerRestartPolicies`, as a sorted set.
+const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
 const NO_PROBES: &str = "may not be set for init containers without restartPolicy=Always";
 /// What an ephemeral container may say.
 const EPHEMERAL_FIELDS: [&str; 15] = [
@@ -51,15 +53,42 @@ pub(super) fn app_containers(pod: &Surroundings<'_>, errors: &mut Errors) {
     host_ports(&containers, errors);
 }
 
+/// Source: `validateContainerRestartPolicy`.
 fn restart_policy(container: &Node<'_>, errors: &mut Errors) {
+    const RULES_MAX: usize = 20;
+    const EXIT_CODES_MAX: usize = 255;
+    let rules = container.items("restartPolicyRules");
     if container.has("restartPolicy") {
-        container.one_of("restartPolicy", &["Always", "OnFailure", "Never"], errors);
-    } else if container.has_items("restartPolicyRules") {
+        container.one_of("restartPolicy", &RESTART_POLICIES, errors);
+    } else if rules.is_empty() {
+        return;
+    } else {
         let path = container.at("restartPolicy");
-        errors.push(FieldError::required(
-            &path,
-            "must specify restartPolicy when restart rules are used",
-        ));
+        let why = "must specify restartPolicy when restart rules are used";
+        errors.push(FieldError::required(&path, why));
+    }
+    if rules.len() > RULES_MAX {
+        let path = container.at("restartPolicyRules");
+        errors.push(FieldError::too_many(&path, rules.len(), RULES_MAX));
+    }
+    for rule in rules {
+        rule.one_of("action", &["Restart", "RestartAllContainers"], errors);
+        let Some(codes) = rule.get("exitCodes") else {
+            errors.push(FieldError::required(
+                &rule.at("exitCodes"),
+                "must be specified",
+            ));
+            continue;
+        };
+        codes.one_of("operator", &["In", "NotIn"], errors);
+        let count = codes.items("values").len();
+        if count > EXIT_CODES_MAX {
+            errors.push(FieldError::too_many(
+                &codes.at("values"),
+                count,
+                EXIT_CODES_MAX,
+            ));
+        }
     }
 }
 
@@ -88,9 +117,7 @@ pub(super) fn init_containers(pod: &Surroundings<'_>, errors: &mut Errors) {
     let mut known: BTreeSet<&str> = app.iter().map(|container| container.text("name")).collect();
     for container in pod.spec.items("initContainers") {
         common(pod, &container, errors);
-        if container.has("restartPolicy") {
-            container.one_of("restartPolicy", &["Always", "OnFailure", "Never"], errors);
-        }
+        restart_policy(&container, errors);
         let name = container.text("name");
         if known.contains(name) {
             errors.push(FieldError::duplicate(&container.at("name"), name));

@@ -2,7 +2,7 @@
 
 use meta::{FieldError, names};
 
-use crate::check::{Errors, Node, config_key};
+use crate::check::{Errors, Node, config_key, no_backsteps};
 
 /// Fields that variables may read.
 const VARIABLE_FIELDS: [&str; 9] = [
@@ -93,15 +93,17 @@ fn value_from(variable: &Node<'_>, source: &Node<'_>, errors: &mut Errors) {
     for kind in ["configMapKeyRef", "secretKeyRef"] {
         if let Some(reference) = source.get(kind) {
             count += 1;
-            reference.needs("name", errors);
+            reference.complain(
+                "name",
+                names::dns1123_subdomain(reference.text("name")),
+                errors,
+            );
             key(&reference, errors);
         }
     }
     if let Some(file) = source.get("fileKeyRef") {
         count += 1;
-        for field in ["key", "volumeName", "path"] {
-            file.needs(field, errors);
-        }
+        file_key(&file, errors);
     }
     let why = match count {
         0 => {
@@ -112,6 +114,26 @@ fn value_from(variable: &Node<'_>, source: &Node<'_>, errors: &mut Errors) {
         _ => "may not have more than one field specified at a time",
     };
     errors.push(FieldError::invalid(&source.path, "", why));
+}
+
+/// Source: `validateFileKeySelector`.
+fn file_key(file: &Node<'_>, errors: &mut Errors) {
+    let (key, volume, path) = (file.text("key"), file.text("volumeName"), file.text("path"));
+    if key.is_empty() {
+        file.needs("key", errors);
+    } else {
+        file.complain("key", variable_name(key), errors);
+    }
+    if volume.is_empty() {
+        file.needs("volumeName", errors);
+    } else {
+        file.complain("volumeName", names::dns1123_label(volume), errors);
+    }
+    if path.is_empty() {
+        file.needs("path", errors);
+    } else {
+        no_backsteps(path, &file.at("path"), errors);
+    }
 }
 
 fn key(reference: &Node<'_>, errors: &mut Errors) {
@@ -134,7 +156,12 @@ pub(super) fn sources(container: &Node<'_>, errors: &mut Errors) {
         for kind in ["configMapRef", "secretRef"] {
             if let Some(reference) = source.get(kind) {
                 count += 1;
-                reference.needs("name", errors);
+                let name = reference.text("name");
+                if name.is_empty() {
+                    reference.needs("name", errors);
+                } else {
+                    reference.complain("name", names::dns1123_subdomain(name), errors);
+                }
             }
         }
         let why = match count {

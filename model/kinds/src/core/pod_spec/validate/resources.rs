@@ -149,7 +149,25 @@ pub(super) fn requirements(resources: &Node<'_>, claims: &BTreeSet<String>, erro
             errors.push(FieldError::duplicate(&claim.path, key));
         }
         if !claims.contains(name) {
-            errors.push(FieldError::not_found(&claim.path, name));
+            let mut error = FieldError::not_found(&claim.path, name);
+            if claims.is_empty() {
+                error.detail =
+                    "must be one of the names in pod.spec.resourceClaims which is empty".into();
+            } else {
+                let names: Vec<&str> = claims.iter().map(String::as_str).collect();
+                error.detail = format!(
+                    "must be one of the names in pod.spec.resourceClaims: {}",
+                    names.join(", ")
+                );
+            }
+            errors.push(error);
+        }
+        if !claim.text("request").is_empty() {
+            claim.complain(
+                "request",
+                names::dns1123_label(claim.text("request")),
+                errors,
+            );
         }
     }
 }
@@ -238,13 +256,14 @@ pub(super) fn claims(spec: &Node<'_>, errors: &mut Errors) -> BTreeSet<String> {
                 let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
                 errors.push(FieldError::invalid(&claim.path, claim.value.clone(), why));
             }
-            [source] => {
-                claim.complain(source, names::dns1123_subdomain(claim.text(source)), errors);
-            }
+            [_] => {}
             _ => {
                 let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
                 errors.push(FieldError::invalid(&claim.path, claim.value.clone(), why));
             }
+        }
+        for source in given {
+            claim.complain(source, names::dns1123_subdomain(claim.text(source)), errors);
         }
     }
     known

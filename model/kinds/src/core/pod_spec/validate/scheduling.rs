@@ -270,7 +270,7 @@ fn positive(holder: &Node<'_>, field: &str, errors: &mut Errors) {
         errors.push(FieldError::invalid(
             &holder.at(field),
             value,
-            "must be greater than 0",
+            "must be greater than zero",
         ));
     }
 }

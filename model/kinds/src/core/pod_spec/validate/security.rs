@@ -38,17 +38,19 @@ pub(super) fn pod(spec: &Node<'_>, errors: &mut Errors) {
         ));
     }
     sysctls(&context, errors);
-    for (field, valid) in [
-        ("fsGroupChangePolicy", ["Always", "OnRootMismatch"]),
-        ("supplementalGroupsPolicy", ["Merge", "Strict"]),
-        ("seLinuxChangePolicy", ["MountOption", "Recursive"]),
-    ] {
+    // `MountOption` belongs to a feature that is off.
+    let policies: [(&str, &[&str]); 3] = [
+        ("fsGroupChangePolicy", &["Always", "OnRootMismatch"]),
+        ("supplementalGroupsPolicy", &["Merge", "Strict"]),
+        ("seLinuxChangePolicy", &["Recursive"]),
+    ];
+    for (field, valid) in policies {
         if field == "supplementalGroupsPolicy" {
             profile(&context, "seccompProfile", errors);
             profile(&context, "appArmorProfile", errors);
         }
         if context.has(field) {
-            context.one_of(field, &valid, errors);
+            context.one_of(field, valid, errors);
         }
     }
 }
@@ -122,9 +124,19 @@ fn profile(context: &Node<'_>, field: &str, errors: &mut Errors) {
             let why = "must not be padded with whitespace";
             errors.push(FieldError::invalid(&path, local, why));
         }
-    } else if profile.has("localhostProfile") {
+    } else if profile.has("localhostProfile")
+        && (what == "seccomp" || kinds.contains(&profile.text("type")))
+    {
         let why = format!("can only be set when {what} type is Localhost");
-        errors.push(FieldError::invalid(&path, local, why));
+        let mut error = FieldError::invalid(&path, local, why);
+        if what == "seccomp" {
+            // Upstream shows the whole profile here.
+            let schema = crate::schema::builtin("io.k8s.api.core.v1.SeccompProfile");
+            error.shown = schema.and_then(|schema| {
+                crate::schema::internal::print(&schema.graph, &schema.ty, profile.value)
+            });
+        }
+        errors.push(error);
     }
 }
 

@@ -7,7 +7,7 @@ use meta::{FieldError, ObjectExt as _, names};
 use super::{Holder, env};
 use crate::check::{Errors, Node, label_selector, no_backsteps, quantity, unreserved_path};
 use crate::core::volume_source;
-use crate::metadata::invalid;
+use crate::metadata::{annotations, invalid, labels};
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 const MODE_MAX: i64 = 0o777;
@@ -124,6 +124,10 @@ fn source(volume: &Node<'_>, pod: Option<&str>, errors: &mut Errors) {
             }
             "projected" => projected(&source, errors),
             "csi" => inline_csi(&source, errors),
+            "image" if !source.text("pullPolicy").is_empty() => {
+                let policies = ["Always", "IfNotPresent", "Never"];
+                source.one_of("pullPolicy", &policies, errors);
+            }
             "ephemeral" => ephemeral(volume, &source, pod, errors),
             _ => volume_source::check(field, &source, errors),
         }
@@ -227,11 +231,9 @@ fn projected(volume: &Node<'_>, errors: &mut Errors) {
         for kind in ["clusterTrustBundle", "podCertificate"] {
             count += usize::from(holder.has(kind));
         }
-        if count == 0 {
-            let why = "must specify a source type";
-            errors.push(FieldError::required(&holder.path, why));
-        } else if count > 1 {
-            let why = "may not specify more than 1 volume type";
+        // A source without a type is taken.
+        if count > 1 {
+            let why = "may not specify more than 1 volume type per source";
             errors.push(FieldError::forbidden(&holder.path, why));
         }
     }
@@ -276,6 +278,7 @@ fn ephemeral(volume: &Node<'_>, source: &Node<'_>, pod: Option<&str>, errors: &m
         errors.push(FieldError::required(&source.at("volumeClaimTemplate"), ""));
         return;
     };
+    template_metadata(&template.child("metadata"), errors);
     claim_spec_errors(&template.child("spec"), errors);
     let name = volume.text("name");
     if let Some(pod) = pod.filter(|_| !name.is_empty()) {
@@ -285,6 +288,23 @@ fn ephemeral(volume: &Node<'_>, source: &Node<'_>, pod: Option<&str>, errors: &m
             let why = format!("PVC name {}: {why}", meta::field::quote(&claim));
             FieldError::invalid(&volume.at("name"), name, why)
         }));
+    }
+}
+
+/// What the metadata of a claim's template may say. Source: `validatePersistentVolumeClaimTemplateObjectMeta`.
+fn template_metadata(metadata: &Node<'_>, errors: &mut Errors) {
+    errors.extend(annotations(
+        metadata.value.get("annotations"),
+        &metadata.at("annotations"),
+    ));
+    errors.extend(labels(metadata.value.get("labels"), &metadata.at("labels")));
+    let fields = metadata.value.as_object().into_iter().flatten();
+    for (field, value) in fields {
+        let is_set = !value.is_null() && value != "" && value.as_i64() != Some(0);
+        if is_set && !matches!(field.as_str(), "annotations" | "labels") {
+            let name = if field == "uid" { "uID" } else { field };
+            errors.push(FieldError::forbidden(&metadata.at(name), "cannot be set"));
+        }
     }
 }
 
