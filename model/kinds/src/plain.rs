@@ -22,6 +22,9 @@ impl Strategy for Plain {
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         (self.0.cells)(object, now)
     }
+    fn printed_fields(&self) -> &'static [&'static str] {
+        self.0.reads
+    }
 }
 
 /// Goes through an object.
@@ -116,6 +119,9 @@ impl Strategy for Checked {
     }
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         (self.printer.cells)(object, now)
+    }
+    fn printed_fields(&self) -> &'static [&'static str] {
+        self.printer.reads
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod other;
 pub(crate) mod pod;
 pub(crate) mod policy;
 pub(crate) mod scaling;
+pub(crate) mod service;
 pub(crate) mod storage;
 mod text;
 
@@ -33,9 +34,14 @@ pub(crate) struct Col(
 pub(crate) struct Printer {
     /// Columns in order.
     pub(crate) columns: &'static [Col],
+    /// The fields that the cells depend on, as [`meta::raw::Fields`] takes them; empty for all of them.
+    pub(crate) reads: &'static [&'static str],
     /// The cells, one for each column.
     pub(crate) cells: fn(&Object, Timestamp) -> Vec<Value>,
 }
+
+/// The fields of a table that is not asked for often enough to name them.
+pub(crate) const EVERYTHING: &[&str] = &[];
 
 /// The primary column.
 pub(crate) const NAME: Col = Col(
@@ -69,6 +75,7 @@ pub(crate) const IMAGES: Col = Col(
 /// Name and age.
 pub(crate) static NAME_AND_AGE: Printer = Printer {
     columns: &[NAME, AGE],
+    reads: &["metadata.name", "metadata.creationTimestamp"],
     cells: |object, now| vec![object.name().into(), age(object, now)],
 };
 /// Name and creation time: the columns of kinds for which upstream has no printer.
@@ -82,6 +89,7 @@ pub(crate) static CREATED_AT: Printer = Printer {
             0,
         ),
     ],
+    reads: &["metadata.name", "metadata.creationTimestamp"],
     cells: crate::kind::default_cells,
 };
 
@@ -134,6 +142,9 @@ macro_rules! print_with {
     ($printer:expr) => {
         fn columns(&self) -> Vec<crate::kind::Column> {
             $printer.columns()
+        }
+        fn printed_fields(&self) -> &'static [&'static str] {
+            $printer.reads
         }
         fn cells(&self, object: &meta::Object, now: jiff::Timestamp) -> Vec<serde_json::Value> {
             ($printer.cells)(object, now)

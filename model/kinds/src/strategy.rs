@@ -197,6 +197,10 @@ pub trait Strategy: Send + Sync {
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         crate::kind::default_cells(object, now)
     }
+    /// The fields that the cells depend on, as [`meta::raw::Fields`] takes them; empty for all of them.
+    fn printed_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Fields that `fieldSelector` may name besides `metadata.name` and `metadata.namespace`, with their value
     /// (empty when unset).
     fn selectable_fields(&self) -> &'static [&'static str] {
@@ -205,6 +209,10 @@ pub trait Strategy: Send + Sync {
     /// The value of a selectable field; by default the text, number or boolean at the path.
     fn selectable_value(&self, object: &Object, field: &str) -> String {
         crate::kind::value_at(object, field)
+    }
+    /// The fields that the values of the selectable fields depend on, as [`meta::raw::Fields`] takes them.
+    fn selected_fields(&self) -> &'static [&'static str] {
+        self.selectable_fields()
     }
     /// For kinds that tell about other objects: the one that an object tells about. Who may not read that one
     /// does not see this one.

@@ -9,7 +9,7 @@ use meta::{FieldError, GroupResource, Object, ObjectExt as _, Path};
 use serde_json::Value;
 
 use crate::kind::{Column, Kind};
-use crate::print::{Col, NAME, Printer, since, text_or};
+use crate::print::{Col, EVERYTHING, NAME, Printer, since, text_or};
 use crate::row::Group;
 use crate::strategy::{Context, Strategy, Told};
 
@@ -59,6 +59,9 @@ impl Strategy for Workload {
     }
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["kind", "reason", "severity", "status"]
+    }
+    fn selected_fields(&self) -> &'static [&'static str] {
+        &["subject.kind", "status"]
     }
     fn selectable_value(&self, object: &Object, field: &str) -> String {
         let path: &[&str] = if field == "kind" {
@@ -111,6 +114,7 @@ static PRINTER: Printer = Printer {
         Col("Message", "string", "The root cause in one sentence.", 1),
         Col("Next", "string", "What to do.", 1),
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let age = since(object.str_at(&["subject", "creationTimestamp"]), now);
         let next = object

@@ -8,6 +8,7 @@ pub mod names;
 pub mod node_selector;
 pub mod object;
 pub mod quantity;
+pub mod raw;
 pub mod resource;
 pub mod selector;
 pub mod status;

@@ -1,5 +1,6 @@
 //! Canonical JSON of an object, with the place where its resource version goes.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// An object's bytes with a hole inside the quotes of `metadata.resourceVersion`.
@@ -60,14 +61,13 @@ impl Out {
         if !self.bytes.ends_with(b"{") {
             self.bytes.push(b',');
         }
-        self.bytes
-            .extend_from_slice(Value::from(key).to_string().as_bytes());
+        put(&mut self.bytes, key);
         self.bytes.push(b':');
     }
 
     fn entry(&mut self, key: &str, value: &Value) {
         self.key(key);
-        self.bytes.extend_from_slice(&bytes(value));
+        write(&mut self.bytes, value);
     }
 
     fn metadata(&mut self, metadata: &Map<String, Value>) {
@@ -100,7 +100,20 @@ impl Out {
 
 /// A value's canonical bytes.
 pub fn bytes(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
+    let mut out = Vec::new();
+    write(&mut out, value);
+    out
+}
+
+/// Writes a value's canonical bytes.
+pub fn write(out: &mut Vec<u8>, value: &Value) {
+    put(out, value);
+}
+
+fn put(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // A Vec takes every byte, and the keys of a Value are strings: there is nothing that could fail.
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "a value was not written: {written:?}");
 }
 
 #[cfg(test)]

@@ -2,14 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
-/// One event around an object's bytes, with its newline. `event_type` is `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
-pub fn frame(event_type: &str, object: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(object.len() + 40);
+/// What stands behind an event's object.
+pub const CLOSE: &[u8] = b"}\n";
+
+/// One event up to its object. `event_type` is `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
+pub fn open(event_type: &str, object_bytes: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(object_bytes + 40);
     bytes.extend_from_slice(br#"{"type":""#);
     bytes.extend_from_slice(event_type.as_bytes());
     bytes.extend_from_slice(br#"","object":"#);
+    bytes
+}
+
+/// One event around an object's bytes, with its newline.
+pub fn frame(event_type: &str, object: &[u8]) -> Vec<u8> {
+    let mut bytes = open(event_type, object.len());
     bytes.extend_from_slice(object);
-    bytes.extend_from_slice(b"}\n");
+    bytes.extend_from_slice(CLOSE);
     bytes
 }
 

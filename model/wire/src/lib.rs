@@ -9,6 +9,7 @@ pub mod list;
 pub mod media;
 pub mod openapi;
 pub mod partial;
+pub mod present;
 pub mod protobuf;
 pub mod table;
 pub mod yaml;

@@ -32,23 +32,18 @@ impl Head {
     }
 }
 
+/// What stands behind the last item of a list, and behind the last row of a Table.
+pub const CLOSE: &[u8] = b"]}\n";
+
 // DIFFERS: items say their kind and version, which upstream leaves out in lists; their stored bytes are sent as they are.
-/// A list around its items' bytes.
-pub fn assemble<'a>(head: &Head, items: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+/// A list up to its first item.
+pub fn open(head: &Head) -> Vec<u8> {
     let quoted = |text: &str| Value::from(text).to_string();
-    let mut bytes = format!(
+    format!(
         r#"{{"kind":{},"apiVersion":{},"metadata":{},"items":["#,
         quoted(&head.kind),
         quoted(&head.api_version),
         head.metadata()
     )
-    .into_bytes();
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            bytes.push(b',');
-        }
-        bytes.extend_from_slice(item);
-    }
-    bytes.extend_from_slice(b"]}\n");
-    bytes
+    .into_bytes()
 }

@@ -1,10 +1,10 @@
 //! PartialObjectMetadata: an object's metadata alone.
 
-use meta::Object;
-use serde_json::{Value, json};
-
-/// The metadata of an object, as `version` of `meta.k8s.io`.
-pub fn partial(object: &Object, version: &str) -> Value {
-    let metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
-    json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata})
+/// Writes the metadata of an object, as `version` of `meta.k8s.io`. The metadata is copied as it stands.
+pub fn write(out: &mut Vec<u8>, object: &[u8], version: &str) {
+    out.extend_from_slice(br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/"#);
+    out.extend_from_slice(version.as_bytes());
+    out.extend_from_slice(br#"","metadata":"#);
+    out.extend_from_slice(meta::raw::at(object, &["metadata"]).unwrap_or(b"{}"));
+    out.push(b'}');
 }

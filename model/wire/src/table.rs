@@ -1,11 +1,10 @@
 //! Tables: what `kubectl get` prints.
 
 use kinds::Column;
-use meta::Object;
 use serde_json::{Value, json};
 
 use crate::list::Head;
-use crate::partial::partial;
+use crate::partial;
 
 /// What each row carries of its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,25 +29,40 @@ impl IncludeObject {
     }
 }
 
-/// A table of rows; `columns` is `None` in all but the first event of a watch.
-pub fn table(head: &Head, version: &str, columns: Option<&[Column]>, rows: &[Value]) -> Value {
-    let definitions: Vec<Value> = columns.unwrap_or_default().iter().map(definition).collect();
-    let definitions = if columns.is_some() {
-        definitions.into()
-    } else {
-        Value::Null
-    };
-    json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": head.metadata(),
-        "columnDefinitions": definitions, "rows": rows})
+/// A Table up to its first row; `columns` is `None` in all but the first event of a watch.
+pub fn open(head: &Head, version: &str, columns: Option<&[Column]>) -> Vec<u8> {
+    let definitions = columns.map_or(Value::Null, |columns| {
+        columns.iter().map(definition).collect()
+    });
+    format!(
+        r#"{{"kind":"Table","apiVersion":"meta.k8s.io/{version}","metadata":{},"columnDefinitions":{definitions},"rows":["#,
+        head.metadata()
+    )
+    .into_bytes()
 }
 
-/// One row.
-pub fn row(cells: &[Value], object: &Object, include: IncludeObject, version: &str) -> Value {
-    match include {
-        IncludeObject::Metadata => json!({"cells": cells, "object": partial(object, version)}),
-        IncludeObject::Object => json!({"cells": cells, "object": object}),
-        IncludeObject::None => json!({"cells": cells, "object": null}),
+/// Writes one row with what is wanted of the object's bytes.
+pub fn write_row(
+    out: &mut Vec<u8>,
+    cells: &[Value],
+    object: &[u8],
+    include: IncludeObject,
+    version: &str,
+) {
+    out.extend_from_slice(br#"{"cells":["#);
+    for (index, cell) in cells.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        crate::encode::write(out, cell);
     }
+    out.extend_from_slice(br#"],"object":"#);
+    match include {
+        IncludeObject::Metadata => partial::write(out, object, version),
+        IncludeObject::Object => out.extend_from_slice(object),
+        IncludeObject::None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
 }
 
 fn definition(column: &Column) -> Value {

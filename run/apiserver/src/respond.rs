@@ -5,11 +5,11 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use kinds::Kind;
-use meta::{Object, Status, StatusError};
+use meta::{Status, StatusError};
 use serde_json::Value;
-use wire::list::Head;
 use wire::media::{Format, Shape};
-use wire::table::{self, IncludeObject};
+use wire::present::Presentation;
+use wire::table::IncludeObject;
 
 use crate::call::Call;
 
@@ -91,34 +91,44 @@ pub(crate) fn object(
     code: StatusCode,
     object: Bytes,
 ) -> Result<Response<Body>, StatusError> {
-    let pretty = call.query.flag("pretty");
-    if call.answer.shape == Shape::Object && call.answer.format == Format::Json && !pretty {
-        return Ok(bytes(code, Format::Json.media_type(), object));
+    let presentation = presentation(call, kind)?;
+    if call.answer.shape == Shape::Object {
+        return json(call, code, object);
     }
-    let parsed: Object = serde_json::from_slice(&object).map_err(StatusError::internal)?;
-    let shaped = match &call.answer.shape {
-        Shape::Object => parsed,
-        Shape::Partial(version) => wire::partial::partial(&parsed, version),
-        Shape::Table(version) => {
-            let include = include(call)?;
-            let row = table::row(
-                &kind.strategy.cells(&parsed, call.now),
-                &parsed,
-                include,
-                version,
-            );
-            let head = Head {
-                revision: revision(&parsed),
-                ..Head::default()
-            };
-            table::table(&head, version, Some(&kind.strategy.columns()), &[row])
-        }
+    let strategy = &*kind.strategy;
+    let (columns, mut shown) = (strategy.columns(), Vec::new());
+    presentation
+        .write_single(&mut shown, &object, strategy, Some(&columns), call.now)
+        .map_err(StatusError::internal)?;
+    json(call, code, shown)
+}
+
+/// How the client of a call wants to see objects of a kind.
+pub(crate) fn presentation(call: &Call, kind: &Kind) -> Result<Presentation, StatusError> {
+    let shape = call.answer.shape.clone();
+    let include = match shape {
+        Shape::Table(_) => include(call)?,
+        _ => IncludeObject::None,
     };
-    value(code, call.answer.format, pretty, &shaped)
+    Ok(Presentation::new(shape, include, &*kind.strategy))
+}
+
+/// An answer of JSON, in the format the client asked for.
+pub(crate) fn json(
+    call: &Call,
+    code: StatusCode,
+    json: impl Into<Bytes>,
+) -> Result<Response<Body>, StatusError> {
+    let (json, pretty) = (json.into(), call.query.flag("pretty"));
+    if call.answer.format == Format::Json && !pretty {
+        return Ok(bytes(code, Format::Json.media_type(), json));
+    }
+    let parsed: Value = serde_json::from_slice(&json).map_err(StatusError::internal)?;
+    value(code, call.answer.format, pretty, &parsed)
 }
 
 /// The `includeObject` policy of a Table request.
-pub(crate) fn include(call: &Call) -> Result<IncludeObject, StatusError> {
+fn include(call: &Call) -> Result<IncludeObject, StatusError> {
     let text = call.query.text("includeObject");
     IncludeObject::parse(text).ok_or_else(|| {
         StatusError::bad_request(format!(
@@ -126,12 +136,6 @@ pub(crate) fn include(call: &Call) -> Result<IncludeObject, StatusError> {
             meta::field::quote(text)
         ))
     })
-}
-
-/// An object's resource version as a number; 0 when it has none.
-pub(crate) fn revision(object: &Object) -> u64 {
-    use meta::ObjectExt;
-    object.resource_version().parse().unwrap_or_default()
 }
 
 /// Adds Warning headers. Source: RFC 7234 5.5 and apiserver `warning`: code 299, agent `-`.

@@ -1,10 +1,13 @@
 //! Which objects a list, a watch or a delete of many is about.
 
+use std::collections::BTreeMap;
+
 use kinds::Kind;
 use kinds::strategy::{Told, User};
+use meta::raw::{self, Fields};
 use meta::selector::{FieldSelector, LabelSelector};
-use meta::{Object, ObjectExt, StatusError};
-use store::Term;
+use meta::{Object, StatusError};
+use store::{Key, Term};
 
 use crate::auth;
 use crate::call::Call;
@@ -13,16 +16,16 @@ use crate::options::ListOptions;
 use crate::server::ApiServer;
 
 /// A selection by labels, fields, and what the reader may know.
-#[derive(Clone)]
 pub(crate) struct Selection {
     labels: LabelSelector,
     fields: FieldSelector,
     name: Option<String>,
+    /// What must be read of an object besides its key to judge its fields; `None` is nothing.
+    read: Option<Fields>,
     reader: Option<Reader>,
 }
 
 /// Who reads objects that tell about others.
-#[derive(Clone)]
 struct Reader {
     server: ApiServer,
     user: User,
@@ -44,11 +47,16 @@ impl Selection {
     ) -> Result<Self, StatusError> {
         let kind = &call.kind;
         let known = kind.strategy.selectable_fields();
+        let mut is_read = false;
         for term in &options.fields.0 {
             let field = term.field.as_str();
-            if !matches!(field, "metadata.name" | "metadata.namespace") && !known.contains(&field) {
+            if matches!(field, "metadata.name" | "metadata.namespace") {
+                continue;
+            }
+            if !known.contains(&field) {
                 return Err(StatusError::bad_request(unknown_field(field, known)));
             }
+            is_read = true;
         }
         let name = (!name.is_empty()).then(|| name.to_owned());
         let reader = kind.strategy.told_about().map(|told_about| Reader {
@@ -60,6 +68,7 @@ impl Selection {
             labels: options.labels.clone(),
             fields: options.fields.clone(),
             name,
+            read: is_read.then(|| Fields::new(kind.strategy.selected_fields())),
             reader,
         })
     }
@@ -72,21 +81,23 @@ impl Selection {
             && self.reader.is_none()
     }
 
-    /// Whether an object is selected.
-    pub(crate) fn matches(&self, kind: &Kind, object: &Object) -> bool {
-        self.name
-            .as_deref()
-            .is_none_or(|name| object.name() == name)
-            && (self.labels.is_everything() || self.labels.matches(&object.labels()))
-            && self.fields.matches(|field| match field {
-                "metadata.name" => object.name().to_owned(),
-                "metadata.namespace" => object.namespace().to_owned(),
-                field => kind.strategy.selectable_value(object, field),
-            })
-            && self
-                .reader
-                .as_ref()
-                .is_none_or(|reader| reader.may_see(object))
+    /// Whether an object is selected, given its key and its bytes in the row's version.
+    pub(crate) fn selects(&self, kind: &Kind, key: &Key, object: &[u8]) -> bool {
+        if self.exact_name().is_some_and(|name| *name != *key.name) {
+            return false;
+        }
+        if !self.labels.is_everything() && !self.labels.matches(&labels(object)) {
+            return false;
+        }
+        let read = self.read.as_ref().and_then(|read| read.decode(object));
+        let read = read.unwrap_or_default();
+        self.fields.matches(|field| match field {
+            "metadata.name" => key.name.to_string(),
+            "metadata.namespace" => key.namespace.to_string(),
+            field => kind.strategy.selectable_value(&read, field),
+        }) && self.reader.as_ref().is_none_or(|reader| {
+            serde_json::from_slice(object).is_ok_and(|object| reader.may_see(&object))
+        })
     }
 
     /// The one object that can match, by name.
@@ -105,6 +116,14 @@ impl Selection {
             .filter(|node| is_pods && !node.is_empty())?;
         Some(Term::new(NODE_NAME, node))
     }
+}
+
+/// The labels in an object's bytes.
+fn labels(object: &[u8]) -> BTreeMap<String, String> {
+    let labels = raw::at(object, &["metadata", "labels"]);
+    labels
+        .and_then(|labels| serde_json::from_slice(labels).ok())
+        .unwrap_or_default()
 }
 
 /// Upstream has two sentences: one for kinds with fields of their own, one for the rest.

@@ -51,6 +51,9 @@ impl Strategy for Job {
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["status.successful"]
     }
+    fn selected_fields(&self) -> &'static [&'static str] {
+        &["status.succeeded"]
+    }
     fn selectable_value(&self, object: &Object, _field: &str) -> String {
         object
             .int_at(&["status", "succeeded"])

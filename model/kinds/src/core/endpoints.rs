@@ -24,7 +24,7 @@ impl Strategy for Endpoints {
         }
         errors
     }
-    print_with!(print::core::ENDPOINTS);
+    print_with!(print::service::ENDPOINTS);
 }
 
 /// Source: `validateEndpointSubsets`.

@@ -38,6 +38,15 @@ impl Strategy for Event {
             "type",
         ]
     }
+    fn selected_fields(&self) -> &'static [&'static str] {
+        &[
+            "involvedObject",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ]
+    }
     fn selectable_value(&self, object: &Object, field: &str) -> String {
         if field == "source" {
             let source = object

@@ -89,6 +89,18 @@ impl Strategy for Pod {
             "status.nominatedNodeName",
         ]
     }
+    fn selected_fields(&self) -> &'static [&'static str] {
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIPs.ip",
+            "status.nominatedNodeName",
+        ]
+    }
     fn selectable_value(&self, object: &Object, field: &str) -> String {
         match field {
             "spec.hostNetwork" => object

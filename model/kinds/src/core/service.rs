@@ -120,7 +120,7 @@ impl Strategy for Service {
     fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
         warnings::check(new)
     }
-    print_with!(print::core::SERVICE);
+    print_with!(print::service::SERVICE);
 }
 
 /// The text of a field; empty when absent.

@@ -5,8 +5,8 @@ use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
 use super::{
-    AGE, CONTAINERS, Col, IMAGES, NAME, Printer, age, containers, count, human, labels, number,
-    selector, selector_text, since, text_or,
+    AGE, CONTAINERS, Col, EVERYTHING, IMAGES, NAME, Printer, age, containers, count, human, labels,
+    number, selector, selector_text, since, text_or,
 };
 
 const READY: Col = Col("Ready", "string", "Number of the pod with ready state", 0);
@@ -42,6 +42,17 @@ pub(crate) static DEPLOYMENT: Printer = Printer {
             1,
         ),
     ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "spec.template.spec.containers.name",
+        "spec.template.spec.containers.image",
+        "spec.replicas",
+        "spec.selector",
+        "status.updatedReplicas",
+        "status.availableReplicas",
+        "status.readyReplicas",
+    ],
     cells: |object, now| {
         let (names, images) = template(object);
         vec![
@@ -68,6 +79,14 @@ fn ready(object: &Value) -> Value {
 /// StatefulSets.
 pub(crate) static STATEFUL_SET: Printer = Printer {
     columns: &[NAME, READY, AGE, CONTAINERS, IMAGES],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "spec.template.spec.containers.name",
+        "spec.template.spec.containers.image",
+        "spec.replicas",
+        "status.readyReplicas",
+    ],
     cells: |object, now| {
         let (names, images) = template(object);
         vec![
@@ -126,6 +145,16 @@ pub(crate) static REPLICA_SET: Printer = Printer {
             1,
         ),
     ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "spec.template.spec.containers.name",
+        "spec.template.spec.containers.image",
+        "spec.replicas",
+        "spec.selector",
+        "status.replicas",
+        "status.readyReplicas",
+    ],
     cells: |object, now| replicas(object, now, selector(object.at(&["spec", "selector"]))),
 };
 
@@ -160,6 +189,16 @@ pub(crate) static REPLICATION_CONTROLLER: Printer = Printer {
             "@io.k8s.api.core.v1.ReplicationControllerSpec.selector",
             1,
         ),
+    ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "spec.template.spec.containers.name",
+        "spec.template.spec.containers.image",
+        "spec.replicas",
+        "spec.selector",
+        "status.replicas",
+        "status.readyReplicas",
     ],
     cells: |object, now| replicas(object, now, labels(object.at(&["spec", "selector"]))),
 };
@@ -214,6 +253,15 @@ pub(crate) static DAEMON_SET: Printer = Printer {
             1,
         ),
     ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "spec.template.spec.containers.name",
+        "spec.template.spec.containers.image",
+        "spec.template.spec.nodeSelector",
+        "spec.selector",
+        "status",
+    ],
     cells: |object, now| {
         let (names, images) = template(object);
         vec![
@@ -245,6 +293,7 @@ pub(crate) static CONTROLLER_REVISION: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let owner = object.controller().map_or_else(
             || "<none>".to_owned(),
@@ -291,6 +340,17 @@ pub(crate) static JOB: Printer = Printer {
             "@io.k8s.api.batch.v1.JobSpec.selector",
             1,
         ),
+    ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "metadata.deletionTimestamp",
+        "spec.template.spec.containers.name",
+        "spec.template.spec.containers.image",
+        "spec.selector",
+        "spec.completions",
+        "spec.parallelism",
+        "status",
     ],
     cells: |object, now| {
         let (names, images) = template(object);
@@ -396,6 +456,7 @@ pub(crate) static CRON_JOB: Printer = Printer {
             1,
         ),
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let spec = ["spec", "jobTemplate", "spec"];
         let job = object.at(&spec).cloned().unwrap_or_default();
@@ -445,6 +506,7 @@ pub(crate) static POD_TEMPLATE: Printer = Printer {
             0,
         ),
     ],
+    reads: EVERYTHING,
     cells: |object, _now| {
         let (names, images) = containers(object.list_at(&["template", "spec", "containers"]));
         let marks = labels(object.at(&["template", "metadata", "labels"]));

@@ -6,11 +6,8 @@ use jiff::Timestamp;
 use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
-use super::{AGE, Col, NAME, Printer, age, join, labels, number, since, text_or};
+use super::{AGE, Col, EVERYTHING, NAME, Printer, age, number, since, text_or};
 
-/// Widest load-balancer address; what is longer is cut, since the same cells serve wide and narrow output only where
-/// upstream cuts too.
-const LOAD_BALANCER_WIDTH: usize = 16;
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
 const ROLE_LABEL: &str = "kubernetes.io/role";
 
@@ -20,6 +17,12 @@ pub(crate) static CONFIG_MAP: Printer = Printer {
         NAME,
         Col("Data", "string", "@io.k8s.api.core.v1.ConfigMap.data", 0),
         AGE,
+    ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "data.*",
+        "binaryData.*",
     ],
     cells: |object, now| {
         let size = |field: &str| {
@@ -44,6 +47,12 @@ pub(crate) static SECRET: Printer = Printer {
         Col("Data", "string", "@io.k8s.api.core.v1.Secret.data", 0),
         AGE,
     ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "type",
+        "data.*",
+    ],
     cells: |object, now| {
         let size = object
             .at(&["data"])
@@ -64,6 +73,11 @@ pub(crate) static NAMESPACE: Printer = Printer {
         NAME,
         Col("Status", "string", "The status of the namespace", 0),
         AGE,
+    ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "status.phase",
     ],
     cells: |object, now| {
         vec![
@@ -87,6 +101,7 @@ pub(crate) static COMPONENT_STATUS: Printer = Printer {
         ),
         Col("Error", "string", "Error of the component conditions", 0),
     ],
+    reads: EVERYTHING,
     cells: |object, _now| {
         let conditions = object.list_at(&["conditions"]).iter();
         let healthy = conditions
@@ -110,173 +125,6 @@ pub(crate) static COMPONENT_STATUS: Printer = Printer {
         ]
     },
 };
-
-/// Endpoints.
-pub(crate) static ENDPOINTS: Printer = Printer {
-    columns: &[
-        NAME,
-        Col(
-            "Endpoints",
-            "string",
-            "@io.k8s.api.core.v1.Endpoints.subsets",
-            0,
-        ),
-        AGE,
-    ],
-    cells: |object, now| {
-        vec![
-            object.name().into(),
-            endpoints(object).into(),
-            age(object, now),
-        ]
-    },
-};
-
-fn endpoints(object: &Object) -> String {
-    let subsets = object.list_at(&["subsets"]);
-    if subsets.is_empty() {
-        return "<none>".into();
-    }
-    let mut found = Vec::new();
-    for subset in subsets {
-        let addresses = subset
-            .list_at(&["addresses"])
-            .iter()
-            .filter_map(|address| address.str_at(&["ip"]));
-        let ports = subset.list_at(&["ports"]);
-        if ports.is_empty() {
-            found.extend(addresses.clone().map(str::to_owned));
-        }
-        for port in ports {
-            let port = port.int_at(&["port"]).unwrap_or_default();
-            found.extend(addresses.clone().map(|ip| {
-                if ip.contains(':') {
-                    format!("[{ip}]:{port}")
-                } else {
-                    format!("{ip}:{port}")
-                }
-            }));
-        }
-    }
-    join(&found, found.len(), "")
-}
-
-/// Services.
-pub(crate) static SERVICE: Printer = Printer {
-    columns: &[
-        NAME,
-        Col("Type", "string", "@io.k8s.api.core.v1.ServiceSpec.type", 0),
-        Col(
-            "Cluster-IP",
-            "string",
-            "@io.k8s.api.core.v1.ServiceSpec.clusterIP",
-            0,
-        ),
-        Col(
-            "External-IP",
-            "string",
-            "@io.k8s.api.core.v1.ServiceSpec.externalIPs",
-            0,
-        ),
-        Col(
-            "Port(s)",
-            "string",
-            "@io.k8s.api.core.v1.ServiceSpec.ports",
-            0,
-        ),
-        AGE,
-        Col(
-            "Selector",
-            "string",
-            "@io.k8s.api.core.v1.ServiceSpec.selector",
-            1,
-        ),
-    ],
-    cells: |object, now| {
-        let ip = object
-            .list_at(&["spec", "clusterIPs"])
-            .first()
-            .and_then(Value::as_str);
-        vec![
-            object.name().into(),
-            text_or(object, &["spec", "type"], ""),
-            ip.unwrap_or("<none>").into(),
-            external_ip(object).into(),
-            ports(object).into(),
-            age(object, now),
-            labels(object.at(&["spec", "selector"])).into(),
-        ]
-    },
-};
-
-/// The addresses of a load balancer, in order, cut to what fits.
-pub(crate) fn load_balancer(object: &Object) -> String {
-    let ingress = object
-        .list_at(&["status", "loadBalancer", "ingress"])
-        .iter();
-    let addresses: BTreeSet<&str> = ingress
-        .filter_map(|one| {
-            let text = |field: &str| one.str_at(&[field]).filter(|text| !text.is_empty());
-            text("ip").or_else(|| text("hostname"))
-        })
-        .collect();
-    let text = addresses.into_iter().collect::<Vec<_>>().join(",");
-    if text.len() > LOAD_BALANCER_WIDTH {
-        let kept: String = text.chars().take(LOAD_BALANCER_WIDTH - 3).collect();
-        return format!("{kept}...");
-    }
-    text
-}
-
-fn external_ip(object: &Object) -> String {
-    let given: Vec<&str> = object
-        .list_at(&["spec", "externalIPs"])
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    match object.str_at(&["spec", "type"]).unwrap_or_default() {
-        "ClusterIP" | "NodePort" if given.is_empty() => "<none>".into(),
-        "ClusterIP" | "NodePort" => given.join(","),
-        "LoadBalancer" => {
-            let balancer = load_balancer(object);
-            let all: Vec<&str> = [balancer.as_str()]
-                .into_iter()
-                .filter(|text| !text.is_empty())
-                .chain(given)
-                .collect();
-            if all.is_empty() {
-                "<pending>".into()
-            } else {
-                all.join(",")
-            }
-        }
-        "ExternalName" => object
-            .str_at(&["spec", "externalName"])
-            .unwrap_or_default()
-            .to_owned(),
-        _ => "<unknown>".into(),
-    }
-}
-
-fn ports(object: &Object) -> String {
-    let texts: Vec<String> = object
-        .list_at(&["spec", "ports"])
-        .iter()
-        .map(|port| {
-            let number = |field: &str| port.int_at(&[field]).unwrap_or_default();
-            let protocol = port.str_at(&["protocol"]).unwrap_or_default();
-            match number("nodePort") {
-                0 => format!("{}/{protocol}", number("port")),
-                node => format!("{}:{node}/{protocol}", number("port")),
-            }
-        })
-        .collect();
-    if texts.is_empty() {
-        "<none>".into()
-    } else {
-        texts.join(",")
-    }
-}
 
 /// Nodes.
 pub(crate) static NODE: Printer = Printer {
@@ -321,6 +169,16 @@ pub(crate) static NODE: Printer = Printer {
             "@io.k8s.api.core.v1.NodeSystemInfo.containerRuntimeVersion",
             1,
         ),
+    ],
+    reads: &[
+        "metadata.name",
+        "metadata.creationTimestamp",
+        "metadata.labels",
+        "spec.unschedulable",
+        "status.nodeInfo",
+        "status.addresses",
+        "status.conditions.type",
+        "status.conditions.status",
     ],
     cells: node,
 };
@@ -431,6 +289,7 @@ pub(crate) static EVENT: Printer = Printer {
             1,
         ),
     ],
+    reads: EVERYTHING,
     cells: event,
 };
 
@@ -502,6 +361,7 @@ pub(crate) static RESOURCE_QUOTA: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let mut requests = Vec::new();
         let mut limits = Vec::new();
@@ -540,6 +400,7 @@ pub(crate) static LEASE: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -573,6 +434,7 @@ pub(crate) static PRIORITY_CLASS: Printer = Printer {
             0,
         ),
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -587,6 +449,7 @@ pub(crate) static PRIORITY_CLASS: Printer = Printer {
 /// RuntimeClasses.
 pub(crate) static RUNTIME_CLASS: Printer = Printer {
     columns: &[NAME, Col("Handler", "string", "", 0), AGE],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),

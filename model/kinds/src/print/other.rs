@@ -3,8 +3,8 @@
 use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
-use super::core::load_balancer;
-use super::{AGE, Col, NAME, Printer, age, human, join, selector, text_or};
+use super::service::load_balancer;
+use super::{AGE, Col, EVERYTHING, NAME, Printer, age, human, join, selector, text_or};
 
 /// Ingresses.
 pub(crate) static INGRESS: Printer = Printer {
@@ -36,6 +36,7 @@ pub(crate) static INGRESS: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let rules = object.list_at(&["spec", "rules"]);
         let first = rules
@@ -97,6 +98,7 @@ pub(crate) static INGRESS_CLASS: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let parameters = object.at(&["spec", "parameters"]).map_or_else(
             || "<none>".to_owned(),
@@ -130,6 +132,7 @@ pub(crate) static NETWORK_POLICY: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -151,6 +154,7 @@ pub(crate) static SERVICE_CIDR: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -181,6 +185,7 @@ pub(crate) static IP_ADDRESS: Printer = Printer {
         ),
     ],
     // DIFFERS: upstream's cells have an age that its columns do not name; it is left out.
+    reads: EVERYTHING,
     cells: |object, _now| {
         let parent = object.at(&["spec", "parentRef"]).map_or_else(
             || "<none>".to_owned(),
@@ -221,6 +226,7 @@ pub(crate) static ENDPOINT_SLICE: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let ports = object.list_at(&["ports"]).iter();
         let ports: Vec<String> = ports
@@ -263,6 +269,7 @@ pub(crate) static ROLE_BINDING: Printer = Printer {
         subjects("Groups", "Groups in the roleBinding"),
         subjects("ServiceAccounts", "ServiceAccounts in the roleBinding"),
     ],
+    reads: EVERYTHING,
     cells: binding,
 };
 
@@ -284,6 +291,7 @@ pub(crate) static CLUSTER_ROLE_BINDING: Printer = Printer {
             "ServiceAccounts in the clusterRoleBinding",
         ),
     ],
+    reads: EVERYTHING,
     cells: binding,
 };
 
@@ -345,6 +353,7 @@ pub(crate) static CERTIFICATE_SIGNING_REQUEST: Printer = Printer {
             0,
         ),
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let duration = object.int_at(&["spec", "expirationSeconds"]);
         vec![
@@ -397,6 +406,7 @@ pub(crate) static RESOURCE_CLAIM: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let is_deleted = object.deletion_timestamp().is_some();
         let is_allocated = object.at(&["status", "allocation"]).is_some();
@@ -444,6 +454,7 @@ pub(crate) static RESOURCE_SLICE: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -473,6 +484,7 @@ pub(crate) static API_SERVICE: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let service = object.at(&["spec", "service"]).map_or_else(
             || "Local".to_owned(),

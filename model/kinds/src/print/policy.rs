@@ -3,7 +3,7 @@
 use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
-use super::{AGE, Col, NAME, Printer, age, count, number, selector_text, text_or};
+use super::{AGE, Col, EVERYTHING, NAME, Printer, age, count, number, selector_text, text_or};
 
 /// FlowSchemas.
 pub(crate) static FLOW_SCHEMA: Printer = Printer {
@@ -35,6 +35,7 @@ pub(crate) static FLOW_SCHEMA: Printer = Printer {
             0,
         ),
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let mut conditions = object.list_at(&["status", "conditions"]).iter();
         let dangling = conditions.find(|one| one.str_at(&["type"]) == Some("Dangling"));
@@ -85,6 +86,7 @@ pub(crate) static PRIORITY_LEVEL: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let limited = |path: &[&str]| {
             let limited = object.at(&["spec", "limited"]);
@@ -125,6 +127,7 @@ pub(crate) static VALIDATING_POLICY: Printer = Printer {
         PARAM_KIND,
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| policy(object, "validations", now),
 };
 
@@ -141,6 +144,7 @@ pub(crate) static MUTATING_POLICY: Printer = Printer {
         PARAM_KIND,
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| policy(object, "mutations", now),
 };
 
@@ -178,6 +182,7 @@ pub(crate) static POLICY_BINDING: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let reference = object.at(&["spec", "paramRef"]);
         let text = |field: &str| {
@@ -213,6 +218,7 @@ pub(crate) static WEBHOOKS: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),

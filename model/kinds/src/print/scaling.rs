@@ -3,7 +3,7 @@
 use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
-use super::{AGE, Col, NAME, Printer, age, number};
+use super::{AGE, Col, EVERYTHING, NAME, Printer, age, number};
 
 /// PodDisruptionBudgets.
 pub(crate) static POD_DISRUPTION_BUDGET: Printer = Printer {
@@ -29,6 +29,7 @@ pub(crate) static POD_DISRUPTION_BUDGET: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let limit = |field: &str| match object.at(&["spec", field]) {
             Some(Value::String(text)) => text.clone(),
@@ -81,6 +82,7 @@ pub(crate) static HORIZONTAL_POD_AUTOSCALER: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let target = |field: &str| {
             object

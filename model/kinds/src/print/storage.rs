@@ -4,7 +4,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
 use super::other::{class_name, texts};
-use super::{AGE, Col, NAME, Printer, age, count, flag, text_or};
+use super::{AGE, Col, EVERYTHING, NAME, Printer, age, count, flag, text_or};
 
 /// PersistentVolumes.
 pub(crate) static PERSISTENT_VOLUME: Printer = Printer {
@@ -61,6 +61,7 @@ pub(crate) static PERSISTENT_VOLUME: Printer = Printer {
             1,
         ),
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let claim = object
             .at(&["spec", "claimRef"])
@@ -127,6 +128,7 @@ pub(crate) static PERSISTENT_VOLUME_CLAIM: Printer = Printer {
             1,
         ),
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let is_bound = object
             .str_at(&["spec", "volumeName"])
@@ -212,6 +214,7 @@ pub(crate) static STORAGE_CLASS: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let marks = [
             "storageclass.kubernetes.io/is-default-class",
@@ -240,6 +243,7 @@ pub(crate) static VOLUME_ATTRIBUTES_CLASS: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -279,6 +283,7 @@ pub(crate) static VOLUME_ATTACHMENT: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -303,6 +308,7 @@ pub(crate) static CSI_NODE: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         vec![
             object.name().into(),
@@ -354,6 +360,7 @@ pub(crate) static CSI_DRIVER: Printer = Printer {
         ),
         AGE,
     ],
+    reads: EVERYTHING,
     cells: |object, now| {
         let modes = texts(object, &["spec", "volumeLifecycleModes"], ",");
         let tokens = object

@@ -113,3 +113,95 @@ fn a_crash_looping_pod_says_so() {
     ]);
     assert_eq!(Value::from(cells), expected);
 }
+
+/// What a stock server answered to real manifests, with statuses that such objects come to have.
+fn objects() -> Vec<Value> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/data/recordings/objects.jsonl"
+    );
+    let lines = std::fs::read_to_string(path).unwrap();
+    let lines = lines.lines().map(serde_json::from_str::<Value>);
+    let mut objects: Vec<Value> = lines.map(|line| line.unwrap()["object"].take()).collect();
+    objects.retain(Value::is_object);
+    let container = |state: Value| {
+        json!({"name": "c", "restartCount": 3, "ready": true, "started": true, "state": state,
+            "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:00:00Z"}}})
+    };
+    let states = [
+        json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}}),
+        json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+        json!({"terminated": {"exitCode": 137, "signal": 9, "reason": "Error"}}),
+    ];
+    for state in states {
+        for list in ["containerStatuses", "initContainerStatuses"] {
+            objects.push(json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {"nodeName": "n", "containers": [{"name": "c"}, {"name": "d"}],
+                    "initContainers": [{"name": "c", "restartPolicy": "Always"}],
+                    "readinessGates": [{"conditionType": "g"}]},
+                "status": {"phase": "Running", "reason": "NodeLost", "podIPs": [{"ip": "10.0.0.1"}],
+                    "nominatedNodeName": "m",
+                    "conditions": [{"type": "g", "status": "True"}, {"type": "Ready", "status": "True"}],
+                    list: [container(state.clone())]}}));
+        }
+    }
+    objects.push(json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": "n", "labels": {"node-role.kubernetes.io/control-plane": ""}},
+        "spec": {"unschedulable": true},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}],
+            "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
+            "nodeInfo": {"kubeletVersion": "v1.36.0", "osImage": "Debian", "kernelVersion": "6.1",
+                "architecture": "amd64", "containerRuntimeVersion": "containerd://2"}}}));
+    for object in &mut objects {
+        if object["status"]
+            .as_object()
+            .is_none_or(serde_json::Map::is_empty)
+        {
+            object["status"] = json!({"replicas": 4, "readyReplicas": 3, "updatedReplicas": 2,
+                "availableReplicas": 1, "desiredNumberScheduled": 5, "currentNumberScheduled": 4,
+                "numberReady": 3, "updatedNumberScheduled": 2, "numberAvailable": 1, "succeeded": 1,
+                "startTime": "2026-01-01T00:00:00Z", "completionTime": "2026-01-01T00:01:00Z",
+                "conditions": [{"type": "Complete", "status": "True"}], "phase": "Active",
+                "loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}});
+        }
+    }
+    objects
+}
+
+#[test]
+fn cells_depend_on_no_other_fields_than_those_they_name() {
+    let registry = crate::builtin();
+    let now = Timestamp::from_second(2_000_000_000).unwrap();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for object in objects() {
+        let gvk = meta::Gvk::from_api_version(object.api_version(), object.kind());
+        let Some(row) = gvk.and_then(|gvk| registry.kind(&gvk)) else {
+            continue;
+        };
+        let (strategy, bytes) = (&row.strategy, object.to_string());
+        let printed = meta::raw::Fields::new(strategy.printed_fields());
+        let selected = meta::raw::Fields::new(strategy.selected_fields());
+        let selected = selected.decode(bytes.as_bytes()).unwrap();
+        for field in strategy.selectable_fields() {
+            let (read, whole) = (
+                strategy.selectable_value(&selected, field),
+                strategy.selectable_value(&object, field),
+            );
+            if read != whole {
+                wrong.push(format!("{} {field}: {read} {whole}", row.kind));
+            }
+        }
+        if strategy.printed_fields().is_empty() {
+            continue;
+        }
+        let read = printed.decode(bytes.as_bytes()).unwrap();
+        let (read, whole) = (strategy.cells(&read, now), strategy.cells(&object, now));
+        if read != whole {
+            wrong.push(format!("{}: {read:?} {whole:?}", row.kind));
+        }
+        seen += 1;
+    }
+    assert!(seen > 500, "{seen}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

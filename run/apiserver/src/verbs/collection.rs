@@ -31,6 +31,8 @@ pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, Sta
         revision: call.server.config().store.revision().0,
         ..Head::default()
     };
-    let body = wire::list::assemble(&head, deleted.iter().map(AsRef::as_ref));
+    let mut body = wire::list::open(&head);
+    body.extend_from_slice(&deleted.join(&b','));
+    body.extend_from_slice(wire::list::CLOSE);
     Ok(respond::bytes(StatusCode::OK, "application/json", body))
 }

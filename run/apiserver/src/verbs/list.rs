@@ -1,24 +1,25 @@
 //! GET of a collection: consistent at one revision, in pages.
 
+mod answer;
+
 use std::time::Duration;
 
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{Response, StatusCode};
-use meta::{Object, StatusError};
+use http::Response;
+use meta::StatusError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use store::{Entry, Page, Range, Revision, StoreError};
 use wire::list::Head;
-use wire::media::{Format, Shape};
-use wire::table;
 
 use crate::call::Call;
 use crate::options::{At, ListOptions};
 use crate::selection::Selection;
-use crate::{respond, stored};
+use crate::stored;
+
+pub(crate) use answer::answer_items;
 
 /// The objects of one page, as the row's bytes.
 pub(super) struct Selected {
@@ -30,7 +31,7 @@ pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, false)?;
     let selection = Selection::read(&options, call, &call.info.name)?;
     let selected = select(call, &options, &selection).await?;
-    answer(call, &selected)
+    answer::answer(call, selected)
 }
 
 /// What a continue token holds. Source: apiserver `storage/continue.go`, version `meta.k8s.io/v1`.
@@ -147,11 +148,8 @@ fn take(
     let mut has_more = page.more;
     for entry in &page.entries {
         let bytes = stored::bytes(kind, entry)?;
-        if !selection.is_everything() {
-            let object: Object = serde_json::from_slice(&bytes).map_err(StatusError::internal)?;
-            if !selection.matches(kind, &object) {
-                continue;
-            }
+        if !selection.selects(kind, &entry.key, &bytes) {
+            continue;
         }
         if items.len() == limit {
             has_more = true;
@@ -220,55 +218,6 @@ fn expired_token(
     let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default());
     error.0.metadata.insert("continue".into(), text.into());
     error
-}
-
-/// A list of items that are not stored.
-pub(crate) fn answer_items(call: &Call, items: Vec<Bytes>) -> Result<Response<Body>, StatusError> {
-    let head = Head {
-        api_version: call.api_version.clone(),
-        kind: call.kind.list_kind.to_string(),
-        ..Head::default()
-    };
-    answer(call, &Selected { items, head })
-}
-
-fn answer(call: &Call, selected: &Selected) -> Result<Response<Body>, StatusError> {
-    let pretty = call.query.flag("pretty");
-    let items = || selected.items.iter().map(AsRef::as_ref);
-    if call.answer.shape == Shape::Object && call.answer.format == Format::Json && !pretty {
-        let body = wire::list::assemble(&selected.head, items());
-        return Ok(respond::bytes(
-            StatusCode::OK,
-            Format::Json.media_type(),
-            body,
-        ));
-    }
-    let objects: Result<Vec<Object>, _> = items().map(serde_json::from_slice::<Object>).collect();
-    let objects = objects.map_err(StatusError::internal)?;
-    let shaped: Value = match &call.answer.shape {
-        Shape::Object => {
-            json!({"kind": selected.head.kind, "apiVersion": selected.head.api_version,
-            "metadata": selected.head.metadata(), "items": objects})
-        }
-        Shape::Partial(version) => {
-            let items: Vec<Value> = objects
-                .iter()
-                .map(|object| wire::partial::partial(object, version))
-                .collect();
-            json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
-                "metadata": selected.head.metadata(), "items": items})
-        }
-        Shape::Table(version) => {
-            let include = respond::include(call)?;
-            let strategy = &call.kind.strategy;
-            let row = |object: &Object| {
-                table::row(&strategy.cells(object, call.now), object, include, version)
-            };
-            let rows: Vec<Value> = objects.iter().map(row).collect();
-            table::table(&selected.head, version, Some(&strategy.columns()), &rows)
-        }
-    };
-    respond::value(StatusCode::OK, call.answer.format, pretty, &shaped)
 }
 
 #[cfg(test)]

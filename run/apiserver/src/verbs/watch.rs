@@ -6,9 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::Stream;
 use http::{Response, StatusCode};
-use kinds::Kind;
-use meta::{Object, StatusError};
-use serde_json::Value;
+use meta::StatusError;
 use store::{
     Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
 };
@@ -16,6 +14,7 @@ use tokio::time::Instant;
 use wire::frame;
 use wire::list::Head;
 use wire::media::Shape;
+use wire::present::Presentation;
 use wire::table::{self, IncludeObject};
 
 use crate::call::Call;
@@ -26,7 +25,7 @@ use crate::{respond, stored};
 pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, true)?;
     let selection = Selection::read(&options, &call, &call.info.name)?;
-    let include = respond::include(&call)?;
+    let presentation = respond::presentation(&call, &call.kind)?;
     let opened = match open(&call, &options, &selection).await {
         // A request that is understood gets a stream, and this as its only event.
         Err(error) if error.0.reason == "Expired" => return Ok(answer(ended(&error).into())),
@@ -38,7 +37,7 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
         .unwrap_or_else(|| limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2));
     let state = Running {
         presenter: Presenter {
-            include,
+            presentation,
             is_first: true,
             selection,
             call,
@@ -223,7 +222,7 @@ fn ended(error: &StatusError) -> Bytes {
 struct Presenter {
     call: Call,
     selection: Selection,
-    include: IncludeObject,
+    presentation: Presentation,
     /// The first Table of a watch carries the columns.
     is_first: bool,
 }
@@ -252,58 +251,32 @@ impl Presenter {
     }
 
     fn selects(&self, entry: &Entry) -> bool {
-        if self.selection.is_everything() {
-            return true;
-        }
-        if self
-            .selection
-            .exact_name()
-            .is_some_and(|name| name != entry.key.name.as_ref())
-        {
-            return false;
-        }
-        stored::object(&self.call.kind, entry)
-            .is_ok_and(|object| self.selection.matches(&self.call.kind, &object))
+        let kind = &self.call.kind;
+        self.selection.is_everything()
+            || stored::bytes(kind, entry)
+                .is_ok_and(|bytes| self.selection.selects(kind, &entry.key, &bytes))
     }
 
     fn show(&mut self, event_type: &str, entry: &Entry) -> Option<Bytes> {
-        let kind = std::sync::Arc::clone(&self.call.kind);
-        let bytes = match stored::bytes(&kind, entry) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::error!(key = %entry.key, error = %error, "an event could not be shown");
-                return None;
-            }
-        };
-        if self.call.answer.shape == Shape::Object {
-            return Some(frame::frame(event_type, &bytes).into());
+        let strategy = &*self.call.kind.strategy;
+        // Ages are counted from when the row is shown.
+        let now = (self.call.server.config().clock)();
+        let columns = (self.is_first && matches!(self.presentation.shape(), Shape::Table(_)))
+            .then(|| strategy.columns());
+        self.is_first = false;
+        let mut frame = frame::open(event_type, entry.value.len());
+        let shown = stored::bytes(&self.call.kind, entry).and_then(|bytes| {
+            let columns = columns.as_deref();
+            self.presentation
+                .write_single(&mut frame, &bytes, strategy, columns, now)
+                .map_err(StatusError::internal)
+        });
+        if let Err(error) = shown {
+            tracing::error!(key = %entry.key, error = %error, "an event could not be shown");
+            return None;
         }
-        let object: Object = serde_json::from_slice(&bytes).ok()?;
-        let shaped = self.shape(&kind, &object);
-        Some(frame::frame(event_type, &wire::encode::bytes(&shaped)).into())
-    }
-
-    fn shape(&mut self, kind: &Kind, object: &Object) -> Value {
-        match &self.call.answer.shape {
-            Shape::Object => object.clone(),
-            Shape::Partial(version) => wire::partial::partial(object, version),
-            Shape::Table(version) => {
-                // Ages are counted from when the row is shown.
-                let now = (self.call.server.config().clock)();
-                let row = table::row(
-                    &kind.strategy.cells(object, now),
-                    object,
-                    self.include,
-                    version,
-                );
-                let columns = std::mem::take(&mut self.is_first).then(|| kind.strategy.columns());
-                let head = Head {
-                    revision: respond::revision(object),
-                    ..Head::default()
-                };
-                table::table(&head, version, columns.as_deref(), &[row])
-            }
-        }
+        frame.extend_from_slice(frame::CLOSE);
+        Some(frame.into())
     }
 
     fn bookmark(&self, revision: Revision, ends_initial_events: bool) -> Bytes {
@@ -316,21 +289,30 @@ impl Presenter {
             ),
             Shape::Table(version) => (format!("meta.k8s.io/{version}"), "Table".to_owned()),
         };
-        let mut object = frame::bookmark(&api_version, &name, revision.0, ends_initial_events);
-        if let Shape::Table(version) = &self.call.answer.shape {
-            let inner = frame::bookmark(
-                &format!("meta.k8s.io/{version}"),
-                "PartialObjectMetadata",
-                revision.0,
-                ends_initial_events,
-            );
-            let head = Head {
-                revision: revision.0,
-                ..Head::default()
-            };
-            let row = serde_json::json!({"cells": [], "object": inner});
-            object = table::table(&head, version, None, &[row]);
-        }
-        frame::frame("BOOKMARK", &wire::encode::bytes(&object)).into()
+        let object = frame::bookmark(&api_version, &name, revision.0, ends_initial_events);
+        let Shape::Table(version) = &self.call.answer.shape else {
+            return frame::frame("BOOKMARK", &wire::encode::bytes(&object)).into();
+        };
+        let inner = frame::bookmark(
+            &format!("meta.k8s.io/{version}"),
+            "PartialObjectMetadata",
+            revision.0,
+            ends_initial_events,
+        );
+        let head = Head {
+            revision: revision.0,
+            ..Head::default()
+        };
+        let mut object = table::open(&head, version, None);
+        let whole = IncludeObject::Object;
+        table::write_row(
+            &mut object,
+            &[],
+            &wire::encode::bytes(&inner),
+            whole,
+            version,
+        );
+        object.extend_from_slice(b"]}");
+        frame::frame("BOOKMARK", &object).into()
     }
 }
