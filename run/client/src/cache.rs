@@ -1,9 +1,24 @@
 //! The objects of one kind as last seen, with indexes.
+//!
+//! They are kept as bytes, which take a tenth of the memory of decoded objects. What is read is decoded, and a bounded
+//! number of those stay so.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use meta::{Key, Object, ObjectExt};
+use meta::{Key, Object, ObjectExt, Resource, raw};
+
+use crate::rest::Detail;
+
+/// Most objects of a kind that stay decoded after they were read.
+const DECODED_MAX: usize = 4096;
+/// The same where only metadata is kept: nothing reads it over and over.
+const DECODED_METADATA_MAX: usize = 256;
+/// Separates namespace and name in a slot; sorts before every other character.
+const SEPARATOR: char = '\0';
+
+/// Where an object is, as `namespace NUL name`: sorts like the pair.
+pub(crate) type Slot = Arc<str>;
 
 /// What happened to an object.
 #[derive(Clone, Debug)]
@@ -14,33 +29,139 @@ pub struct Change {
     pub new: Option<Arc<Object>>,
 }
 
+/// An object in few bytes: without managed fields, and without what is the same for all of its kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed(Arc<[u8]>);
+
+/// A change whose objects are not decoded yet.
+#[derive(Debug)]
+pub(crate) struct PackedChange {
+    old: Option<Packed>,
+    new: Option<Packed>,
+}
+
 /// Objects by key, by the uid of their controller, and by node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cache {
-    objects: BTreeMap<Key, Arc<Object>>,
-    by_controller: BTreeMap<String, BTreeSet<Key>>,
-    by_node: BTreeMap<String, BTreeSet<Key>>,
+    resource: Resource,
+    detail: Detail,
+    objects: BTreeMap<Slot, Packed>,
+    by_controller: BTreeMap<String, BTreeSet<Slot>>,
+    by_node: BTreeMap<String, BTreeSet<Slot>>,
+    decoded: Mutex<Decoded>,
 }
 
-fn controller_of(object: &Object) -> &str {
-    object
-        .controller()
-        .and_then(|owner| owner.str_at(&["uid"]))
-        .unwrap_or_default()
+/// Objects that were read, the first of them first.
+#[derive(Debug, Default)]
+struct Decoded {
+    objects: BTreeMap<Slot, Arc<Object>>,
+    order: VecDeque<Slot>,
 }
 
-/// `spec.nodeName`; `None` for kinds that have no node at all, so that they take no room in the index.
-fn node_of(object: &Object) -> Option<&str> {
-    let is_pod = object.kind() == "Pod";
-    object
-        .str_at(&["spec", "nodeName"])
-        .or_else(|| is_pod.then_some(""))
+impl Packed {
+    /// Packs an object's bytes.
+    pub(crate) fn new(object: &[u8], detail: Detail) -> Self {
+        let trimmed = raw::without_metadata(object, &["managedFields"]);
+        let kept = raw::members(&trimmed).filter(|(key, _)| match detail {
+            Detail::Whole => !matches!(*key, b"apiVersion" | b"kind"),
+            Detail::Metadata => *key == b"metadata",
+        });
+        let mut bytes = Vec::with_capacity(trimmed.len());
+        raw::write_members(&mut bytes, kept, |bytes, _, value| {
+            bytes.extend_from_slice(value);
+        });
+        Self(bytes.into())
+    }
+
+    /// The object. Bytes that are none decode to nothing, which no server sends.
+    fn decode(&self, resource: &Resource) -> Arc<Object> {
+        let mut object: Object = serde_json::from_slice(&self.0).unwrap_or_default();
+        object.set(&["apiVersion"], resource.api_version().into());
+        object.set(&["kind"], (*resource.kind).into());
+        Arc::new(object)
+    }
+
+    fn text(&self, path: &[&str]) -> String {
+        let text = raw::text_at(&self.0, path);
+        text.unwrap_or_default().into_owned()
+    }
+    /// Its version.
+    pub(crate) fn version(&self) -> String {
+        self.text(&["metadata", "resourceVersion"])
+    }
+    /// Where it is.
+    pub(crate) fn slot(&self) -> Slot {
+        let text = |field: &str| self.text(&["metadata", field]);
+        slot(&text("namespace"), &text("name"))
+    }
+    fn is_same_version(&self, other: &Self) -> bool {
+        let same = |field: &str| {
+            let path = ["metadata", field];
+            raw::at(&self.0, &path) == raw::at(&other.0, &path)
+        };
+        same("resourceVersion") && same("uid")
+    }
+    /// The uid of its controller; empty when it has none.
+    fn controller(&self) -> String {
+        let owners = raw::at(&self.0, &["metadata", "ownerReferences"]).unwrap_or_default();
+        let controller =
+            raw::items(owners).find(|owner| raw::at(owner, &["controller"]) == Some(b"true"));
+        let uid = controller.and_then(|owner| raw::text_at(owner, &["uid"]));
+        uid.unwrap_or_default().into_owned()
+    }
+    /// `spec.nodeName`; `None` for kinds that have no node at all, so that they take no room in the index.
+    fn node(&self, resource: &Resource) -> Option<String> {
+        let node = raw::text_at(&self.0, &["spec", "nodeName"]);
+        let is_pod = resource.kind == "Pod";
+        node.map(std::borrow::Cow::into_owned)
+            .or_else(|| is_pod.then(String::new))
+    }
+}
+
+impl PackedChange {
+    /// The change as handlers are told of it.
+    pub(crate) fn decode(&self, resource: &Resource) -> Change {
+        let decode = |packed: &Packed| packed.decode(resource);
+        Change {
+            old: self.old.as_ref().map(decode),
+            new: self.new.as_ref().map(decode),
+        }
+    }
+    /// That an object is there.
+    pub(crate) fn found(packed: Packed) -> Self {
+        Self {
+            old: None,
+            new: Some(packed),
+        }
+    }
+}
+
+/// The slot of a key.
+pub(crate) fn slot(namespace: &str, name: &str) -> Slot {
+    let mut slot = String::with_capacity(namespace.len() + SEPARATOR.len_utf8() + name.len());
+    slot.push_str(namespace);
+    slot.push(SEPARATOR);
+    slot.push_str(name);
+    slot.into()
 }
 
 impl Cache {
+    /// Nothing of this kind yet.
+    pub(crate) fn new(resource: Resource, detail: Detail) -> Self {
+        Self {
+            resource,
+            detail,
+            objects: BTreeMap::new(),
+            by_controller: BTreeMap::new(),
+            by_node: BTreeMap::new(),
+            decoded: Mutex::default(),
+        }
+    }
     /// One object.
-    pub fn get(&self, key: &Key) -> Option<&Arc<Object>> {
-        self.objects.get(key)
+    pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
+        let slot = slot(&key.namespace, &key.name);
+        let (slot, packed) = self.objects.get_key_value(&slot)?;
+        Some(self.read(slot, packed))
     }
     /// Number of objects.
     pub fn len(&self) -> usize {
@@ -52,94 +173,139 @@ impl Cache {
     }
     /// The objects of a namespace, or all when it is empty; sorted by key.
     pub fn list(&self, namespace: &str) -> Vec<Arc<Object>> {
-        if namespace.is_empty() {
-            return self.objects.values().cloned().collect();
-        }
+        let first = match namespace {
+            "" => Slot::from(""),
+            namespace => slot(namespace, ""),
+        };
         self.objects
-            .range(Key::new(namespace, "")..)
-            .take_while(|(key, _)| key.namespace == namespace)
-            .map(|(_, object)| Arc::clone(object))
+            .range(Arc::clone(&first)..)
+            .take_while(|(slot, _)| slot.starts_with(&*first))
+            .map(|(slot, packed)| self.read(slot, packed))
             .collect()
     }
-    /// The objects with this controller; an empty uid asks for those without.
+    /// The objects with this controller; an empty uid asks for those without. None where only metadata is kept.
     pub fn controlled_by(&self, uid: &str) -> Vec<Arc<Object>> {
         self.indexed(self.by_controller.get(uid))
     }
-    /// The objects on this node; an empty name asks for pods without one.
+    /// The objects on this node; an empty name asks for pods without one. None where only metadata is kept.
     pub fn on_node(&self, node: &str) -> Vec<Arc<Object>> {
         self.indexed(self.by_node.get(node))
     }
+    /// Every object, packed.
+    pub(crate) fn packed(&self) -> Vec<Packed> {
+        self.objects.values().cloned().collect()
+    }
 
-    fn indexed(&self, keys: Option<&BTreeSet<Key>>) -> Vec<Arc<Object>> {
-        let keys = keys.into_iter().flatten();
-        keys.filter_map(|key| self.objects.get(key).cloned())
+    fn indexed(&self, slots: Option<&BTreeSet<Slot>>) -> Vec<Arc<Object>> {
+        let slots = slots.into_iter().flatten();
+        slots
+            .filter_map(|slot| Some(self.read(slot, self.objects.get(slot)?)))
             .collect()
     }
 
-    /// Puts an object in its place; `None` when it is older than, or the same as, what is there.
-    pub fn apply(&mut self, object: Arc<Object>) -> Option<Change> {
-        let key = object.key();
-        if let Some(known) = self.objects.get(&key)
-            && known.resource_version() == object.resource_version()
-            && known.uid() == object.uid()
+    /// An object that is there, decoded.
+    fn read(&self, slot: &Slot, packed: &Packed) -> Arc<Object> {
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(object) = decoded.objects.get(slot) {
+            return Arc::clone(object);
+        }
+        let object = packed.decode(&self.resource);
+        let at_most = match self.detail {
+            Detail::Whole => DECODED_MAX,
+            Detail::Metadata => DECODED_METADATA_MAX,
+        };
+        decoded.keep(slot, &object, at_most);
+        object
+    }
+
+    /// Puts an object in its place; `None` when it is the version that is there.
+    pub(crate) fn apply(&mut self, object: Packed) -> Option<PackedChange> {
+        let slot = object.slot();
+        if let Some(known) = self.objects.get(&slot)
+            && known.is_same_version(&object)
         {
             return None;
         }
-        let old = self.take(&key);
-        self.by_controller
-            .entry(controller_of(&object).to_owned())
-            .or_default()
-            .insert(key.clone());
-        if let Some(node) = node_of(&object) {
-            self.by_node
-                .entry(node.to_owned())
-                .or_default()
-                .insert(key.clone());
+        let taken = self.take(&slot);
+        // One string is shared by all that hold it.
+        let slot = taken.as_ref().map_or(slot, |(slot, _)| Arc::clone(slot));
+        if self.detail == Detail::Whole {
+            let of_controller = self.by_controller.entry(object.controller()).or_default();
+            of_controller.insert(Arc::clone(&slot));
+            if let Some(node) = object.node(&self.resource) {
+                let on_node = self.by_node.entry(node).or_default();
+                on_node.insert(Arc::clone(&slot));
+            }
         }
-        self.objects.insert(key, Arc::clone(&object));
-        Some(Change {
-            old,
+        self.objects.insert(slot, object.clone());
+        Some(PackedChange {
+            old: taken.map(|(_, old)| old),
             new: Some(object),
         })
     }
 
     /// Takes an object out; `None` when it was not there.
-    pub fn delete(&mut self, key: &Key) -> Option<Change> {
-        let old = self.take(key)?;
-        Some(Change {
+    pub(crate) fn delete(&mut self, slot: &Slot) -> Option<PackedChange> {
+        let (_, old) = self.take(slot)?;
+        Some(PackedChange {
             old: Some(old),
             new: None,
         })
     }
 
     /// Replaces everything; returns what that changes.
-    pub fn replace(&mut self, objects: Vec<Arc<Object>>) -> Vec<Change> {
-        let kept: BTreeSet<Key> = objects.iter().map(|object| object.key()).collect();
-        let gone: Vec<Key> = self
-            .objects
-            .keys()
-            .filter(|key| !kept.contains(*key))
+    pub(crate) fn replace(&mut self, objects: BTreeMap<Slot, Packed>) -> Vec<PackedChange> {
+        let known = self.objects.keys();
+        let gone: Vec<Slot> = known
+            .filter(|slot| !objects.contains_key(*slot))
             .cloned()
             .collect();
-        let mut changes: Vec<Change> = gone.iter().filter_map(|key| self.delete(key)).collect();
-        changes.extend(objects.into_iter().filter_map(|object| self.apply(object)));
+        let mut changes: Vec<_> = gone.iter().filter_map(|slot| self.delete(slot)).collect();
+        changes.extend(
+            objects
+                .into_values()
+                .filter_map(|object| self.apply(object)),
+        );
         changes
     }
 
-    fn take(&mut self, key: &Key) -> Option<Arc<Object>> {
-        let old = self.objects.remove(key)?;
-        unindex(&mut self.by_controller, controller_of(&old), key);
-        if let Some(node) = node_of(&old) {
-            unindex(&mut self.by_node, node, key);
+    fn take(&mut self, slot: &Slot) -> Option<(Slot, Packed)> {
+        let (slot, old) = self.objects.remove_entry(slot)?;
+        unindex(&mut self.by_controller, &old.controller(), &slot);
+        if let Some(node) = old.node(&self.resource) {
+            unindex(&mut self.by_node, &node, &slot);
         }
-        Some(old)
+        let decoded = self.decoded.get_mut();
+        decoded
+            .unwrap_or_else(PoisonError::into_inner)
+            .objects
+            .remove(&slot);
+        Some((slot, old))
     }
 }
 
-fn unindex(index: &mut BTreeMap<String, BTreeSet<Key>>, value: &str, key: &Key) {
-    if let Some(keys) = index.get_mut(value) {
-        keys.remove(key);
-        if keys.is_empty() {
+impl Decoded {
+    /// Keeps an object, and forgets the first ones past the bound.
+    fn keep(&mut self, slot: &Slot, object: &Arc<Object>, at_most: usize) {
+        if self
+            .objects
+            .insert(Arc::clone(slot), Arc::clone(object))
+            .is_none()
+        {
+            self.order.push_back(Arc::clone(slot));
+        }
+        while self.order.len() > at_most {
+            if let Some(first) = self.order.pop_front() {
+                self.objects.remove(&first);
+            }
+        }
+    }
+}
+
+fn unindex(index: &mut BTreeMap<String, BTreeSet<Slot>>, value: &str, slot: &Slot) {
+    if let Some(slots) = index.get_mut(value) {
+        slots.remove(slot);
+        if slots.is_empty() {
             index.remove(value);
         }
     }
@@ -151,20 +317,28 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, version: &str, node: &str, controller: &str) -> Arc<Object> {
-        Arc::new(json!({
+    const PODS: Resource = Resource::namespaced("", "v1", "Pod", "pods");
+
+    fn pods() -> Cache {
+        Cache::new(PODS, Detail::Whole)
+    }
+
+    fn pod(name: &str, version: &str, node: &str, controller: &str) -> Packed {
+        let pod = json!({
             "kind": "Pod",
             "metadata": {
                 "namespace": "default", "name": name, "resourceVersion": version,
                 "ownerReferences": [{ "controller": true, "uid": controller }],
+                "managedFields": [{ "manager": "test" }],
             },
             "spec": { "nodeName": node },
-        }))
+        });
+        Packed::new(pod.to_string().as_bytes(), Detail::Whole)
     }
 
     #[test]
     fn indexes_follow_changes() {
-        let mut cache = Cache::default();
+        let mut cache = pods();
         cache.apply(pod("a", "1", "", "x"));
         cache.apply(pod("a", "2", "node-1", "y"));
         assert!(cache.controlled_by("x").is_empty() && cache.on_node("").is_empty());
@@ -175,41 +349,73 @@ mod tests {
             ),
             (1, 1)
         );
-        cache.delete(&Key::new("default", "a"));
+        cache.delete(&slot("default", "a"));
         assert!(cache.by_controller.is_empty() && cache.by_node.is_empty() && cache.is_empty());
     }
 
     #[test]
     fn the_same_version_is_no_change() {
-        let mut cache = Cache::default();
+        let mut cache = pods();
         assert!(cache.apply(pod("a", "1", "", "x")).is_some());
         assert!(cache.apply(pod("a", "1", "", "x")).is_none());
     }
 
     #[test]
     fn replacing_tells_what_went_and_what_came() {
-        let mut cache = Cache::default();
+        let mut cache = pods();
         cache.apply(pod("a", "1", "", "x"));
         cache.apply(pod("b", "2", "", "x"));
-        let changes = cache.replace(vec![pod("b", "2", "", "x"), pod("c", "3", "", "x")]);
+        let now = [pod("b", "2", "", "x"), pod("c", "3", "", "x")];
+        let changes = cache.replace(now.into_iter().map(|pod| (pod.slot(), pod)).collect());
         let names: Vec<_> = changes
             .iter()
+            .map(|change| change.decode(&PODS))
             .map(|change| {
-                (
-                    change.old.as_ref().map(|o| o.name()),
-                    change.new.as_ref().map(|o| o.name()),
-                )
+                let name = |object: Option<Arc<Object>>| object.map(|o| o.name().to_owned());
+                (name(change.old), name(change.new))
             })
             .collect();
-        assert_eq!(names, [(Some("a"), None), (None, Some("c"))]);
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(names, [(name("a"), None), (None, name("c"))]);
     }
 
     #[test]
     fn a_namespace_is_a_range() {
-        let mut cache = Cache::default();
+        let mut cache = pods();
         cache.apply(pod("a", "1", "", "x"));
         assert_eq!(cache.list("default").len(), 1);
         assert_eq!(cache.list("defaul").len(), 0);
         assert_eq!(cache.list("").len(), 1);
+    }
+
+    #[test]
+    fn what_is_read_is_whole_but_for_managed_fields() {
+        let mut cache = pods();
+        cache.apply(pod("a", "1", "n", "x"));
+        let read = cache.get(&Key::new("default", "a")).unwrap();
+        assert_eq!((read.kind(), read.api_version()), ("Pod", "v1"));
+        assert_eq!(read.str_at(&["spec", "nodeName"]), Some("n"));
+        assert!(read.at(&["metadata", "managedFields"]).is_none());
+        cache.apply(pod("a", "2", "m", "x"));
+        let read = cache.get(&Key::new("default", "a")).unwrap();
+        assert_eq!(
+            read.str_at(&["spec", "nodeName"]),
+            Some("m"),
+            "not the old one"
+        );
+    }
+
+    #[test]
+    fn few_objects_stay_decoded() {
+        let mut cache = Cache::new(PODS, Detail::Metadata);
+        for index in 0..2 * DECODED_METADATA_MAX {
+            cache.apply(pod(&format!("pod-{index}"), "1", "", "x"));
+        }
+        for _ in 0..2 {
+            assert_eq!(cache.list("").len(), 2 * DECODED_METADATA_MAX);
+            let decoded = cache.decoded.lock().unwrap();
+            assert_eq!(decoded.objects.len(), DECODED_METADATA_MAX);
+            assert_eq!(decoded.order.len(), DECODED_METADATA_MAX);
+        }
     }
 }

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::cache::{Cache, Change};
+use crate::cache::{Cache, Change, Packed, PackedChange, Slot};
 use crate::error::ClientError;
-use crate::rest::{Detail, Rest, WatchEvent};
+use crate::rest::{Detail, Happened, Rest};
 
 /// Seconds after which the server ends a quiet watch; each kind adds its own share so that they do not all end at once.
 const WATCH_SECONDS: u64 = 1800;
@@ -58,12 +58,13 @@ struct Shared {
 impl Informer {
     /// An informer that follows nothing yet; `field_selector` may be empty.
     pub fn new(resource: Resource, detail: Detail, field_selector: &str) -> Self {
+        let cache = Cache::new(resource.clone(), detail);
         Self {
             shared: Arc::new(Shared {
                 resource,
                 detail,
                 field_selector: field_selector.to_owned(),
-                cache: RwLock::default(),
+                cache: RwLock::new(cache),
                 handlers: RwLock::default(),
                 progress: watch::Sender::new(Progress::default()),
             }),
@@ -88,12 +89,9 @@ impl Informer {
             .handlers
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let known = self.cache().list("");
+        let known = self.cache().packed();
         for object in known {
-            handler(&Change {
-                old: None,
-                new: Some(object),
-            });
+            handler(&PackedChange::found(object).decode(&self.shared.resource));
         }
         handlers.push(Box::new(handler));
     }
@@ -168,7 +166,7 @@ impl Informer {
     }
 
     async fn list(&self, rest: &Rest) -> Result<String, ClientError> {
-        let (mut objects, mut token) = (Vec::new(), String::new());
+        let (mut objects, mut token) = (BTreeMap::new(), String::new());
         loop {
             let query = [
                 ("limit", PAGE_OBJECTS),
@@ -178,7 +176,10 @@ impl Informer {
             let page = rest
                 .list(&self.shared.resource, "", self.shared.detail, &query)
                 .await?;
-            objects.extend(page.items.into_iter().map(|object| self.trim(object)));
+            for object in page.items {
+                let object = self.pack(object.to_string().as_bytes());
+                objects.insert(object.slot(), object);
+            }
             token = page.continue_token;
             if token.is_empty() {
                 self.replace(objects, &page.resource_version);
@@ -209,38 +210,45 @@ impl Informer {
         let mut watching = rest
             .watch(&self.shared.resource, "", self.shared.detail, &query)
             .await?;
-        let mut initial: Option<BTreeMap<meta::Key, Arc<Object>>> =
-            from_nothing.then(BTreeMap::new);
-        while let Some(event) = watching.next().await? {
-            match event {
-                WatchEvent::Error(status) => return Err(ClientError::Refused(status)),
-                WatchEvent::Bookmark(bookmark) => {
+        let mut initial: Option<BTreeMap<_, _>> = from_nothing.then(BTreeMap::new);
+        while let Some((happened, object)) = watching.next_bytes().await? {
+            match happened {
+                Happened::Error => {
+                    let path = self.shared.resource.plural.to_string();
+                    let status = serde_json::from_slice(object)
+                        .map_err(|source| ClientError::Answer { path, source })?;
+                    return Err(ClientError::Refused(status));
+                }
+                Happened::Bookmark => {
+                    let bookmark: Object = serde_json::from_slice(object).unwrap_or_default();
                     bookmark.resource_version().clone_into(version);
                     if bookmark.annotation(INITIAL_EVENTS_END) == Some("true")
                         && let Some(objects) = initial.take()
                     {
-                        self.replace(objects.into_values().collect(), version);
+                        self.replace(objects, version);
                     } else if initial.is_none() {
                         self.advance(version);
                     }
                 }
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    let object = self.trim(object);
+                Happened::Added | Happened::Modified => {
+                    let object = self.pack(object);
                     if let Some(initial) = &mut initial {
-                        initial.insert(object.key(), object);
+                        initial.insert(object.slot(), object);
                     } else {
-                        object.resource_version().clone_into(version);
+                        *version = object.version();
                         self.apply(object);
                     }
                 }
-                WatchEvent::Deleted(object) => {
+                Happened::Deleted => {
+                    let object = self.pack(object);
                     if let Some(initial) = &mut initial {
-                        initial.remove(&object.key());
+                        initial.remove(&object.slot());
                     } else {
-                        object.resource_version().clone_into(version);
+                        *version = object.version();
                         self.delete(&object);
                     }
                 }
+                Happened::Other => {}
             }
         }
         if initial.is_some() {
@@ -253,18 +261,8 @@ impl Informer {
         Ok(())
     }
 
-    /// Drops what no reader of a cache needs, and names the kind where a list left it out.
-    fn trim(&self, mut object: Object) -> Arc<Object> {
-        let resource = &self.shared.resource;
-        object.remove(&["metadata", "managedFields"]);
-        if self.shared.detail == Detail::Metadata
-            && let Some(fields) = object.as_object_mut()
-        {
-            fields.retain(|field, _| field == "metadata");
-        }
-        object.set(&["apiVersion"], resource.api_version().into());
-        object.set(&["kind"], (*resource.kind).into());
-        Arc::new(object)
+    fn pack(&self, object: &[u8]) -> Packed {
+        Packed::new(object, self.shared.detail)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Cache> {
@@ -273,31 +271,35 @@ impl Informer {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
-    fn apply(&self, object: Arc<Object>) {
-        let version = object.resource_version().to_owned();
+    fn apply(&self, object: Packed) {
+        let version = object.version();
         let change = self.write().apply(object);
         self.tell(change.as_slice());
         self.advance(&version);
     }
-    fn delete(&self, object: &Object) {
-        let change = self.write().delete(&object.key());
+    fn delete(&self, object: &Packed) {
+        let change = self.write().delete(&object.slot());
         self.tell(change.as_slice());
-        self.advance(object.resource_version());
+        self.advance(&object.version());
     }
-    fn replace(&self, objects: Vec<Arc<Object>>, version: &str) {
+    fn replace(&self, objects: BTreeMap<Slot, Packed>, version: &str) {
         let changes = self.write().replace(objects);
         self.tell(&changes);
         self.advance(version);
     }
-    fn tell(&self, changes: &[Change]) {
+    fn tell(&self, changes: &[PackedChange]) {
         let handlers = self
             .shared
             .handlers
             .read()
             .unwrap_or_else(PoisonError::into_inner);
+        if handlers.is_empty() {
+            return;
+        }
         for change in changes {
+            let change = change.decode(&self.shared.resource);
             for handler in handlers.iter() {
-                handler(change);
+                handler(&change);
             }
         }
     }

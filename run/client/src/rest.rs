@@ -318,6 +318,7 @@ impl Rest {
         Ok(Watching {
             stream: Box::pin(stream),
             line: Vec::new(),
+            is_taken: false,
             path,
         })
     }
@@ -345,10 +346,24 @@ pub enum WatchEvent {
     Error(Box<kube::core::Status>),
 }
 
+/// The type of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Happened {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
+    /// A type of a later server, none of ours.
+    Other,
+}
+
 /// A watch under way.
 pub struct Watching<S> {
     stream: std::pin::Pin<Box<S>>,
     line: Vec<u8>,
+    /// Whether the line was given out and makes room for the next one.
+    is_taken: bool,
     path: String,
 }
 
@@ -361,19 +376,60 @@ struct Frame<'a> {
 }
 
 impl<S: AsyncBufRead> Watching<S> {
-    /// The next event; `None` when the server ended the watch. Not to be called again after it was dropped midway:
-    /// what was read of a line by then is kept, so it may.
+    /// The next event; `None` when the server ended the watch. May be dropped midway and called again: what was read
+    /// of a line by then is kept.
     pub async fn next(&mut self) -> Result<Option<WatchEvent>, ClientError> {
+        let path = self.path.clone();
+        let broken = |source| {
+            let path = path.clone();
+            ClientError::Answer { path, source }
+        };
         loop {
+            let Some((happened, object)) = self.next_bytes().await? else {
+                return Ok(None);
+            };
+            let read = || serde_json::from_slice::<Object>(object).map_err(broken);
+            return Ok(Some(match happened {
+                Happened::Added => WatchEvent::Added(read()?),
+                Happened::Modified => WatchEvent::Modified(read()?),
+                Happened::Deleted => WatchEvent::Deleted(read()?),
+                Happened::Bookmark => WatchEvent::Bookmark(read()?),
+                Happened::Error => {
+                    WatchEvent::Error(serde_json::from_slice(object).map_err(broken)?)
+                }
+                Happened::Other => continue,
+            }));
+        }
+    }
+
+    /// The next event with its object's bytes; `None` when the server ended the watch. May be dropped midway.
+    pub(crate) async fn next_bytes(&mut self) -> Result<Option<(Happened, &[u8])>, ClientError> {
+        loop {
+            if std::mem::take(&mut self.is_taken) {
+                self.line.clear();
+            }
             if !self.read_line().await? {
                 return Ok(None);
             }
-            let event = self.decode();
-            self.line.clear();
-            if let Some(event) = event? {
-                return Ok(Some(event));
+            self.is_taken = true;
+            if !self.line.iter().all(u8::is_ascii_whitespace) {
+                break;
             }
         }
+        let frame: Frame<'_> =
+            serde_json::from_slice(&self.line).map_err(|source| ClientError::Answer {
+                path: self.path.clone(),
+                source,
+            })?;
+        let happened = match frame.event_type {
+            "ADDED" => Happened::Added,
+            "MODIFIED" => Happened::Modified,
+            "DELETED" => Happened::Deleted,
+            "BOOKMARK" => Happened::Bookmark,
+            "ERROR" => Happened::Error,
+            _ => Happened::Other,
+        };
+        Ok(Some((happened, frame.object.get().as_bytes())))
     }
 
     async fn read_line(&mut self) -> Result<bool, ClientError> {
@@ -402,30 +458,6 @@ impl<S: AsyncBufRead> Watching<S> {
             }
         }
         Ok(true)
-    }
-
-    fn decode(&self) -> Result<Option<WatchEvent>, ClientError> {
-        if self.line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(None);
-        }
-        let broken = |source| ClientError::Answer {
-            path: self.path.clone(),
-            source,
-        };
-        let frame: Frame<'_> = serde_json::from_slice(&self.line).map_err(broken)?;
-        let text = frame.object.get();
-        let object = || serde_json::from_str::<Object>(text).map_err(broken);
-        Ok(match frame.event_type {
-            "ADDED" => Some(WatchEvent::Added(object()?)),
-            "MODIFIED" => Some(WatchEvent::Modified(object()?)),
-            "DELETED" => Some(WatchEvent::Deleted(object()?)),
-            "BOOKMARK" => Some(WatchEvent::Bookmark(object()?)),
-            "ERROR" => Some(WatchEvent::Error(
-                serde_json::from_str(text).map_err(broken)?,
-            )),
-            // An event type of a later server is none of ours.
-            _ => None,
-        })
     }
 }
 
@@ -466,6 +498,7 @@ mod tests {
         Watching {
             stream: Box::pin(futures::io::Cursor::new(text.as_bytes())),
             line: Vec::new(),
+            is_taken: false,
             path: "/p".into(),
         }
     }

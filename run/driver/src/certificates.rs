@@ -61,7 +61,7 @@ pub async fn run(client: kube::Client, signer: Arc<dyn Signer>, shutdown: Cancel
         let Some(key) = key else {
             return;
         };
-        let request = requests.cache().get(&key).cloned();
+        let request = requests.cache().get(&key);
         let outcome = match request {
             Some(request) => settle(informers.rest(), signer.as_ref(), &request).await,
             None => Ok(()),

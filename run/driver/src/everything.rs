@@ -79,7 +79,7 @@ impl Everything {
         } else if let (Some(gone), None) = (old, new) {
             let key = Key::new("", gone.namespace());
             let home = self.world.informer(&NAMESPACES);
-            let home = home.and_then(|informer| informer.cache().get(&key).cloned());
+            let home = home.and_then(|informer| informer.cache().get(&key));
             if home.is_some_and(|namespace| namespace::is_ours(&namespace)) {
                 self.namespaces.add(key);
             }

@@ -153,7 +153,7 @@ async fn see(world: &World, written: &Written) {
                     let cache = informer.cache();
                     cache
                         .get(key)
-                        .is_none_or(|known| meta::ObjectExt::uid(&**known) != uid)
+                        .is_none_or(|known| meta::ObjectExt::uid(&*known) != uid)
                 };
                 let mut progress = informer.progress();
                 if progress.wait_for(|_| is_gone()).await.is_err() {

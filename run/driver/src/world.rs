@@ -79,7 +79,7 @@ impl Snapshot for World {
         &self.settings
     }
     fn get(&self, resource: &Resource, key: &Key) -> Option<Arc<Object>> {
-        self.informer(resource)?.cache().get(key).cloned()
+        self.informer(resource)?.cache().get(key)
     }
     fn list(&self, resource: &Resource, namespace: &str) -> Vec<Arc<Object>> {
         let informer = self.informer(resource);
