@@ -1,69 +1,176 @@
 //! `cargo xtask bench`: measures the released binary as its users meet it, and prints Markdown rows.
 //!
 //! Usage: `sampan-bench SAMPAN_BINARY [IMAGES_DIR]`. With a directory of image archives, and as root, pods are timed too.
+//!
+//! `SAMPAN_BENCH_PEER` names the kubeconfig of a stock server that is empty: the same requests go to it, in turns, and
+//! ratios are printed. `SAMPAN_BENCH_PEER_PIDS` (comma-separated) are its processes, for their memory.
+//! `SAMPAN_BENCH_PARTS` (comma-separated: `idle`, `rates`, `lists`, `watchers`, `many`, `status`,
+//! `node`) measures these alone.
 
-mod api;
+mod lists;
 mod node;
 mod process;
+mod rates;
+mod report;
+mod request;
 mod status;
+mod watchers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::{Process, megabytes};
+use crate::process::{Process, client_of, rss};
+use crate::report::{Better, Figure, compare, megabytes, row};
 
 /// How long an idle process is watched.
 const IDLE: Duration = Duration::from_mins(1);
-/// Objects in the store for the second start.
-const OBJECTS: usize = 10_000;
+/// Objects of the large collection.
+const OBJECTS: usize = 100_000;
+
+/// A server under measurement.
+pub(crate) struct Server {
+    pub(crate) client: kube::Client,
+    pids: Vec<u32>,
+}
+
+impl Server {
+    /// Its resident memory in bytes; 0 when its processes are not known.
+    pub(crate) fn rss(&self) -> Result<u64> {
+        self.pids.iter().map(|pid| rss(*pid)).sum()
+    }
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
-    let binary = args
-        .next()
-        .context("usage: sampan-bench SAMPAN_BINARY [IMAGES_DIR]")?;
+    let usage = "usage: sampan-bench SAMPAN_BINARY [IMAGES_DIR]";
+    let binary = args.next().context(usage)?;
     let images = args.next();
-    row(
-        "binary size",
-        &format!(
-            "{:.1} MB",
-            megabytes(std::fs::metadata(&binary).context("no such binary")?.len())
-        ),
-    );
-    server(&binary).await?;
-    status::measure(&binary).await?;
-    if let Some(images) = images {
-        node::measure(&binary, &images).await?;
+    report::head();
+    let size = std::fs::metadata(&binary).context("no such binary")?.len();
+    row("binary size", &format!("{:.1} MB", megabytes(size)));
+    if ["idle", "rates", "lists", "watchers"]
+        .iter()
+        .any(|part| is_wanted(part))
+    {
+        requests(&binary).await?;
     }
-    Ok(())
+    if is_wanted("many") {
+        many(&binary).await?;
+    }
+    if is_wanted("status") {
+        status::measure(&binary).await?;
+    }
+    match images {
+        Some(images) if is_wanted("node") => node::measure(&binary, &images).await,
+        _ => Ok(()),
+    }
 }
 
-/// The control plane alone: start, footprint, requests, and a start with many objects.
-async fn server(binary: &std::path::Path) -> Result<()> {
+fn is_wanted(part: &str) -> bool {
+    std::env::var("SAMPAN_BENCH_PARTS")
+        .is_ok_and(|parts| parts.split(',').any(|wanted| wanted == part))
+        || std::env::var_os("SAMPAN_BENCH_PARTS").is_none()
+}
+
+/// The stock server to compare with, if there is one.
+async fn peer() -> Result<Option<Server>> {
+    let Some(kubeconfig) = std::env::var_os("SAMPAN_BENCH_PEER") else {
+        return Ok(None);
+    };
+    let pids = std::env::var("SAMPAN_BENCH_PEER_PIDS").unwrap_or_default();
+    let pids = pids.split(',').filter(|pid| !pid.is_empty());
+    let pids: Result<Vec<u32>, _> = pids.map(str::parse).collect();
+    Ok(Some(Server {
+        client: client_of(Path::new(&kubeconfig)).await?,
+        pids: pids.context("SAMPAN_BENCH_PEER_PIDS holds no numbers")?,
+    }))
+}
+
+/// Ours, and the stock server if there is one.
+async fn servers(process: &Process) -> Result<Vec<Server>> {
+    let ours = Server {
+        client: process.client().await?,
+        pids: vec![process.pid()],
+    };
+    Ok(std::iter::once(ours).chain(peer().await?).collect())
+}
+
+/// The control plane alone: start, footprint, requests.
+async fn requests(binary: &Path) -> Result<()> {
     let data = tempfile::tempdir().context("cannot make a directory")?;
     let process = Process::start(binary, "server", data.path(), &[]).await?;
-    row(
-        "start to ready, empty store",
-        &format!("{:.0} ms", process.started.as_secs_f64() * 1000.0),
-    );
-    idle("idle, control plane alone", &process).await?;
-    let client = process.client().await?;
-    api::measure(&client).await?;
-    api::fill(&client, OBJECTS).await?;
-    row(
-        "memory with the objects of this run",
-        &format!("{:.0} MB RSS", megabytes(process.rss()?)),
-    );
+    let started = process.started.as_secs_f64() * 1000.0;
+    row("start to ready, empty store", &format!("{started:.0} ms"));
+    if is_wanted("idle") {
+        idle("idle, control plane alone", &process).await?;
+    }
+    let servers = servers(&process).await?;
+    if is_wanted("lists") {
+        lists::measure(&servers).await?;
+    }
+    if is_wanted("watchers") {
+        watchers::measure(&servers).await?;
+    }
+    if is_wanted("rates") {
+        rates::measure(&servers).await?;
+    }
+    process.end().await
+}
+
+/// A large collection: what it costs, what is found in it, and a start with it.
+async fn many(binary: &Path) -> Result<()> {
+    let data = tempfile::tempdir().context("cannot make a directory")?;
+    let process = Process::start(binary, "server", data.path(), &[]).await?;
+    let servers = servers(&process).await?;
+    let mut figures = Vec::new();
+    for server in &servers {
+        let before = server.rss()?;
+        lists::fill_many(server, OBJECTS).await?;
+        // What the watchers of the last objects do belongs to neither number.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let whole = request::get("/api/v1/configmaps", "application/json")?;
+        let after = server.rss()?;
+        let (_, bytes) = request::answer(&server.client, whole).await?;
+        figures.push(memory(before, after, bytes));
+    }
+    let what = format!("memory with {OBJECTS} ConfigMaps");
+    if let Some(ours) = figures.first() {
+        let peer = figures.get(1).filter(|peer| peer.value > 0.0);
+        compare(&what, Better::Less, ours, peer);
+    }
+    lists::measure_selective(&servers, OBJECTS).await?;
     process.end().await?;
     let process = Process::start(binary, "server", data.path(), &[]).await?;
+    let what = format!("start to ready, {OBJECTS} objects");
+    let started = process.started.as_secs_f64() * 1000.0;
+    row(&what, &format!("{started:.0} ms"));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let rss = megabytes(process.rss()?);
     row(
-        &format!("start to ready, more than {OBJECTS} objects"),
-        &format!("{:.0} ms", process.started.as_secs_f64() * 1000.0),
+        &format!("memory after that start, {OBJECTS} objects"),
+        &format!("{rss:.0} MB RSS"),
     );
     process.end().await
+}
+
+/// What many objects cost, of which a list takes so many bytes.
+#[expect(clippy::cast_precision_loss, reason = "for show")]
+fn memory(before: u64, after: u64, bytes: usize) -> Figure {
+    let each = |bytes: f64| bytes / OBJECTS as f64;
+    let (grown, json) = (
+        each(after.saturating_sub(before) as f64),
+        each(bytes as f64),
+    );
+    let text = format!(
+        "{:.0} MB RSS, {:.2} KB each, {:.2} KB above its JSON",
+        megabytes(after),
+        grown / 1000.0,
+        (grown - json) / 1000.0
+    );
+    Figure { text, value: grown }
 }
 
 /// Memory and processor time of a process that nobody asks for anything.
@@ -73,18 +180,7 @@ async fn idle(what: &str, process: &Process) -> Result<()> {
     let before = process.cpu_seconds()?;
     tokio::time::sleep(IDLE).await;
     let share = (process.cpu_seconds()? - before) / IDLE.as_secs_f64() * 100.0;
-    row(
-        what,
-        &format!(
-            "{:.0} MB RSS, {share:.2} % of a core",
-            megabytes(process.rss()?)
-        ),
-    );
+    let rss = megabytes(process.rss()?);
+    row(what, &format!("{rss:.0} MB RSS, {share:.2} % of a core"));
     Ok(())
-}
-
-/// One row of a Markdown table.
-#[expect(clippy::print_stdout, reason = "the output of this program")]
-fn row(what: &str, result: &str) {
-    println!("| {what} | {result} |");
 }

@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, PostParams, WatchEvent, WatchParams};
 use serde_json::json;
 
-use crate::api::percentile;
+use crate::idle;
 use crate::process::Process;
-use crate::{idle, row};
+use crate::report::{percentile, row};
 
 /// Pods created one after the other.
 const PODS: usize = 20;

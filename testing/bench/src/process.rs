@@ -60,9 +60,12 @@ impl Process {
 
     /// A client with the administrator's certificate, over TLS.
     pub(crate) async fn client(&self) -> Result<kube::Client> {
-        client::from_kubeconfig(Some(&self.kubeconfig), None)
-            .await
-            .context("no client")
+        client_of(&self.kubeconfig).await
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Resident memory in bytes.
@@ -127,8 +130,9 @@ fn memory(pid: u32, field: &str) -> Result<u64> {
     Ok(kilobytes * 1024)
 }
 
-/// Bytes as megabytes.
-#[expect(clippy::cast_precision_loss, reason = "for show")]
-pub(crate) fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1_000_000.0
+/// A client of the server that a kubeconfig names.
+pub(crate) async fn client_of(kubeconfig: &Path) -> Result<kube::Client> {
+    client::from_kubeconfig(Some(kubeconfig), None)
+        .await
+        .context("no client")
 }

@@ -15,8 +15,8 @@ use status::{Bundle, Config, evaluate};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::process::{megabytes, peak_rss, rss};
-use crate::row;
+use crate::process::{peak_rss, rss};
+use crate::report::{megabytes, row};
 use played::Cluster;
 
 /// How long verdicts are counted.

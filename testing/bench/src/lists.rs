@@ -1,0 +1,100 @@
+//! Lists: all of 5,000 pods in every form, and a few objects among many.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use meta::ObjectExt;
+
+use crate::Server;
+use crate::report::{Better, Figure, compare, median, megabytes, milliseconds};
+use crate::request::{self, answer, fill, map, maps, pod, pods};
+
+const PODS: usize = 5_000;
+/// How often each list is asked for; the servers take turns.
+const ROUNDS: usize = 15;
+const JSON: &str = "application/json";
+/// What kubectl asks for.
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+const PARTIAL: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// Objects of the large collection lie in so many namespaces.
+const NAMESPACES: usize = 10;
+/// Objects with the same label value.
+const LABELLED: usize = 100;
+
+/// Lists of many pods.
+pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
+    const NAMESPACE: &str = "lists";
+    for server in servers {
+        request::namespace(&server.client, NAMESPACE).await?;
+        fill(&server.client, PODS, |index| {
+            (pods(NAMESPACE), pod(&format!("pod-{index}")))
+        })
+        .await?;
+    }
+    let path = pods(NAMESPACE);
+    for (form, accept) in [
+        ("JSON", JSON),
+        ("Table", TABLE),
+        ("metadata", PARTIAL),
+        ("protobuf", PROTOBUF),
+    ] {
+        list(
+            &format!("LIST of {PODS} pods, {form}"),
+            servers,
+            &path,
+            accept,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Makes the large collection.
+pub(crate) async fn fill_many(server: &Server, objects: usize) -> Result<()> {
+    for index in 0..NAMESPACES {
+        request::namespace(&server.client, &format!("many-{index}")).await?;
+    }
+    fill(&server.client, objects, |index| {
+        let mut object = map(&format!("map-{index}"));
+        let group = format!("g-{}", index / LABELLED);
+        object.set(&["metadata", "labels", "group"], group.into());
+        (maps(&format!("many-{}", index % NAMESPACES)), object)
+    })
+    .await
+}
+
+/// Lists of a few objects among those.
+pub(crate) async fn measure_selective(servers: &[Server], objects: usize) -> Result<()> {
+    let all = "/api/v1/configmaps";
+    let of = |what: &str| format!("LIST of {what} among {objects}");
+    let label = format!("{all}?labelSelector=group%3Dg-7");
+    list(&of("100 by a label"), servers, &label, JSON).await?;
+    let set = format!("{all}?labelSelector=group+in+(g-7,g-8)");
+    list(&of("200 by two label values"), servers, &set, JSON).await?;
+    let name = format!("{all}?fieldSelector=metadata.name%3Dmap-77");
+    list(&of("1 by name"), servers, &name, JSON).await?;
+    let page = format!("{all}?limit=500");
+    list(&of("the first 500"), servers, &page, JSON).await
+}
+
+async fn list(what: &str, servers: &[Server], path: &str, accept: &str) -> Result<()> {
+    let mut figures: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
+    for _ in 0..ROUNDS {
+        for (server, figures) in servers.iter().zip(&mut figures) {
+            let request = request::get(path, accept)?;
+            let begun = Instant::now();
+            let (code, bytes) = answer(&server.client, request).await?;
+            let mut figure = milliseconds(begun.elapsed());
+            anyhow::ensure!(code == 200, "the list answered {code}");
+            let size = u64::try_from(bytes).map_or(0.0, megabytes);
+            figure.text = format!("{} ({size:.2} MB)", figure.text);
+            figures.push(figure);
+        }
+    }
+    let mut middles = figures.into_iter().filter_map(median);
+    if let Some(ours) = middles.next() {
+        compare(what, Better::Less, &ours, middles.next().as_ref());
+    }
+    Ok(())
+}

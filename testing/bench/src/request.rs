@@ -1,0 +1,98 @@
+//! The requests that are measured, the same for every server.
+
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use http::Request;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+/// How many requests are under way while objects are made.
+const FILLERS: usize = 32;
+
+/// The path of a collection of ConfigMaps.
+pub(crate) fn maps(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps")
+}
+/// The path of a collection of pods.
+pub(crate) fn pods(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/pods")
+}
+
+/// A request without a body.
+pub(crate) fn get(path: &str, accept: &str) -> Result<Request<Body>> {
+    let request = Request::get(path).header("accept", accept);
+    request.body(Body::empty()).context("no request")
+}
+/// A request with a JSON body, of this content type.
+pub(crate) fn send(
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &Value,
+) -> Result<Request<Body>> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content_type);
+    let body = Body::from(body.to_string().into_bytes());
+    request.body(body).context("no request")
+}
+
+/// Sends a request and reads the whole answer; its code and its size.
+pub(crate) async fn answer(client: &kube::Client, request: Request<Body>) -> Result<(u16, usize)> {
+    let response = client.send(request).await.context("no answer")?;
+    let code = response.status().as_u16();
+    let body = response.into_body().collect().await;
+    let body = body.context("the answer broke off")?.to_bytes();
+    anyhow::ensure!(code < 500, "the server failed: {body:?}");
+    Ok((code, body.len()))
+}
+
+/// Creates a namespace, and waits until pods can be made in it.
+pub(crate) async fn namespace(client: &kube::Client, name: &str) -> Result<()> {
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let request = send("POST", "/api/v1/namespaces", "application/json", &body)?;
+    let (code, _) = answer(client, request).await?;
+    anyhow::ensure!(code == 201, "namespace {name} not made: {code}");
+    // A stock server without its controllers makes no service account, and without one no pod is let in.
+    let body =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+    let path = format!("/api/v1/namespaces/{name}/serviceaccounts");
+    let (code, _) = answer(client, send("POST", &path, "application/json", &body)?).await?;
+    anyhow::ensure!(matches!(code, 201 | 409), "no service account: {code}");
+    Ok(())
+}
+
+/// Creates so many objects.
+pub(crate) async fn fill(
+    client: &kube::Client,
+    count: usize,
+    object: impl Fn(usize) -> (String, Value) + Copy,
+) -> Result<()> {
+    let worker = |first: usize| async move {
+        for index in (first..count).step_by(FILLERS) {
+            let (path, body) = object(index);
+            let request = send("POST", &path, "application/json", &body)?;
+            let (code, _) = answer(client, request).await?;
+            anyhow::ensure!(code == 201, "not created: {code}");
+        }
+        anyhow::Ok(())
+    };
+    try_join_all((0..FILLERS).map(worker)).await?;
+    Ok(())
+}
+
+/// A ConfigMap of a few hundred bytes.
+pub(crate) fn map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "x".repeat(200)}})
+}
+/// The same, as it is applied.
+pub(crate) fn applied(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"applied": "yes"}})
+}
+/// A pod that nobody schedules.
+pub(crate) fn pod(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "bench"}},
+        "spec": {"schedulerName": "nobody", "containers": [{"name": "c", "image": "registry.k8s.io/pause:3.10.1"}]}})
+}
