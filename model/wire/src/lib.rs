@@ -1,4 +1,5 @@
-//! Bytes <-> objects: reading JSON and YAML strictly, encoding canonically, lists, tables, watch frames, negotiation.
+//! Bytes <-> objects: reading JSON and YAML strictly, encoding canonically, protobuf, lists, tables,
+//! watch frames, negotiation.
 //!
 //! Invariants as absences: no I/O; nothing here knows a particular kind.
 

@@ -1,6 +1,8 @@
 //! Which form a client sends and which it wants back.
 //!
-//! Source: apiserver `endpoints/handlers/negotiation`.
+//! Source: apiserver `endpoints/handlers/negotiation`, with goautoneg's order of clauses.
+
+use crate::protobuf;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub enum Format {
     Json,
     /// `application/yaml`
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`
+    Protobuf,
 }
 
 /// Into what an answer is turned.
@@ -32,63 +36,134 @@ pub struct Answer {
 }
 
 /// What can be produced, for refusals.
-pub const PRODUCED: &[&str] = &["application/json", "application/yaml"];
-/// What bodies are read, for refusals.
-pub const READ: &[&str] = &[
+pub const PRODUCED: &[&str] = &[
     "application/json",
     "application/yaml",
     "application/vnd.kubernetes.protobuf",
 ];
+/// What bodies are read, for refusals.
+pub const READ: &[&str] = PRODUCED;
+
+/// What a request's answer can be besides JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Whether objects of the kind have a protobuf form; their metadata always has one.
+    pub protobuf: bool,
+    /// Whether it is a stream of events, of which there is none in YAML.
+    pub is_stream: bool,
+}
 
 impl Format {
+    /// The media type of a stream of events in this format.
+    pub fn stream_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml;stream=watch",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        }
+    }
     /// The media type of answers in this format.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Yaml => "application/yaml",
+            Self::Protobuf => protobuf::MEDIA_TYPE,
         }
     }
 }
 
-/// The first clause of an `Accept` header that can be served; `None` when there is none. Absent means JSON.
+/// The clause of an `Accept` header that is liked best and can be served; `None` when there is none. Absent means JSON.
 ///
-/// Protobuf and CBOR clauses are passed over: clients that prefer them list JSON too.
-pub fn negotiate(accept: &str) -> Option<Answer> {
-    if accept.trim().is_empty() {
+/// CBOR clauses are passed over: clients that prefer it list JSON too.
+pub fn negotiate(accept: &str, offer: Offer) -> Option<Answer> {
+    if accept.is_empty() {
         return Some(Answer {
             format: Format::Json,
             shape: Shape::Object,
         });
     }
-    accept.split(',').find_map(clause)
+    let mut clauses: Vec<Clause<'_>> = accept.split(',').filter_map(Clause::read).collect();
+    clauses.sort_by(|a, b| {
+        let by_quality = b.quality.total_cmp(&a.quality);
+        by_quality.then_with(|| a.wildcards().cmp(&b.wildcards()))
+    });
+    clauses.iter().find_map(|clause| clause.answer(offer))
 }
 
-fn clause(clause: &str) -> Option<Answer> {
-    let mut parts = clause.split(';').map(str::trim);
-    let format = match parts.next()? {
-        "application/json" | "*/*" | "application/*" => Format::Json,
-        "application/yaml" => Format::Yaml,
-        _ => return None,
-    };
-    let (mut kind, mut group, mut version) = ("", "", "");
-    for parameter in parts {
-        match parameter.split_once('=')? {
-            ("as", value) => kind = value,
-            ("g", value) => group = value,
-            ("v", value) => version = value,
-            _ => {}
+/// One media range of an `Accept` header.
+struct Clause<'a> {
+    range: (&'a str, &'a str),
+    quality: f32,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Clause<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';').map(|part| part.trim_matches(' '));
+        let range = match parts.next()? {
+            "*" => ("*", "*"),
+            range => range.split_once('/')?,
+        };
+        let mut parameters: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
+        let quality = parameters.iter().find(|(name, _)| *name == "q");
+        // What is no number counts as nothing.
+        let quality = quality.map_or(1.0, |(_, value)| value.parse().unwrap_or_default());
+        parameters.retain(|(name, _)| *name != "q");
+        Some(Self {
+            range,
+            quality,
+            parameters,
+        })
+    }
+
+    fn wildcards(&self) -> usize {
+        usize::from(self.range.0 == "*") + usize::from(self.range.1 == "*")
+    }
+
+    /// The answer in the first format of this range that can be given.
+    fn answer(&self, offer: Offer) -> Option<Answer> {
+        let shape = self.shape()?;
+        let stream = self.parameter("stream");
+        let is_served = |format: &Format| {
+            let is_meant = match self.range {
+                ("*" | "application", "*") => true,
+                (main, sub) => format.media_type().split_once('/') == Some((main, sub)),
+            };
+            let is_possible = match (format, &shape) {
+                (Format::Json, _) | (Format::Protobuf, Shape::Partial(_)) => true,
+                (Format::Yaml, _) => !offer.is_stream && stream.is_empty(),
+                (Format::Protobuf, Shape::Object) => offer.protobuf,
+                (Format::Protobuf, Shape::Table(_)) => false,
+            };
+            is_meant && is_possible && matches!(stream, "" | "watch")
+        };
+        let formats = [Format::Json, Format::Yaml, Format::Protobuf];
+        let format = formats.into_iter().find(is_served)?;
+        Some(Answer { format, shape })
+    }
+
+    /// What the object is to be turned into; `None` for what it cannot be.
+    fn shape(&self) -> Option<Shape> {
+        let (kind, group, version) = (
+            self.parameter("as"),
+            self.parameter("g"),
+            self.parameter("v"),
+        );
+        let is_known = group == "meta.k8s.io" && matches!(version, "v1" | "v1beta1");
+        match kind {
+            "" if group.is_empty() && version.is_empty() => Some(Shape::Object),
+            "Table" if is_known => Some(Shape::Table(version.to_owned())),
+            "PartialObjectMetadata" | "PartialObjectMetadataList" if is_known => {
+                Some(Shape::Partial(version.to_owned()))
+            }
+            _ => None,
         }
     }
-    let is_known = group == "meta.k8s.io" && matches!(version, "v1" | "v1beta1");
-    let shape = match kind {
-        "" => Shape::Object,
-        "Table" if is_known => Shape::Table(version.to_owned()),
-        "PartialObjectMetadata" | "PartialObjectMetadataList" if is_known => {
-            Shape::Partial(version.to_owned())
-        }
-        _ => return None,
-    };
-    Some(Answer { format, shape })
+
+    fn parameter(&self, name: &str) -> &str {
+        let found = self.parameters.iter().find(|(known, _)| *known == name);
+        found.map_or("", |(_, value)| value.trim_matches(' '))
+    }
 }
 
 /// The format of a request body; `None` when it is none that is read. Absent means JSON.
@@ -96,6 +171,7 @@ pub fn body_format(content_type: &str) -> Option<Format> {
     match media_type(content_type) {
         "" | "application/json" => Some(Format::Json),
         "application/yaml" => Some(Format::Yaml),
+        protobuf::MEDIA_TYPE => Some(Format::Protobuf),
         _ => None,
     }
 }
@@ -109,19 +185,68 @@ pub fn media_type(content_type: &str) -> &str {
 mod tests {
     use super::*;
 
+    const KIND: Offer = Offer {
+        protobuf: true,
+        is_stream: false,
+    };
+
+    fn format(accept: &str, offer: Offer) -> Option<Format> {
+        negotiate(accept, offer).map(|answer| answer.format)
+    }
+
     #[test]
-    fn kubectl_gets_a_table_and_others_what_they_can_read() {
+    fn kubectl_gets_a_table_and_controllers_protobuf() {
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        assert_eq!(negotiate(kubectl).unwrap().shape, Shape::Table("v1".into()));
+        let answer = negotiate(kubectl, KIND).unwrap();
+        assert_eq!(answer.shape, Shape::Table("v1".into()));
         let controller = "application/vnd.kubernetes.protobuf,application/json";
+        assert_eq!(format(controller, KIND), Some(Format::Protobuf));
+        let custom = Offer {
+            protobuf: false,
+            ..KIND
+        };
+        assert_eq!(format(controller, custom), Some(Format::Json));
+        assert_eq!(format("application/vnd.kubernetes.protobuf", custom), None);
+        let metadata =
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        assert_eq!(format(metadata, custom), Some(Format::Protobuf));
+        let table = "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1";
+        assert_eq!(format(table, KIND), None);
+    }
+
+    #[test]
+    fn what_is_liked_best_wins_and_the_unserved_is_passed_over() {
+        for (accept, wanted) in [
+            ("", Some(Format::Json)),
+            ("*/*", Some(Format::Json)),
+            ("*", Some(Format::Json)),
+            ("application/*", Some(Format::Json)),
+            ("application/yaml", Some(Format::Yaml)),
+            ("text/html", None),
+            ("text/html, application/yaml", Some(Format::Yaml)),
+            ("application/cbor,application/json", Some(Format::Json)),
+            (
+                "application/json;q=0.5, application/yaml;q=0.9",
+                Some(Format::Yaml),
+            ),
+            ("*/*, application/yaml", Some(Format::Yaml)),
+            (
+                "application/yaml;charset=utf-8;q=x, application/json;q=0.1",
+                Some(Format::Json),
+            ),
+            ("application/json;as=Table;g=other;v=v1", None),
+        ] {
+            assert_eq!(format(accept, KIND), wanted, "{accept}");
+        }
+        let watch = Offer {
+            is_stream: true,
+            ..KIND
+        };
+        assert_eq!(format("application/yaml", watch), None);
         assert_eq!(
-            negotiate(controller).unwrap(),
-            Answer {
-                format: Format::Json,
-                shape: Shape::Object
-            }
+            format("application/json;stream=watch", watch),
+            Some(Format::Json)
         );
-        assert_eq!(negotiate("application/yaml").unwrap().format, Format::Yaml);
-        assert_eq!(negotiate("text/html"), None);
+        assert_eq!(format("application/json;stream=other", watch), None);
     }
 }

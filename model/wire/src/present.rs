@@ -41,15 +41,22 @@ impl Presentation {
         &self.shape
     }
 
-    /// The list, or the Table, up to its first item. `head` is of the list of whole objects.
-    pub fn open_list(&self, head: &Head, columns: &[Column]) -> Vec<u8> {
+    /// The head of the list as it is shown, from that of the list of whole objects.
+    pub fn head(&self, head: &Head) -> Head {
         match &self.shape {
-            Shape::Object => list::open(head),
-            Shape::Partial(version) => list::open(&Head {
+            Shape::Object | Shape::Table(_) => head.clone(),
+            Shape::Partial(version) => Head {
                 api_version: format!("meta.k8s.io/{version}"),
                 kind: "PartialObjectMetadataList".into(),
                 ..head.clone()
-            }),
+            },
+        }
+    }
+
+    /// The list, or the Table, up to its first item. `head` is of the list of whole objects.
+    pub fn open_list(&self, head: &Head, columns: &[Column]) -> Vec<u8> {
+        match &self.shape {
+            Shape::Object | Shape::Partial(_) => list::open(&self.head(head)),
             Shape::Table(version) => table::open(head, version, Some(columns)),
         }
     }

@@ -1,7 +1,9 @@
-//! Reading protobuf bodies: what typed Go clients send for built-in kinds.
+//! Protobuf: reading bodies as typed Go clients send them for built-in kinds, and writing answers.
 //!
 //! Field numbers are facts of the schema; nothing is generated per type. A field that JSON inlines and protobuf nests
 //! has a way of several numbers. Source: apimachinery `runtime/serializer/protobuf` for the envelope.
+
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use kinds::schema::{Field, StructType, Type, TypeGraph};
 use serde_json::{Map, Value, json};
+
+pub use write::{frame, has_form, message, open_list, push_item, seal, write};
 
 /// What every enveloped body starts with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -92,13 +96,23 @@ enum Slot<'a> {
 
 fn slots(item: &StructType) -> BTreeMap<u32, Slot<'_>> {
     let mut slots = BTreeMap::new();
-    // The envelope holds a whole object's version and kind; the numbers they would have are other fields'.
-    let is_envelopes = |field: &&Field| matches!(field.name.as_str(), "apiVersion" | "kind");
-    let (envelopes, others): (Vec<_>, Vec<_>) = item.fields.iter().partition(is_envelopes);
-    for field in envelopes.into_iter().chain(others) {
+    for (_, field) in numbered(item) {
         place(&mut slots, &field.numbers, field);
     }
     slots
+}
+
+/// The fields that a message has, with their index. `kind` and `apiVersion` of an object are in its envelope alone:
+/// their numbers are other fields'.
+fn numbered(item: &StructType) -> impl Iterator<Item = (usize, &Field)> {
+    let is_type = |field: &Field| matches!(field.name.as_str(), "kind" | "apiVersion");
+    let is_taken = |field: &Field| {
+        let mut others = item.fields.iter().filter(|other| !is_type(other));
+        is_type(field) && others.any(|other| other.numbers.first() == field.numbers.first())
+    };
+    let has_envelope = item.fields.iter().any(is_taken);
+    let fields = item.fields.iter().enumerate();
+    fields.filter(move |(_, field)| !(has_envelope && is_type(field)))
 }
 
 fn place<'a>(slots: &mut BTreeMap<u32, Slot<'a>>, way: &[u32], field: &'a Field) {
@@ -428,6 +442,14 @@ mod tests {
             read(&policy),
             Ok(json!({"propagationPolicy": "Background"}))
         );
+    }
+
+    #[test]
+    fn a_reference_has_a_kind_of_its_own() {
+        let bound = [field(1, b"Pod"), field(2, b"v1")].concat();
+        let name = "io.k8s.api.authentication.v1.BoundObjectReference";
+        let read = read_as(name, &bound).unwrap();
+        assert_eq!(read, json!({"kind": "Pod", "apiVersion": "v1"}));
     }
 
     #[test]

@@ -19,14 +19,12 @@ pub(crate) struct Body {
 /// Reads the body in the format its content type names.
 pub(crate) fn document(call: &Call) -> Result<Document, StatusError> {
     let content_type = call.header(http::header::CONTENT_TYPE);
-    if media::media_type(content_type) == protobuf::MEDIA_TYPE {
-        return enveloped(call);
-    }
     let format = media::body_format(content_type)
         .ok_or_else(|| StatusError::unsupported_media_type(media::READ))?;
     let read = match format {
         Format::Json => wire::json::read(&call.body).map_err(|why| unparsable(&why)),
         Format::Yaml => wire::yaml::read(&call.body),
+        Format::Protobuf => return enveloped(call),
     };
     read.map_err(|why| unrecognized(&call.kind.kind, &why, &call.body))
 }

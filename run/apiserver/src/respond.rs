@@ -9,6 +9,7 @@ use meta::{Status, StatusError};
 use serde_json::Value;
 use wire::media::{Format, Shape};
 use wire::present::Presentation;
+use wire::protobuf;
 use wire::table::IncludeObject;
 
 use crate::call::Call;
@@ -30,11 +31,13 @@ pub(crate) fn bytes(
     response
 }
 
-/// A refusal.
-pub(crate) fn refusal(error: &StatusError) -> Response<Body> {
+/// A refusal in this format.
+pub(crate) fn refusal(error: &StatusError, format: Format) -> Response<Body> {
     let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_vec(&error.0).unwrap_or_default();
-    let mut response = bytes(code, Format::Json.media_type(), body);
+    let body = serde_json::to_value(&error.0).unwrap_or_default();
+    let written = value(code, format, false, &body);
+    let mut response = written
+        .unwrap_or_else(|_| bytes(code, Format::Json.media_type(), wire::encode::bytes(&body)));
     let retry = error
         .0
         .details
@@ -59,7 +62,7 @@ pub(crate) fn no_page() -> Response<Body> {
     response
 }
 
-/// A value as JSON or YAML.
+/// A value in this format.
 pub(crate) fn value(
     code: StatusCode,
     format: Format,
@@ -67,11 +70,20 @@ pub(crate) fn value(
     value: &Value,
 ) -> Result<Response<Body>, StatusError> {
     let text = match format {
-        Format::Json if pretty => format!("{value:#}\n"),
-        Format::Json => value.to_string(),
-        Format::Yaml => wire::yaml::write(value).map_err(StatusError::internal)?,
+        Format::Json if pretty => format!("{value:#}\n").into_bytes(),
+        Format::Json => wire::encode::bytes(value),
+        Format::Yaml => {
+            let text = wire::yaml::write(value).map_err(StatusError::internal)?;
+            text.into_bytes()
+        }
+        Format::Protobuf => protobuf::write(value).ok_or_else(without_form)?,
     };
     Ok(bytes(code, format.media_type(), text))
+}
+
+/// For an object that has no protobuf form although its kind has one.
+pub(crate) fn without_form() -> StatusError {
+    StatusError::internal("the object has no protobuf form")
 }
 
 /// A Status that is no refusal.

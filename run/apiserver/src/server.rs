@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::strategy::User;
 use kinds::{Kind, Lookup};
 use meta::{Gvr, StatusError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use wire::media;
+use wire::media::{self, Format, Offer};
+use wire::protobuf;
 
 use crate::call::Call;
 use crate::cluster::Cluster;
@@ -119,8 +120,9 @@ impl ApiServer {
         let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
         let is_dry_run = !query.text("dryRun").is_empty();
         let reads_gzip = compress::accepts(&parts.headers);
+        let refused_in = refusal_format(&info, &parts.headers);
         let response = self.bounded(parts, body, query, &info).await;
-        let mut response = response.unwrap_or_else(|error| respond::refusal(&error));
+        let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
         if reads_gzip {
             response = compress::gzip(response).await;
         }
@@ -218,13 +220,13 @@ impl ApiServer {
             };
             return proxy::connect(connect).await;
         }
-        let accept = parts
-            .headers
-            .get(http::header::ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let answer =
-            media::negotiate(accept).ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
+        let accept = accept(&parts.headers);
+        let offer = Offer {
+            protobuf: protobuf::has_form(&kind.gvk()),
+            is_stream: info.verb == "watch",
+        };
+        let answer = media::negotiate(accept, offer)
+            .ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
         let body = Limited::new(body, self.config().limits.body_bytes_max)
             .collect()
             .await;
@@ -294,6 +296,23 @@ impl ApiServer {
         }
         Err(StatusError::method_not_allowed())
     }
+}
+
+fn accept(headers: &HeaderMap) -> &str {
+    let accept = headers.get(http::header::ACCEPT);
+    accept
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// In what format a request is refused: a Status has every form.
+fn refusal_format(info: &RequestInfo, headers: &HeaderMap) -> Format {
+    let every = Offer {
+        protobuf: true,
+        is_stream: false,
+    };
+    let answer = media::negotiate(accept(headers), every).filter(|_| info.is_resource);
+    answer.map_or(Format::Json, |answer| answer.format)
 }
 
 /// Source: apiserver `server/filters/timeout.go`.

@@ -23,13 +23,13 @@ use crate::{respond, special};
 /// # Errors
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
-    let kind = Arc::clone(&call.kind);
+    let (kind, format) = (Arc::clone(&call.kind), call.answer.format);
     let result = perform(call).await;
     let Some(deprecation) = &kind.deprecation else {
         return result;
     };
     // Refusals carry the warning too.
-    let mut response = result.unwrap_or_else(|error| respond::refusal(&error));
+    let mut response = result.unwrap_or_else(|error| respond::refusal(&error, format));
     respond::warn(&mut response, &[deprecation.to_string()]);
     Ok(response)
 }

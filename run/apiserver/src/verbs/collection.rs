@@ -34,5 +34,5 @@ pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, Sta
     let mut body = wire::list::open(&head);
     body.extend_from_slice(&deleted.join(&b','));
     body.extend_from_slice(wire::list::CLOSE);
-    Ok(respond::bytes(StatusCode::OK, "application/json", body))
+    respond::json(call, StatusCode::OK, body)
 }

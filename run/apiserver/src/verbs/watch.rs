@@ -6,15 +6,16 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::Stream;
 use http::{Response, StatusCode};
-use meta::StatusError;
+use meta::{Object, StatusError};
 use store::{
     Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
 };
 use tokio::time::Instant;
 use wire::frame;
 use wire::list::Head;
-use wire::media::Shape;
+use wire::media::{Format, Shape};
 use wire::present::Presentation;
+use wire::protobuf;
 use wire::table::{self, IncludeObject};
 
 use crate::call::Call;
@@ -26,22 +27,27 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, true)?;
     let selection = Selection::read(&options, &call, &call.info.name)?;
     let presentation = respond::presentation(&call, &call.kind)?;
-    let opened = match open(&call, &options, &selection).await {
+    let format = call.answer.format;
+    let limits = call.server.config().limits;
+    let presenter = Presenter {
+        presentation,
+        is_first: true,
+        selection,
+        call,
+    };
+    let opened = match open(&presenter.call, &options, &presenter.selection).await {
         // A request that is understood gets a stream, and this as its only event.
-        Err(error) if error.0.reason == "Expired" => return Ok(answer(ended(&error).into())),
+        Err(error) if error.0.reason == "Expired" => {
+            let end = presenter.ended(&error).unwrap_or_default();
+            return Ok(answer(format, end.into()));
+        }
         opened => opened?,
     };
-    let limits = call.server.config().limits;
     let seconds = options
         .timeout_seconds
         .unwrap_or_else(|| limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2));
     let state = Running {
-        presenter: Presenter {
-            presentation,
-            is_first: true,
-            selection,
-            call,
-        },
+        presenter,
         initial: opened.initial.into_iter(),
         ends_initial_events: opened.ends_initial_events,
         watch: opened.watch,
@@ -52,16 +58,16 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
             .then(|| Duration::from_secs(limits.bookmark_seconds)),
         is_over: false,
     };
-    Ok(answer(Body::from_stream(stream(state))))
+    Ok(answer(format, Body::from_stream(stream(state))))
 }
 
-fn answer(body: Body) -> Response<Body> {
+fn answer(format: Format, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(
         http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
+        http::HeaderValue::from_static(format.stream_type()),
     );
     headers.insert(
         http::header::CACHE_CONTROL,
@@ -165,7 +171,7 @@ impl Running {
         }
         if self.ends_initial_events {
             self.ends_initial_events = false;
-            return Some(self.presenter.bookmark(self.revision, true));
+            return self.presenter.bookmark(self.revision, true);
         }
         loop {
             let bookmark_at = self
@@ -180,7 +186,7 @@ impl Running {
                     if let Some(revision) = self.watch.progress() {
                         self.revision = self.revision.max(revision);
                     }
-                    return Some(self.presenter.bookmark(self.revision, false));
+                    return self.presenter.bookmark(self.revision, false);
                 }
             };
             match item {
@@ -193,29 +199,11 @@ impl Running {
                 Ok(WatchItem::Progress(revision)) => self.revision = self.revision.max(revision),
                 Err(end) => {
                     self.is_over = true;
-                    return over(end);
+                    return self.presenter.over(end);
                 }
             }
         }
     }
-}
-
-/// A watcher that fell behind is told to list again; a closing server just ends the stream.
-fn over(end: WatchEnd) -> Option<Bytes> {
-    match end {
-        WatchEnd::Lagged => {
-            let status =
-                StatusError::expired("too old resource version: the watcher fell too far behind");
-            Some(ended(&status))
-        }
-        WatchEnd::Closed => None,
-    }
-}
-
-/// The event that ends a watch.
-fn ended(error: &StatusError) -> Bytes {
-    let body = serde_json::to_vec(&error.0).unwrap_or_default();
-    frame::frame("ERROR", &body).into()
 }
 
 /// Turns store events into frames of the form the client asked for.
@@ -264,22 +252,53 @@ impl Presenter {
         let columns = (self.is_first && matches!(self.presentation.shape(), Shape::Table(_)))
             .then(|| strategy.columns());
         self.is_first = false;
-        let mut frame = frame::open(event_type, entry.value.len());
+        let mut frame = match self.call.answer.format {
+            Format::Protobuf => Vec::new(),
+            _ => frame::open(event_type, entry.value.len()),
+        };
         let shown = stored::bytes(&self.call.kind, entry).and_then(|bytes| {
             let columns = columns.as_deref();
             self.presentation
                 .write_single(&mut frame, &bytes, strategy, columns, now)
-                .map_err(StatusError::internal)
+                .map_err(StatusError::internal)?;
+            if self.call.answer.format == Format::Protobuf {
+                return enveloped(event_type, &frame);
+            }
+            frame.extend_from_slice(frame::CLOSE);
+            Ok(frame)
         });
-        if let Err(error) = shown {
-            tracing::error!(key = %entry.key, error = %error, "an event could not be shown");
-            return None;
-        }
-        frame.extend_from_slice(frame::CLOSE);
-        Some(frame.into())
+        shown
+            .inspect_err(|error| {
+                tracing::error!(key = %entry.key, %error, "an event could not be shown");
+            })
+            .ok()
+            .map(Bytes::from)
     }
 
-    fn bookmark(&self, revision: Revision, ends_initial_events: bool) -> Bytes {
+    /// The frame around the JSON of an object that is not stored.
+    fn frame(&self, event_type: &str, object: &[u8]) -> Option<Bytes> {
+        match self.call.answer.format {
+            Format::Protobuf => enveloped(event_type, object).ok().map(Bytes::from),
+            _ => Some(frame::frame(event_type, object).into()),
+        }
+    }
+
+    /// A watcher that fell behind is told to list again; a closing server just ends the stream.
+    fn over(&self, end: WatchEnd) -> Option<Bytes> {
+        let why = "too old resource version: the watcher fell too far behind";
+        match end {
+            WatchEnd::Lagged => self.ended(&StatusError::expired(why)),
+            WatchEnd::Closed => None,
+        }
+    }
+
+    /// The event that ends a watch.
+    fn ended(&self, error: &StatusError) -> Option<Bytes> {
+        let status = serde_json::to_vec(&error.0).unwrap_or_default();
+        self.frame("ERROR", &status)
+    }
+
+    fn bookmark(&self, revision: Revision, ends_initial_events: bool) -> Option<Bytes> {
         let kind = &self.call.kind;
         let (api_version, name) = match &self.call.answer.shape {
             Shape::Object => (kind.api_version(), kind.kind.to_string()),
@@ -291,7 +310,7 @@ impl Presenter {
         };
         let object = frame::bookmark(&api_version, &name, revision.0, ends_initial_events);
         let Shape::Table(version) = &self.call.answer.shape else {
-            return frame::frame("BOOKMARK", &wire::encode::bytes(&object)).into();
+            return self.frame("BOOKMARK", &wire::encode::bytes(&object));
         };
         let inner = frame::bookmark(
             &format!("meta.k8s.io/{version}"),
@@ -313,6 +332,13 @@ impl Presenter {
             version,
         );
         object.extend_from_slice(b"]}");
-        frame::frame("BOOKMARK", &object).into()
+        self.frame("BOOKMARK", &object)
     }
+}
+
+/// The protobuf frame around an object's JSON.
+fn enveloped(event_type: &str, object: &[u8]) -> Result<Vec<u8>, StatusError> {
+    let object: Object = serde_json::from_slice(object).map_err(StatusError::internal)?;
+    let object = protobuf::write(&object).ok_or_else(respond::without_form)?;
+    Ok(protobuf::frame(event_type, &object))
 }

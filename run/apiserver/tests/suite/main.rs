@@ -5,6 +5,7 @@
 mod admission;
 mod bootstrap;
 mod load;
+mod protobuf;
 mod recordings;
 mod rows;
 mod server;

@@ -37,6 +37,8 @@ pub(crate) struct Answer {
     pub(crate) code: u16,
     pub(crate) body: Value,
     pub(crate) headers: http::HeaderMap,
+    /// The body as it came.
+    pub(crate) bytes: bytes::Bytes,
 }
 
 impl Talk {
@@ -127,6 +129,7 @@ impl Talk {
         Answer {
             code: parts.status.as_u16(),
             body,
+            bytes,
             headers: parts.headers,
         }
     }

@@ -1,16 +1,18 @@
 //! The body of a list, made piece by piece while the client reads it.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use kinds::Kind;
-use meta::StatusError;
-use std::sync::Arc;
+use meta::{Object, StatusError};
 use wire::list::{self, Head};
 use wire::media::Format;
 use wire::present::Presentation;
+use wire::protobuf;
 
 use super::Selected;
 use crate::call::Call;
@@ -32,6 +34,9 @@ pub(crate) fn answer_items(call: &Call, items: Vec<Bytes>) -> Result<Response<Bo
 /// The selected objects in the form the client asked for.
 pub(super) fn answer(call: &Call, selected: Selected) -> Result<Response<Body>, StatusError> {
     let presentation = respond::presentation(call, &call.kind)?;
+    if call.answer.format == Format::Protobuf {
+        return enveloped(call, &presentation, &selected);
+    }
     let columns = call.kind.strategy.columns();
     let mut pieces = Pieces {
         next: Some(presentation.open_list(&selected.head, &columns)),
@@ -58,6 +63,32 @@ pub(super) fn answer(call: &Call, selected: Selected) -> Result<Response<Body>, 
     let mut response = respond::bytes(StatusCode::OK, media_type, Bytes::new());
     *response.body_mut() = Body::from_stream(pieces);
     Ok(response)
+}
+
+/// The list as protobuf. Its envelope says how long it is, so it is made as a whole.
+fn enveloped(
+    call: &Call,
+    presentation: &Presentation,
+    selected: &Selected,
+) -> Result<Response<Body>, StatusError> {
+    let head = presentation.head(&selected.head);
+    let mut list = protobuf::open_list(&head).ok_or_else(respond::without_form)?;
+    for item in &selected.items {
+        let mut shown = Vec::new();
+        let strategy = &*call.kind.strategy;
+        presentation
+            .write_item(&mut shown, item, strategy, call.now)
+            .map_err(StatusError::internal)?;
+        let object: Object = serde_json::from_slice(&shown).map_err(StatusError::internal)?;
+        let message = protobuf::message(&object).ok_or_else(respond::without_form)?;
+        protobuf::push_item(&mut list, &message);
+    }
+    let body = protobuf::seal(&head.api_version, &head.kind, &list);
+    Ok(respond::bytes(
+        StatusCode::OK,
+        Format::Protobuf.media_type(),
+        body,
+    ))
 }
 
 /// The bytes of a list, in pieces.
