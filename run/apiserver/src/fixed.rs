@@ -29,11 +29,13 @@ pub(crate) async fn answer(
     let found = match path {
         "/" => Some(pretty(&index(server))),
         "/version" | "/version/" => Some(pretty(&health::version())),
-        "/metrics" => Some(respond::bytes(
-            StatusCode::OK,
-            metrics::MEDIA_TYPE,
-            server.scrape(),
-        )),
+        "/metrics" => {
+            let accept = parts.headers.get(http::header::ACCEPT);
+            let accept = accept.and_then(|value| value.to_str().ok());
+            let (media_type, text) =
+                metrics::negotiate(server.scrape(), accept.unwrap_or_default());
+            Some(respond::bytes(StatusCode::OK, media_type, text))
+        }
         JWKS => Some(json_bytes("application/jwk-set+json", &keys(server))),
         OPENID => Some(json_bytes("application/json", &openid())),
         _ => health::answer(path, query, &server.config().checks).map(whole),

@@ -3,12 +3,12 @@
 //! Source: apiserver `endpoints/metrics`, `storage/etcd3/metrics`, component-base `metrics`.
 
 mod process;
+mod text;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,8 +20,7 @@ use self::process::Process;
 use crate::limits::{Class, InFlight};
 use crate::request::RequestInfo;
 
-/// Media type of the text: OpenMetrics, which Prometheus reads.
-pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) use self::text::negotiate;
 
 /// Bounds of the latency histogram, in seconds. Source: `requestLatencies`.
 const LATENCY_SECONDS: [f64; 23] = [
@@ -222,7 +221,7 @@ impl Metrics {
         }
         self.process.refresh();
         let mut text = String::new();
-        if let Err(error) = text::encode(&mut text, &self.registry) {
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
             tracing::error!(%error, "metrics cannot be written");
         }
         text
