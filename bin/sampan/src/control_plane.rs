@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use apiserver::auth::TokenVerifier;
 use apiserver::config::Limits;
 use apiserver::listener::{self, ListenError};
-use apiserver::{ApiServer, Config, Identity};
+use apiserver::{ApiServer, Config, Identity, health};
 use jiff::Timestamp;
 use kinds::strategy::{Ranges, User};
 use pki::{Authority, TokenKey};
@@ -91,6 +91,13 @@ impl ControlPlane {
         let mut certificates = Certificates::new(Arc::clone(&authority));
         certificates.kubeconfig(&kubeconfig, address)?;
         let tokens = Arc::new(Tokens(TokenKey::open(&keys)?));
+        let shutdown = CancellationToken::new();
+        let ending = shutdown.clone();
+        let checks = vec![
+            health::ping(),
+            health::etcd(Arc::clone(&store)),
+            health::shutdown(move || ending.is_cancelled()),
+        ];
         let server = ApiServer::new(Config {
             store,
             registry: kinds::builtin().with(kinds::workloads::rows()),
@@ -101,7 +108,7 @@ impl ControlPlane {
             address: address.to_string(),
             kubelet: Some(certificates.kubelet_client()?),
             openapi: Some(Arc::new(apiserver::openapi::Documents::new(Timestamp::now))),
-            checks: vec![apiserver::health::ping()],
+            checks,
             limits: Limits::upstream(),
         });
         let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
@@ -111,7 +118,6 @@ impl ControlPlane {
             .bootstrap(more.collect())
             .await
             .context("cannot make the objects that every cluster has")?;
-        let shutdown = CancellationToken::new();
         let mut plane = Self {
             server,
             certificates,

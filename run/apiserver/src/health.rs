@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use meta::field::quote;
 use serde_json::{Value, json};
+use store::{Key, Store};
 
 /// Kubernetes' minor version that is served.
 const MINOR: &str = "36";
@@ -67,6 +69,34 @@ pub fn ping() -> Check {
         name: "ping",
         asked_by: ALL,
         run: Arc::new(|| Ok(())),
+    }
+}
+
+/// Whether the store answers. It has upstream's name, whatever engine stands behind it.
+pub fn etcd(store: Arc<dyn Store>) -> Check {
+    let run = move || match store.get(&Key::new("health", "", "")).now_or_never() {
+        Some(answer) => answer.map(drop).map_err(|error| error.to_string()),
+        None => Err("the store does not answer at once".to_owned()),
+    };
+    Check {
+        name: "etcd",
+        asked_by: ALL,
+        run: Arc::new(run),
+    }
+}
+
+/// Fails once the process is about to end, so that no more requests are sent to it.
+pub fn shutdown(is_ending: impl Fn() -> bool + Send + Sync + 'static) -> Check {
+    let run = move || {
+        if is_ending() {
+            return Err("process is shutting down".to_owned());
+        }
+        Ok(())
+    };
+    Check {
+        name: "shutdown",
+        asked_by: &[Endpoint::Readyz],
+        run: Arc::new(run),
     }
 }
 
@@ -223,6 +253,15 @@ mod tests {
         );
         assert_eq!(ok("/healthz/none", ""), "404 404 page not found\n");
         assert_eq!(show("/api", "", true), None);
+    }
+
+    #[test]
+    fn a_store_that_answers_is_well_and_an_ending_server_is_alive_but_not_ready() {
+        let checks = [etcd(Arc::new(store::MemoryStore::new())), shutdown(|| true)];
+        let code = |path| answer(path, "", &checks).unwrap().status().as_u16();
+        assert_eq!(code("/readyz/etcd"), 200);
+        assert_eq!(code("/livez"), 200);
+        assert_eq!(code("/readyz"), 500);
     }
 
     #[test]
