@@ -228,7 +228,7 @@ async fn import(layout: &Layout, runtime: &Runtime) -> anyhow::Result<()> {
     let error = images::import(layout, runtime, &text)
         .await
         .expect_err("text is no archive");
-    assert!(error.to_string().contains("cannot be imported"), "{error}");
+    assert!(error.to_string().contains("is no image archive"), "{error}");
     Ok(())
 }
 
