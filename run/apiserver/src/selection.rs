@@ -1,6 +1,7 @@
 //! Which objects a list, a watch or a delete of many is about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kinds::Kind;
 use kinds::strategy::{Told, User};
@@ -105,6 +106,23 @@ impl Selection {
         self.name
             .as_deref()
             .or_else(|| self.fields.exact("metadata.name"))
+    }
+
+    /// Namespace and name that narrow the selection; `namespace` is the request's, empty for all.
+    ///
+    /// A name alone narrows nothing: each namespace may have one.
+    pub(crate) fn place(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+    ) -> (Option<Arc<str>>, Option<Arc<str>>) {
+        if kind.is_namespaced() && namespace.is_empty() {
+            return (None, None);
+        }
+        match self.exact_name() {
+            Some(name) => (Some(namespace.into()), Some(name.into())),
+            None => (kind.is_namespaced().then(|| namespace.into()), None),
+        }
     }
 
     /// The index term that narrows the selection.

@@ -45,6 +45,7 @@ pub const CASES: &[(&str, Case)] = cases![
     writes::impossible_keys_and_values_are_refused,
     writes::relaxed_writes_are_visible_too,
     reads::ranges_are_ordered_and_keep_to_their_namespace,
+    reads::a_name_narrows_a_range_to_its_object,
     reads::pages_follow_each_other_at_one_revision,
     reads::older_revisions_can_be_read,
     reads::future_revisions_are_refused,

@@ -38,6 +38,8 @@ pub struct Range {
     pub resource: Arc<str>,
     /// Only this namespace; `None` is all of them.
     pub namespace: Option<Arc<str>>,
+    /// Only the object of this name in `namespace`, which must be given; `None` is every name.
+    pub name: Option<Arc<str>>,
     /// Only objects with this index term; `None` is all of them.
     pub term: Option<Term>,
     /// Only keys after this (namespace, name); `None` starts at the beginning.
@@ -54,6 +56,7 @@ impl Range {
         Self {
             resource: resource.into(),
             namespace: None,
+            name: None,
             term: None,
             after: None,
             limit: None,

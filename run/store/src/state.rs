@@ -427,6 +427,15 @@ impl Resource {
                 .as_ref()
                 .is_none_or(|prefix| slot.starts_with(&**prefix))
         };
+        if let (Some(namespace), Some(name)) = (&range.namespace, &range.name) {
+            let one = self.objects.get(&*slot(namespace, name)).into_iter();
+            let one = one.filter(|version| {
+                let is_after = after.as_deref().is_none_or(|after| *after < *version.slot);
+                let has_term = |term: &Term| version.terms.iter().any(|known| **known == *term);
+                is_after && range.term.as_ref().is_none_or(has_term)
+            });
+            return take(one, range.limit);
+        }
         if let Some(term) = &range.term {
             let term = Arc::new(term.clone());
             let start = match start {

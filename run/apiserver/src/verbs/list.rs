@@ -52,8 +52,7 @@ pub(super) async fn select(
 ) -> Result<Selected, StatusError> {
     let kind = &call.kind;
     let resource = kind.storage_resource().to_string();
-    let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty())
-        .then(|| call.info.namespace.as_str().into());
+    let (namespace, name) = selection.place(kind, &call.info.namespace);
     let token = if options.next.is_empty() {
         None
     } else {
@@ -61,6 +60,7 @@ pub(super) async fn select(
     };
     let mut range = Range {
         namespace,
+        name,
         term: selection.term(kind),
         ..Range::all(resource)
     };

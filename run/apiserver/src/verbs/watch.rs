@@ -1,5 +1,6 @@
 //! Watching a collection: events from a revision on, as a stream of JSON lines.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -93,7 +94,7 @@ async fn open(
     let store = &call.server.config().store;
     let resource = kind.storage_resource().to_string();
     let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty())
-        .then(|| call.info.namespace.as_str().into());
+        .then(|| Arc::from(call.info.namespace.as_str()));
     let term = selection.term(kind);
     let starts_with_state = options.sends_initial_events
         || options.resource_version.is_empty()
@@ -114,8 +115,10 @@ async fn open(
         waited.map_err(|_| stored::timeout())?.map_err(refusal)?;
     }
     let (initial, revision) = if starts_with_state {
+        let (namespace, name) = selection.place(kind, &call.info.namespace);
         let range = Range {
-            namespace: Clone::clone(&namespace),
+            namespace,
+            name,
             term: term.clone(),
             ..Range::all(resource.clone())
         };

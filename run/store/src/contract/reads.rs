@@ -51,6 +51,29 @@ pub(super) async fn ranges_are_ordered_and_keep_to_their_namespace(store: Subjec
     assert_eq!(names(&store, Range::all("pod")).await, Vec::<String>::new());
 }
 
+pub(super) async fn a_name_narrows_a_range_to_its_object(store: Subject) {
+    create(&store, key("a", "web"), "app=web").await;
+    create(&store, key("b", "web"), "app=web").await;
+    let named = |namespace: &str, name: &str| Range {
+        name: Some(name.into()),
+        ..in_namespace(namespace)
+    };
+    assert_eq!(names(&store, named("a", "web")).await, ["web"]);
+    assert_eq!(names(&store, named("a", "we")).await, Vec::<String>::new());
+    assert_eq!(names(&store, named("", "web")).await, Vec::<String>::new());
+    let with_term = |value| Range {
+        term: Some(Term::new("app", value)),
+        ..named("a", "web")
+    };
+    assert_eq!(names(&store, with_term("web")).await, ["web"]);
+    assert_eq!(names(&store, with_term("db")).await, Vec::<String>::new());
+    let after = Range {
+        after: Some(("a".into(), "web".into())),
+        ..named("a", "web")
+    };
+    assert_eq!(names(&store, after).await, Vec::<String>::new());
+}
+
 pub(super) async fn pages_follow_each_other_at_one_revision(store: Subject) {
     let mut entries = Vec::new();
     for n in 0..10 {
