@@ -1,7 +1,7 @@
 //! What `kubectl get` shows: the columns of each kind and how a cell is worked out.
 //!
 //! Source: pkg/printers/internalversion/printers.go. A description that starts with `@` names the type and field whose
-//! documentation it is, as in `@io.k8s.api.core.v1.PodStatus.podIP`; the server resolves it from its OpenAPI document.
+//! documentation it is, as in `@io.k8s.api.core.v1.PodStatus.podIP`; `wire::table` puts it in.
 
 pub(crate) mod apps;
 pub(crate) mod core;

@@ -12,7 +12,7 @@ use kinds::Registry;
 use serde_json::{Map, Value, json};
 
 mod components;
-mod descriptions;
+pub(crate) mod descriptions;
 mod operations;
 mod parameters;
 mod protobuf;

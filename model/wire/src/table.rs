@@ -4,6 +4,7 @@ use kinds::Column;
 use serde_json::{Value, json};
 
 use crate::list::Head;
+use crate::openapi::descriptions;
 use crate::partial;
 
 /// What each row carries of its object.
@@ -67,5 +68,45 @@ pub fn write_row(
 
 fn definition(column: &Column) -> Value {
     json!({"name": column.name, "type": column.column_type, "format": column.format,
-        "description": column.description, "priority": column.priority})
+        "description": describe(&column.description), "priority": column.priority})
+}
+
+/// A column's description; one such as `@io.k8s.api.core.v1.PodStatus.podIP` is that field's documentation.
+fn describe(description: &str) -> &str {
+    let reference = description.strip_prefix('@');
+    let field = reference.and_then(|reference| reference.rsplit_once('.'));
+    field
+        .and_then(|(owner, field)| descriptions::of_field(owner, field))
+        .unwrap_or(description)
+}
+
+#[cfg(test)]
+mod tests {
+    use meta::Gvr;
+
+    use super::*;
+
+    #[test]
+    fn columns_are_described_as_a_stock_server_describes_them() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../shared/data/recordings/table-columns.json"
+        );
+        let recorded = std::fs::read_to_string(path).unwrap();
+        let recorded: Vec<Value> = serde_json::from_str(&recorded).unwrap();
+        assert!(!recorded.is_empty());
+        let mut wrong = Vec::new();
+        let registry = kinds::builtin();
+        for table in recorded {
+            let text = |field: &str| table[field].as_str().unwrap();
+            let gvr = Gvr::new(text("group"), text("version"), text("resource"));
+            let columns = registry.resource(&gvr).unwrap().strategy.columns();
+            let ours: Vec<Value> = columns.iter().map(definition).collect();
+            let theirs = table["columns"].as_array().unwrap();
+            if ours != *theirs {
+                wrong.push(gvr);
+            }
+        }
+        assert_eq!(wrong, []);
+    }
 }

@@ -261,7 +261,7 @@ pub(crate) static ROLE_BINDING: Printer = Printer {
         Col(
             "Role",
             "string",
-            "@io.k8s.api.rbac.v1.RoleBinding.roleRef",
+            "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
             0,
         ),
         AGE,
@@ -280,7 +280,7 @@ pub(crate) static CLUSTER_ROLE_BINDING: Printer = Printer {
         Col(
             "Role",
             "string",
-            "@io.k8s.api.rbac.v1.ClusterRoleBinding.roleRef",
+            "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
             0,
         ),
         AGE,
@@ -323,7 +323,7 @@ fn binding(object: &Object, now: jiff::Timestamp) -> Vec<Value> {
     ]
 }
 
-/// CertificateSigningRequests.
+/// CertificateSigningRequests. The signer is described by the type of `v1beta1`, as upstream does.
 pub(crate) static CERTIFICATE_SIGNING_REQUEST: Printer = Printer {
     columns: &[
         NAME,
@@ -331,15 +331,10 @@ pub(crate) static CERTIFICATE_SIGNING_REQUEST: Printer = Printer {
         Col(
             "SignerName",
             "string",
-            "@io.k8s.api.certificates.v1.CertificateSigningRequestSpec.signerName",
+            "Requested signer for the request. It is a qualified name in the form: `scope-hostname.io/name`. If empty, it will be defaulted:\n 1. If it's a kubelet client certificate, it is assigned\n    \"kubernetes.io/kube-apiserver-client-kubelet\".\n 2. If it's a kubelet serving certificate, it is assigned\n    \"kubernetes.io/kubelet-serving\".\n 3. Otherwise, it is assigned \"kubernetes.io/legacy-unknown\".\nDistribution of trust for signers happens out of band. You can select on this field using `spec.signerName`.",
             0,
         ),
-        Col(
-            "Requestor",
-            "string",
-            "@io.k8s.api.certificates.v1.CertificateSigningRequestSpec.request",
-            0,
-        ),
+        Col("Requestor", "string", "Base64-encoded PKCS#10 CSR data", 0),
         Col(
             "RequestedDuration",
             "string",
@@ -349,7 +344,7 @@ pub(crate) static CERTIFICATE_SIGNING_REQUEST: Printer = Printer {
         Col(
             "Condition",
             "string",
-            "@io.k8s.api.certificates.v1.CertificateSigningRequestStatus.conditions",
+            "Conditions applied to the request, such as approval or denial.",
             0,
         ),
     ],

@@ -46,7 +46,7 @@ pub(super) fn of_type(name: &str) -> Option<&'static str> {
 }
 
 /// What a field of a type means.
-pub(super) fn of_field(type_name: &str, field: &str) -> Option<&'static str> {
+pub(crate) fn of_field(type_name: &str, field: &str) -> Option<&'static str> {
     find(&format!("{type_name} {field}"))
 }
 
