@@ -27,6 +27,13 @@ pub(crate) fn run_with(program: &str, args: &[&str], environment: &[(&str, &str)
     let shown = format!("{program} {}", args.join(" "));
     eprintln!("+ {shown}");
     let mut command = Command::new(program);
+    // `cargo run` tells this program which package it is. A cargo that is told so too builds anew what asks for it.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     let status = command
         .args(args)
         .envs(environment.iter().copied())
