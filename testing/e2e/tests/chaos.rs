@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use fastrand::Rng;
 use sampan_e2e::cluster::{self, Cluster, WAIT};
 use tokio::task::JoinSet;
 
@@ -32,18 +33,6 @@ spec:
       terminationGracePeriodSeconds: 1
       containers: [{name: main, image: "docker.io/library/busybox:1.36", command: [sleep, "100000"]}]
 "#;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 fn argument(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -73,7 +62,7 @@ enum Wish {
 async fn story(cluster: &mut Cluster) -> Result<()> {
     let seed = argument("SAMPAN_CHAOS_SEED", 1);
     eprintln!("SAMPAN_CHAOS_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     let account = [
         "wait",
         "--for=create",
@@ -112,11 +101,11 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
 }
 
 /// Some commands at once, and a kill in the midst of them.
-async fn round(cluster: &mut Cluster, random: &mut Random, pods: &mut Pods) -> Result<()> {
+async fn round(cluster: &mut Cluster, random: &mut Rng, pods: &mut Pods) -> Result<()> {
     let mut commands = JoinSet::new();
     let mut asked = BTreeSet::new();
     for _ in 0..3 {
-        let index = random.below(PODS);
+        let index = random.u64(..PODS);
         if !asked.insert(index) {
             continue;
         }
@@ -138,10 +127,10 @@ async fn round(cluster: &mut Cluster, random: &mut Random, pods: &mut Pods) -> R
             (Some((index, wish)), printed)
         });
     }
-    let replicas = format!("--replicas={}", random.below(REPLICAS_MAX + 1));
+    let replicas = format!("--replicas={}", random.u64(..=REPLICAS_MAX));
     let scale = cluster.kubectl_command(&["scale", "deploy/web", &replicas]);
     commands.spawn(async move { (None, cluster::printed(scale, "").await) });
-    tokio::time::sleep(Duration::from_millis(random.below(1500))).await;
+    tokio::time::sleep(Duration::from_millis(random.u64(..1500))).await;
     cluster.restart().await?;
     while let Some(joined) = commands.join_next().await {
         let (asked, printed) = joined?;

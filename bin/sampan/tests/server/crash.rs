@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use client::ClientError;
 use client::rest::{DeleteOptions, Detail, Rest, WatchEvent};
+use fastrand::Rng;
 use meta::{Key, Object, ObjectExt, Resource};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -22,18 +23,6 @@ const SELECTOR: (&str, &str) = ("labelSelector", "sort=crash");
 const ROUNDS: u64 = 3;
 const WRITERS: u64 = 4;
 const NAMES: u64 = 4;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// What a write leaves: the number it wrote, or nothing.
 type State = Option<u64>;
@@ -80,9 +69,9 @@ fn config_map(name: &str, n: u64) -> Object {
 }
 
 /// Writes until the server is gone; each writer has names of its own, so that it knows what to expect.
-async fn write(rest: Rest, told: Arc<Mutex<Told>>, mut random: Random, writer: u64, first: u64) {
+async fn write(rest: Rest, told: Arc<Mutex<Told>>, mut random: Rng, writer: u64, first: u64) {
     for n in first.. {
-        let name = format!("web-{writer}-{}", random.below(NAMES));
+        let name = format!("web-{writer}-{}", random.u64(..NAMES));
         let known = told
             .lock()
             .unwrap()
@@ -91,7 +80,7 @@ async fn write(rest: Rest, told: Arc<Mutex<Told>>, mut random: Random, writer: u
             .or_default()
             .clone();
         let is_there = known.acknowledged.is_some();
-        let removes = is_there && random.below(4) == 0;
+        let removes = is_there && random.u64(..4) == 0;
         let wanted = (!removes).then_some(n);
         let update = |change: &dyn Fn(&mut Known)| {
             change(told.lock().unwrap().objects.get_mut(&name).unwrap());
@@ -252,7 +241,7 @@ async fn a_server_killed_at_any_moment_keeps_its_word() {
     let rounds = argument("SAMPAN_SERVER_CRASH_ROUNDS", ROUNDS);
     let seed = argument("SAMPAN_SERVER_CRASH_SEED", 1);
     eprintln!("SAMPAN_SERVER_CRASH_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     let data = tempfile::tempdir().unwrap();
     let told = Arc::new(Mutex::new(Told::default()));
     for round in 0..rounds {
@@ -270,7 +259,7 @@ async fn a_server_killed_at_any_moment_keeps_its_word() {
         watching.spawn(watch(server.rest.clone(), Arc::clone(&told), from, None));
         let mut writing = JoinSet::new();
         for writer in 0..WRITERS {
-            let random = Random(seed ^ (round << 20) ^ (writer << 8));
+            let random = Rng::with_seed(seed ^ (round << 20) ^ (writer << 8));
             let first = (round * WRITERS + writer) * 1_000_000;
             writing.spawn(write(
                 server.rest.clone(),
@@ -280,7 +269,7 @@ async fn a_server_killed_at_any_moment_keeps_its_word() {
                 first,
             ));
         }
-        tokio::time::sleep(Duration::from_millis(50 + random.below(600))).await;
+        tokio::time::sleep(Duration::from_millis(50 + random.u64(..600))).await;
         server.kill().await;
         while let Some(ended) = writing.join_next().await {
             ended.unwrap();

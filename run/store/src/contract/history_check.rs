@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use fastrand::Rng;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -43,21 +44,20 @@ struct Watched {
     events: Vec<Arc<Event>>,
 }
 
-/// A small reproducible generator (SplitMix64).
-struct Random(u64);
+/// What the traffic draws: reproducible from a seed.
+struct Random(Rng);
 
 impl Random {
+    fn seeded(seed: u64) -> Self {
+        Self(Rng::with_seed(seed))
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
+        self.0.u64(..bound)
     }
 
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        let index = usize::try_from(self.below(from.len() as u64)).unwrap_or_default();
-        from.get(index).copied().unwrap_or_default()
+        self.0.choice(from).copied().unwrap_or_default()
     }
 
     fn key(&mut self) -> Key {
@@ -84,17 +84,21 @@ pub async fn check_history(store: &Subject, seed: u64, steps: u64) {
     let before = store.snapshot().await.expect("a snapshot");
     let mut tasks = JoinSet::new();
     for task in 0..WRITERS {
-        tasks.spawn(write(store.clone(), Random(seed ^ (task << 32)), steps));
+        tasks.spawn(write(
+            store.clone(),
+            Random::seeded(seed ^ (task << 32)),
+            steps,
+        ));
     }
     for task in 0..READERS {
         tasks.spawn(read(
             store.clone(),
-            Random(seed ^ ((task + 100) << 32)),
+            Random::seeded(seed ^ ((task + 100) << 32)),
             steps,
         ));
     }
     for task in 0..WATCHERS {
-        let random = Random(seed ^ ((task + 200) << 32));
+        let random = Random::seeded(seed ^ ((task + 200) << 32));
         tasks.spawn(observe(store.clone(), random, before.revision, steps / 10));
     }
     let mut seen = Record::default();

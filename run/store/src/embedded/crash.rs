@@ -13,6 +13,8 @@ use std::{
     sync::Arc,
 };
 
+use fastrand::Rng;
+
 use super::{Embedded, log::Sizes};
 use crate::{
     Change, Durability, Encoded, Event, Key, Precondition, Revision, Store, StoreError, WatchItem,
@@ -32,18 +34,6 @@ const SIZES: Sizes = Sizes {
 
 fn open(path: &Path) -> Embedded {
     Embedded::open_with(path, contract::options(), SIZES, Faults::default()).unwrap()
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
 }
 
 fn say(line: &str) {
@@ -88,31 +78,31 @@ fn child() {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(observe(Arc::clone(&store), from));
         for writer in 0..WRITERS {
-            let random = Random(seed ^ (round << 20) ^ (writer << 8));
+            let random = Rng::with_seed(seed ^ (round << 20) ^ (writer << 8));
             tasks.spawn(write(Arc::clone(&store), random, writer, round));
         }
         tasks.join_next().await.unwrap().unwrap();
     });
 }
 
-async fn write(store: Arc<Embedded>, mut random: Random, writer: u64, round: u64) {
+async fn write(store: Arc<Embedded>, mut random: Rng, writer: u64, round: u64) {
     for step in 0.. {
-        let name = format!("web-{writer}-{}", random.below(NAMES));
+        let name = format!("web-{writer}-{}", random.u64(..NAMES));
         let key = Key::new("pods", "a", &*name);
         let n = (round * WRITERS + writer) * 1_000_000 + step;
-        let filler = usize::try_from(random.below(2000)).unwrap();
+        let filler = random.usize(..2000);
         let value = Encoded {
             bytes: format!("rv=;n={n};{}", "x".repeat(filler)).into_bytes(),
             revision_at: 3,
         };
-        let durability = if random.below(4) == 0 {
+        let durability = if random.u64(..4) == 0 {
             Durability::Relaxed
         } else {
             Durability::Synced
         };
         let old = store.get(&key).await.unwrap();
         let written = match old {
-            Some(old) if random.below(4) == 0 => {
+            Some(old) if random.u64(..4) == 0 => {
                 say(&format!("try {name} {n} delete"));
                 store.delete(key, old.revision, value, durability).await
             }
@@ -354,10 +344,10 @@ fn killed_writers_lose_nothing_and_watches_resume_without_gap() {
         .build()
         .unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let (mut ledger, mut random) = (Ledger::default(), Random(seed));
+    let (mut ledger, mut random) = (Ledger::default(), Rng::with_seed(seed));
     for round in 0..rounds {
         let since = ledger.seen_up_to();
-        let acks = 1 + random.below(ACKS_MAX);
+        let acks = 1 + random.u64(..ACKS_MAX);
         kill_under_load(&mut ledger, dir.path(), round, seed, acks);
         ledger.check_events(since, round);
         let image = copy(dir.path());

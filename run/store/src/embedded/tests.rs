@@ -348,13 +348,8 @@ async fn random_damage_never_panics_nor_invents() {
     let (image, states) = ten_commits().await;
     let log = files(image.path(), "log-").remove(0);
     let bytes = fs::read(&log).unwrap();
-    let mut random = 0x5a3b_11d7_u64;
-    let mut next = |bound: usize| {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(random >> 33).unwrap() % bound
-    };
+    let mut random = fastrand::Rng::with_seed(0x5a3b_11d7);
+    let mut next = |bound: usize| random.usize(..bound);
     for round in 0..300 {
         let mut bytes = bytes.clone();
         for _ in 0..=next(3) {
