@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use apiserver::auth::TokenVerifier;
 use apiserver::config::Limits;
 use apiserver::listener::{self, ListenError};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::DataDir;
 use crate::certificates::Certificates;
+use crate::usable;
 
 /// Flags of everything that runs a control plane.
 #[derive(clap::Args, Clone)]
@@ -66,6 +67,8 @@ pub(crate) struct ControlPlane {
     advertised: Option<SocketAddr>,
     kubeconfig: PathBuf,
     has_controllers: bool,
+    /// The node of this process; none for a control plane alone.
+    pub(crate) node: Option<String>,
     started: Instant,
 }
 
@@ -129,6 +132,7 @@ impl ControlPlane {
             advertised: advertised(address),
             kubeconfig,
             has_controllers: !flags.without_controllers,
+            node: None,
             started,
         };
         plane.serve(listener, address.ip())?;
@@ -210,16 +214,36 @@ impl ControlPlane {
             self.sign_certificates();
         }
         self.publish_status();
+        let shutdown = self.shutdown.clone();
+        let outcome = tokio::select! {
+            ended = signal() => ended,
+            told = self.tell(what) => told,
+            () = shutdown.cancelled() => Err(anyhow!("a part of {what} ended: see what is logged")),
+        };
+        self.shutdown.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        outcome
+    }
+
+    /// Says that the cluster is ready once it is; ends only when nobody can be told.
+    async fn tell(&self, what: &str) -> Result<()> {
+        let missing = if self.has_controllers {
+            let user = access::user::user(access::user::API_SERVER, &[access::user::MASTERS]);
+            usable::wait(self.client_as(user, "sampan"), self.node.as_deref()).await
+        } else {
+            None
+        };
+        let (state, remark) = match missing {
+            None => ("ready", String::new()),
+            Some(missing) => ("up", format!("; {missing}")),
+        };
         println(&format!(
-            "{what} is ready after {:.2} s: https://{}, kubeconfig {}",
+            "{what} is {state} after {:.2} s: https://{}, kubeconfig {}{remark}",
             self.started.elapsed().as_secs_f64(),
             self.address,
             self.kubeconfig.display()
         ))?;
-        signal().await?;
-        self.shutdown.cancel();
-        while self.tasks.join_next().await.is_some() {}
-        Ok(())
+        std::future::pending().await
     }
 }
 

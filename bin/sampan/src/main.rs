@@ -9,6 +9,7 @@ mod logs;
 mod node;
 mod server;
 mod up;
+mod usable;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

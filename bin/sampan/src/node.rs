@@ -99,6 +99,7 @@ async fn start_on(plane: &mut ControlPlane, flags: Flags, layout: Layout) -> Res
         node_name: name.clone(),
     };
     let user = user::user(&format!("system:node:{name}"), &["system:nodes"]);
+    plane.node = Some(name);
     let client = plane.client_as(user, "kubelet");
     let shutdown = plane.shutdown.clone();
     plane.tasks.spawn(async move {

@@ -1,10 +1,12 @@
 //! `sampan up` with data of its own, and kubectl speaking to it.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use futures::FutureExt as _;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -52,6 +54,24 @@ impl Printed {
 }
 
 impl Cluster {
+    /// Starts a cluster, lets a story happen on it, and takes everything off the machine, however the story ends.
+    ///
+    /// # Errors
+    /// The story's own; what [`Cluster::start`] and [`Cluster::down`] tell.
+    ///
+    /// # Panics
+    /// When the story does, after everything is off the machine.
+    pub async fn host(story: impl AsyncFnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let mut cluster = Self::start().await?;
+        let outcome = AssertUnwindSafe(Box::pin(story(&mut cluster)));
+        let outcome = outcome.catch_unwind().await;
+        let cleared = cluster.down().await;
+        match outcome {
+            Ok(outcome) => outcome.and(cleared),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
     /// Builds what is needed and starts a cluster.
     ///
     /// # Errors

@@ -43,11 +43,7 @@ fn argument(name: &str, default: u64) -> u64 {
 
 #[tokio::test]
 async fn a_cluster_killed_at_any_moment_picks_everything_up() -> Result<()> {
-    let mut cluster = Cluster::start().await?;
-    let outcome = Box::pin(story(&mut cluster)).await;
-    let cleared = cluster.down().await;
-    outcome?;
-    cleared
+    Cluster::host(async |cluster| story(cluster).await).await
 }
 
 /// What was asked for last, for each pod of ours, and whether the answer came.
@@ -63,13 +59,6 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     let seed = argument("SAMPAN_CHAOS_SEED", 1);
     eprintln!("SAMPAN_CHAOS_SEED={seed}");
     let mut random = Rng::with_seed(seed);
-    let account = [
-        "wait",
-        "--for=create",
-        "serviceaccount/default",
-        "--timeout=60s",
-    ];
-    cluster.kubectl(&account).await?.ok()?;
     cluster
         .kubectl_with(&["apply", "-f", "-"], START)
         .await?

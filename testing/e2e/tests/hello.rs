@@ -25,21 +25,10 @@ spec:
 
 #[tokio::test]
 async fn a_deployment_lives_as_its_user_expects() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    let outcome = Box::pin(story(&cluster)).await;
-    let cleared = cluster.down().await;
-    outcome?;
-    cleared
+    Cluster::host(async |cluster| story(cluster).await).await
 }
 
 async fn story(cluster: &Cluster) -> Result<()> {
-    let node = [
-        "wait",
-        "--for=condition=Ready",
-        "node/node-1",
-        "--timeout=60s",
-    ];
-    cluster.kubectl(&node).await?.ok()?;
     cluster
         .kubectl_with(&["apply", "-f", "-"], HELLO)
         .await?

@@ -14,21 +14,10 @@ const PODS: &str = include_str!("pods/pods.yaml");
 
 #[tokio::test]
 async fn pods_live_as_kubectl_expects() -> Result<()> {
-    let mut cluster = Cluster::start().await?;
-    let outcome = Box::pin(story(&mut cluster)).await;
-    let cleared = cluster.down().await;
-    outcome?;
-    cleared
+    Cluster::host(async |cluster| story(cluster).await).await
 }
 
 async fn story(cluster: &mut Cluster) -> Result<()> {
-    let account = [
-        "wait",
-        "--for=create",
-        "serviceaccount/default",
-        "--timeout=60s",
-    ];
-    cluster.kubectl(&account).await?.ok()?;
     cluster
         .kubectl_with(&["apply", "-f", "-"], PODS)
         .await?

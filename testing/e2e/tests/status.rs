@@ -27,11 +27,7 @@ const LATENCY_MAX: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn verdicts_follow_what_containers_do() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    let outcome = Box::pin(story(&cluster)).await;
-    let cleared = cluster.down().await;
-    outcome?;
-    cleared
+    Cluster::host(async |cluster| story(cluster).await).await
 }
 
 /// Everything that is watched.
@@ -143,13 +139,6 @@ async fn apply(cluster: &Cluster, manifest: &str) -> Result<()> {
 }
 
 async fn story(cluster: &Cluster) -> Result<()> {
-    let node = [
-        "wait",
-        "--for=condition=Ready",
-        "node/node-1",
-        "--timeout=60s",
-    ];
-    cluster.kubectl(&node).await?.ok()?;
     let watched = Watched::begin(cluster).await?;
     apply(cluster, PATIENT).await?;
     apply(cluster, SITUATIONS).await?;
