@@ -135,8 +135,8 @@ fn has_capability(status: &str, bit: u32) -> bool {
 
 /// Mounts an overlay for a moment, in the file system that will hold the containers'.
 fn overlay(dir: &Path) -> Result<(), Missing> {
-    // By process, since two may check at once.
-    let probe = dir.join(format!("probe-{}", std::process::id()));
+    // By process, since two may check at once; beside the directory, which a refused start must not make.
+    let probe = dir.with_file_name(format!("probe-{}", std::process::id()));
     let outcome = try_overlay(&probe);
     let cleared = fs::remove_dir_all(&probe);
     outcome.and(cleared).map_err(|source| Missing::Overlay {

@@ -48,6 +48,15 @@ impl Machine {
         }
         nothing_is_left(self.data.path())
     }
+
+    /// The same, and nothing was written either.
+    fn refused_at_once(&self, printed: &Printed, words: &[&str]) -> Result<()> {
+        self.refused(printed, words)?;
+        let files = std::fs::read_dir(self.data.path())?;
+        let files: Vec<_> = files.collect::<Result<_, _>>()?;
+        ensure!(files.is_empty(), "{files:?} stay");
+        Ok(())
+    }
 }
 
 /// No process, mount or bridge belongs to a data directory.
@@ -84,7 +93,7 @@ async fn a_machine_without_its_programs_is_told_what_to_install() -> Result<()> 
         "containerd is not installed: run `apt-get install containerd`",
         "runc is not installed: run `apt-get install runc`",
     ];
-    machine.refused(&printed, &words)
+    machine.refused_at_once(&printed, &words)
 }
 
 #[tokio::test]
@@ -100,7 +109,7 @@ async fn a_data_directory_on_an_overlay_is_refused() -> Result<()> {
         "mount -t overlay overlay -o lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work \"$DATA\""
     );
     let printed = machine.up_after(&mount, &[]).await?;
-    machine.refused(
+    machine.refused_at_once(
         &printed,
         &[
             "overlayfs does not work in",
@@ -114,7 +123,7 @@ async fn a_machine_without_cgroup_controllers_is_told_which() -> Result<()> {
     let machine = Machine::new().await?;
     let hidden = "umount -R -l /sys/fs/cgroup";
     let printed = machine.up_after(hidden, &[]).await?;
-    machine.refused(
+    machine.refused_at_once(
         &printed,
         &[
             "the cgroup controller \"memory\" is not available",
@@ -130,7 +139,7 @@ async fn images_that_are_none_are_refused_before_anything_starts() -> Result<()>
     std::fs::write(images.path().join("web.tar"), "no archive")?;
     let directory = images.path().to_str().context("a path in text")?;
     let printed = machine.up_after("true", &["--images", directory]).await?;
-    machine.refused(
+    machine.refused_at_once(
         &printed,
         &[
             "web.tar is no image archive (it is no tar archive)",
@@ -140,7 +149,7 @@ async fn images_that_are_none_are_refused_before_anything_starts() -> Result<()>
     let nowhere = images.path().join("nowhere");
     let nowhere = nowhere.to_str().context("a path in text")?;
     let printed = machine.up_after("true", &["--images", nowhere]).await?;
-    machine.refused(&printed, &["nowhere is no directory of image archives"])
+    machine.refused_at_once(&printed, &["nowhere is no directory of image archives"])
 }
 
 #[tokio::test]
