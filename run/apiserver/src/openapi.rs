@@ -1,11 +1,14 @@
 //! OpenAPI documents over HTTP: made when first asked for, kept compressed, cached by clients for good.
+//!
+//! Only the compressed form is kept: it is what nearly all clients ask for, and a tenth of the plain one.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES,
@@ -15,7 +18,7 @@ use http::response::Builder;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use jiff::{Span, Timestamp};
 use kinds::{Kind, Registry};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use wire::openapi;
 
 const JSON: &str = "application/json";
@@ -55,7 +58,6 @@ struct Document {
     rows: Vec<Arc<Kind>>,
     /// SHA-512 of the content, in upper-case hex.
     hash: String,
-    plain: Bytes,
     compressed: Bytes,
 }
 
@@ -89,7 +91,7 @@ impl Documents {
         if let Some(document) = self.kept(name, &rows) {
             return Some(document);
         }
-        let document = Arc::new(Document::new(rows, make()?));
+        let document = Arc::new(Document::new(rows, &make()?)?);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert(name.to_owned(), Arc::clone(&document));
         Some(document)
@@ -109,7 +111,7 @@ impl Documents {
                 || name == "api"
                 || name == format!("apis/{}", row.group)
         };
-        let make = || openapi::v3(registry, name).map(|document| document.to_string().into());
+        let make = || openapi::v3(registry, name);
         self.document(name, registry, concerns, make)
     }
 
@@ -124,21 +126,18 @@ impl Documents {
     }
 
     fn v2(&self, registry: &Registry, headers: &HeaderMap) -> Option<Response<Bytes>> {
-        let document = |name: &str, make: fn(&Value) -> Vec<u8>| {
-            self.document(
-                name,
-                registry,
-                |_| true,
-                || Some(make(&openapi::v2(registry))),
-            )
+        let document = |name: &str, form: fn(Vec<u8>) -> Option<Vec<u8>>| {
+            let make = || form(openapi::v2(registry));
+            self.document(name, registry, |_| true, make)
         };
         match accepted(headers, &V2_PROTOBUF)? {
             Form::Json => {
-                let document = document("v2", |value| value.to_string().into())?;
+                let document = document("v2", Some)?;
                 document.respond(headers, JSON, Response::builder())
             }
             Form::Protobuf => {
-                let document = document(V2_PROTOBUF_NAME, openapi::v2_protobuf)?;
+                let protobuf = |json: Vec<u8>| openapi::v2_protobuf(&json).ok();
+                let document = document(V2_PROTOBUF_NAME, protobuf)?;
                 document.respond(headers, V2_PROTOBUF[1], Response::builder())
             }
             Form::None => not_acceptable(),
@@ -241,22 +240,31 @@ fn has(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
 }
 
 impl Document {
-    fn new(rows: Vec<Arc<Kind>>, plain: Vec<u8>) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA512, &plain);
+    /// Compresses a document; `None` when that fails, which in memory it does not.
+    fn new(rows: Vec<Arc<Kind>>, plain: &[u8]) -> Option<Self> {
+        let digest = ring::digest::digest(&ring::digest::SHA512, plain);
         let hex: Vec<String> = digest
             .as_ref()
             .iter()
             .map(|byte| format!("{byte:02X}"))
             .collect();
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        let written = encoder.write_all(&plain).and_then(|()| encoder.finish());
-        Self {
+        encoder.write_all(plain).ok()?;
+        let mut compressed = encoder.finish().ok()?;
+        compressed.shrink_to_fit();
+        Some(Self {
             rows,
             hash: hex.concat(),
-            // Writing to memory does not fail; without a compressed form the plain one is sent.
-            compressed: written.unwrap_or_default().into(),
-            plain: plain.into(),
-        }
+            compressed: compressed.into(),
+        })
+    }
+
+    /// The document as it was before it was compressed.
+    fn plain(&self) -> Option<Bytes> {
+        let mut plain = Vec::new();
+        let mut decoder = GzDecoder::new(self.compressed.as_ref());
+        decoder.read_to_end(&mut plain).ok()?;
+        Some(plain.into())
     }
 
     fn is_of(&self, rows: &[Arc<Kind>]) -> bool {
@@ -286,11 +294,11 @@ impl Document {
                 .ok();
         }
         let builder = builder.header(CONTENT_TYPE, media_type);
-        if has(headers, &ACCEPT_ENCODING, "gzip") && !self.compressed.is_empty() {
+        if has(headers, &ACCEPT_ENCODING, "gzip") {
             let builder = builder.header(CONTENT_ENCODING, "gzip");
             return builder.body(self.compressed.clone()).ok();
         }
-        builder.body(self.plain.clone()).ok()
+        builder.body(self.plain()?).ok()
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use kinds::schema::{Field, ListSemantics, Presence, Schema, StructType, Type, TypeGraph, builtin};
 use kinds::{Kind, Registry};
 use meta::Gvk;
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
-use super::{Flavor, descriptions};
+use super::{Flavor, Parts, descriptions};
 
 mod machinery;
 
@@ -85,13 +86,9 @@ pub(super) fn of_list(row: &Kind) -> String {
 }
 
 /// These components and all that they refer to.
-pub(super) fn closure(
-    registry: &Registry,
-    flavor: Flavor,
-    roots: &BTreeSet<String>,
-) -> Map<String, Value> {
+pub(super) fn closure(registry: &Registry, flavor: Flavor, roots: &BTreeSet<String>) -> Parts {
     let builder = Builder::new(registry, flavor);
-    let mut done = Map::new();
+    let mut done = Parts::new();
     let mut wanted: Vec<String> = roots.iter().cloned().collect();
     while let Some(name) = wanted.pop() {
         if done.contains_key(&name) {
@@ -101,7 +98,9 @@ pub(super) fn closure(
             continue;
         };
         references(&component, &mut wanted);
-        done.insert(name, component);
+        if let Ok(text) = to_raw_value(&component) {
+            done.insert(name, text);
+        }
     }
     done
 }

@@ -1,6 +1,5 @@
 //! What types and fields mean, in upstream's words, from the table that `build.rs` makes.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::LazyLock;
 
@@ -8,10 +7,11 @@ static COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/description
 
 static TABLE: LazyLock<Table> = LazyLock::new(Table::read);
 
+/// Records of a key and a description, ordered by key.
 struct Table {
     text: String,
-    /// Key to the description's place in the text.
-    places: BTreeMap<String, (usize, usize)>,
+    /// Where each record begins and ends in the text.
+    records: Vec<(u32, u32)>,
 }
 
 impl Table {
@@ -22,22 +22,36 @@ impl Table {
         if decoder.read_to_string(&mut text).is_err() {
             text.clear();
         }
-        let mut places = BTreeMap::new();
+        let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
         let mut start = 0;
-        for record in text.split('\u{1e}') {
-            if let Some((key, description)) = record.split_once('\u{1f}') {
-                let from = start + key.len() + 1;
-                places.insert(key.to_owned(), (from, from + description.len()));
-            }
-            start += record.len() + 1;
-        }
-        Self { text, places }
+        let records = text.split('\u{1e}').map(|record| {
+            let end = start + record.len();
+            let places = (place(start), place(end));
+            start = end + 1;
+            places
+        });
+        let records = records.filter(|(start, end)| start < end).collect();
+        Self { text, records }
+    }
+
+    fn record(&self, (start, end): (u32, u32)) -> Option<(&str, &str)> {
+        let place = |place: u32| usize::try_from(place).ok();
+        self.text
+            .get(place(start)?..place(end)?)?
+            .split_once('\u{1f}')
+    }
+
+    fn find(&self, key: &str) -> Option<&str> {
+        let by_key =
+            |places: &(u32, u32)| self.record(*places).map(|(known, _)| known).cmp(&Some(key));
+        let index = self.records.binary_search_by(by_key).ok()?;
+        let (_, description) = self.record(*self.records.get(index)?)?;
+        Some(description)
     }
 }
 
 fn find(key: &str) -> Option<&'static str> {
-    let (from, to) = TABLE.places.get(key)?;
-    TABLE.text.get(*from..*to)
+    TABLE.find(key)
 }
 
 /// What a type means.

@@ -5,7 +5,14 @@
 use serde_json::{Map, Value};
 
 /// A version 2 document, as `openapi::v2` makes it, in protobuf.
-pub fn v2_protobuf(document: &Value) -> Vec<u8> {
+///
+/// # Errors
+/// The bytes are no JSON.
+pub fn v2_protobuf(document: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::from_slice(document).map(|document| encode(&document))
+}
+
+fn encode(document: &Value) -> Vec<u8> {
     let info = &document["info"];
     let info = Message::default()
         .text(1, &info["title"])
