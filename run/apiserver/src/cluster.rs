@@ -4,10 +4,18 @@ use access::node::PodsByNode;
 use futures::FutureExt;
 use kinds::strategy::Lookup;
 use meta::Object;
-use store::{Entry, Key, Range, Store, Term};
+use meta::raw;
+use store::{AnyOf, Entry, Key, Range, Store, Term};
 
 /// Index term of pods by the node they are bound to.
 pub(crate) const NODE_NAME: &str = "spec.nodeName";
+/// What the name of the index term of a label starts with; no field's name has a colon.
+const LABEL: &str = "label:";
+
+/// The index term of a label.
+pub(crate) fn label(key: &str, value: &str) -> Term {
+    Term::new([LABEL, key].concat(), value)
+}
 
 /// Reads objects for decisions. Reads of an embedded store are complete at once; one that would wait reads as absent.
 pub(crate) struct Cluster<'a> {
@@ -19,11 +27,11 @@ impl<'a> Cluster<'a> {
         Self { store }
     }
 
-    fn range(&self, resource: &str, namespace: &str, term: Option<Term>) -> Vec<Object> {
+    fn range(&self, resource: &str, namespace: &str, terms: Vec<AnyOf>) -> Vec<Object> {
         let namespace = (!namespace.is_empty()).then(|| namespace.into());
         let range = Range {
             namespace,
-            term,
+            terms,
             ..Range::all(resource)
         };
         let page = self.store.range(range).now_or_never().and_then(Result::ok);
@@ -41,13 +49,13 @@ impl Lookup for Cluster<'_> {
         parse(&entry)
     }
     fn list(&self, resource: &str, namespace: &str) -> Vec<Object> {
-        self.range(resource, namespace, None)
+        self.range(resource, namespace, Vec::new())
     }
 }
 
 impl PodsByNode for Cluster<'_> {
     fn pods_on(&self, node: &str) -> Vec<Object> {
-        self.range("pods", "", Some(Term::new(NODE_NAME, node)))
+        self.range("pods", "", vec![Term::new(NODE_NAME, node).into()])
     }
 }
 
@@ -56,26 +64,37 @@ pub(crate) fn parse(entry: &Entry) -> Option<Object> {
     serde_json::from_slice(&entry.value).ok()
 }
 
-/// The index terms the store keeps for an object.
+/// The index terms the store keeps for an object: its labels, and the node of a pod.
 pub fn index(key: &Key, value: &[u8]) -> Vec<Term> {
-    if key.resource.as_ref() != "pods" {
-        return Vec::new();
+    let labels = raw::at(value, &["metadata", "labels"]).unwrap_or_default();
+    let labels = raw::members(labels).filter_map(|(key, value)| {
+        let key = std::str::from_utf8(key).ok()?;
+        Some(label(key, &raw::text(value)?))
+    });
+    let mut terms: Vec<Term> = labels.collect();
+    if key.resource.as_ref() == "pods"
+        && let Some(node) = raw::text_at(value, &["spec", "nodeName"])
+    {
+        terms.push(Term::new(NODE_NAME, node.as_ref()));
     }
-    let pod: Option<PodTerms<'_>> = serde_json::from_slice(value).ok();
-    let node = pod.and_then(|pod| pod.spec).and_then(|spec| spec.node_name);
-    node.map(|node| Term::new(NODE_NAME, node.as_ref()))
-        .into_iter()
-        .collect()
+    terms
 }
 
-#[derive(serde::Deserialize)]
-struct PodTerms<'a> {
-    #[serde(borrow)]
-    spec: Option<SpecTerms<'a>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(serde::Deserialize)]
-struct SpecTerms<'a> {
-    #[serde(borrow, rename = "nodeName")]
-    node_name: Option<std::borrow::Cow<'a, str>>,
+    #[test]
+    fn labels_and_the_node_of_a_pod_are_indexed() {
+        let value =
+            br#"{"metadata":{"labels":{"a.b/app":"web","empty":""}},"spec":{"nodeName":"n"}}"#;
+        let labels = vec![label("a.b/app", "web"), label("empty", "")];
+        let node = vec![Term::new(NODE_NAME, "n")];
+        assert_eq!(index(&Key::new("services", "a", "x"), value), labels);
+        assert_eq!(
+            index(&Key::new("pods", "a", "x"), value),
+            [labels, node].concat()
+        );
+        assert_eq!(index(&Key::new("pods", "a", "x"), b"{\"metadata\":{}}"), []);
+    }
 }

@@ -14,7 +14,7 @@ use crate::openapi::OpenApi;
 /// Everything an API server needs.
 #[derive(Clone)]
 pub struct Config {
-    /// Where objects are kept.
+    /// Where objects are kept. Its index terms are those of [`crate::index`]: selections are found by them.
     pub store: Arc<dyn Store>,
     /// The kinds that are served.
     pub registry: Registry,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use kinds::Kind;
 use kinds::strategy::{Told, User};
 use meta::raw::{self, Fields};
-use meta::selector::{FieldSelector, LabelSelector};
+use meta::selector::{FieldSelector, FieldTerm, LabelSelector, Operator};
 use meta::{Object, StatusError};
-use store::{Key, Term};
+use store::{AnyOf, Key, Term};
 
 use crate::auth;
 use crate::call::Call;
-use crate::cluster::NODE_NAME;
+use crate::cluster::{self, NODE_NAME};
 use crate::options::ListOptions;
 use crate::server::ApiServer;
 
@@ -109,31 +109,50 @@ impl Selection {
     }
 
     /// Namespace and name that narrow the selection; `namespace` is the request's, empty for all.
-    ///
-    /// A name alone narrows nothing: each namespace may have one.
     pub(crate) fn place(
         &self,
         kind: &Kind,
         namespace: &str,
     ) -> (Option<Arc<str>>, Option<Arc<str>>) {
-        if kind.is_namespaced() && namespace.is_empty() {
-            return (None, None);
-        }
-        match self.exact_name() {
-            Some(name) => (Some(namespace.into()), Some(name.into())),
-            None => (kind.is_namespaced().then(|| namespace.into()), None),
-        }
+        let is_narrowed = kind.is_namespaced() && !namespace.is_empty();
+        let namespace = is_narrowed.then(|| Arc::from(namespace));
+        (namespace, self.exact_name().map(Arc::from))
     }
 
-    /// The index term that narrows the selection.
-    pub(crate) fn term(&self, kind: &Kind) -> Option<Term> {
-        let is_pods = kind.group.is_empty() && kind.plural == "pods";
-        let node = self
-            .fields
-            .exact(NODE_NAME)
-            .filter(|node| is_pods && !node.is_empty())?;
-        Some(Term::new(NODE_NAME, node))
+    /// The index terms that narrow the selection: an object that is selected meets every one of these.
+    pub(crate) fn terms(&self, kind: &Kind) -> Vec<AnyOf> {
+        let fields = self.fields.0.iter().filter(|term| is_indexed(kind, term));
+        let fields = fields.map(|term| Term::new(NODE_NAME, term.value.as_str()).into());
+        let labels = &self.labels.0;
+        let labels = labels.iter().filter(|asked| asked.operator == Operator::In);
+        let labels = labels.map(|asked| {
+            let values = asked.values.iter();
+            AnyOf(
+                values
+                    .map(|value| cluster::label(&asked.key, value))
+                    .collect(),
+            )
+        });
+        fields.chain(labels).collect()
     }
+
+    /// Whether [`Self::terms`] say it all: what meets them is selected.
+    pub(crate) fn is_indexed(&self, kind: &Kind) -> bool {
+        self.name.is_none()
+            && self.reader.is_none()
+            && self
+                .labels
+                .0
+                .iter()
+                .all(|asked| asked.operator == Operator::In)
+            && self.fields.0.iter().all(|term| is_indexed(kind, term))
+    }
+}
+
+/// Whether the store has an index term for what is asked of a field.
+fn is_indexed(kind: &Kind, term: &FieldTerm) -> bool {
+    let is_pods = kind.group.is_empty() && kind.plural == "pods";
+    is_pods && term.field == NODE_NAME && term.equal && !term.value.is_empty()
 }
 
 /// The labels in an object's bytes.

@@ -156,7 +156,7 @@ fn watch(runtime: &tokio::runtime::Runtime) {
             for n in 0..watchers {
                 let term = term.map(|()| Term::new("spec.nodeName", format!("node-{n}")));
                 let scope = WatchScope {
-                    term,
+                    terms: term.map(Into::into),
                     ..WatchScope::all("pods")
                 };
                 let mut watch = store.watch(scope, last).await.expect("a watch");
@@ -225,7 +225,7 @@ fn objects(runtime: &tokio::runtime::Runtime) {
         ..Range::all("pods")
     };
     let on_node = Range {
-        term: Some(Term::new("spec.nodeName", "node-7")),
+        terms: vec![Term::new("spec.nodeName", "node-7").into()],
         ..Range::all("pods")
     };
     let page = Range {

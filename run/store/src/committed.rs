@@ -16,7 +16,7 @@ use crate::{
     WatchScope,
     history::History,
     hub::{Hub, Unwatchable},
-    state::{Applied, Found, Resource, State, Write},
+    state::{Applied, Resource, State, Write, find::Found},
 };
 
 /// Most older states kept for continue tokens, over all resources.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Revision, Term, Watch, WatchEnd, WatchScope,
+    AnyOf, Revision, Term, Watch, WatchEnd, WatchScope,
     history::History,
     state::{Applied, Version},
     watch::Queue,
@@ -177,16 +177,16 @@ impl Watchers {
     fn register(&mut self, scope: &WatchScope, queue: Arc<Queue>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        match (&scope.term, &scope.namespace) {
-            (Some(term), namespace) => {
-                let watcher = TermWatcher {
-                    namespace: namespace.clone(),
-                    queue,
-                };
-                self.by_term
-                    .entry(term.clone())
-                    .or_default()
-                    .insert(id, watcher);
+        match (&scope.terms, &scope.namespace) {
+            (Some(AnyOf(terms)), namespace) => {
+                for term in terms {
+                    let watcher = TermWatcher {
+                        namespace: namespace.clone(),
+                        queue: Arc::clone(&queue),
+                    };
+                    let watchers = self.by_term.entry(term.clone()).or_default();
+                    watchers.insert(id, watcher);
+                }
             }
             (None, Some(namespace)) => {
                 self.by_namespace
@@ -202,12 +202,14 @@ impl Watchers {
     }
 
     fn remove(&mut self, scope: &WatchScope, id: u64) {
-        match (&scope.term, &scope.namespace) {
-            (Some(term), _) => {
-                if let Some(watchers) = self.by_term.get_mut(term) {
-                    watchers.remove(&id);
-                    if watchers.is_empty() {
-                        self.by_term.remove(term);
+        match (&scope.terms, &scope.namespace) {
+            (Some(AnyOf(terms)), _) => {
+                for term in terms {
+                    if let Some(watchers) = self.by_term.get_mut(term) {
+                        watchers.remove(&id);
+                        if watchers.is_empty() {
+                            self.by_term.remove(term);
+                        }
                     }
                 }
             }
@@ -269,17 +271,15 @@ fn terms(version: Option<&Arc<Version>>) -> &[Arc<Term>] {
 
 fn concerns(scope: &WatchScope, applied: &Applied) -> bool {
     let key = &applied.event.entry.key;
-    let has = |term: &Term| {
-        let mut all = terms(applied.now.as_ref())
-            .iter()
-            .chain(terms(applied.was.as_ref()));
-        all.any(|held| **held == *term)
+    let has = |wanted: &AnyOf| {
+        let mut versions = [&applied.now, &applied.was].into_iter();
+        versions.any(|version| wanted.is_met_by(terms(version.as_ref())))
     };
     scope
         .namespace
         .as_ref()
         .is_none_or(|namespace| *namespace == key.namespace)
-        && scope.term.as_ref().is_none_or(has)
+        && scope.terms.as_ref().is_none_or(has)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

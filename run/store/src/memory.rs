@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::{
     Durability, Encoded, Entry, Key, Options, Page, Precondition, Range, ResourceCount, Revision,
-    Snapshot, Store, StoreError, Watch, WatchScope,
+    Snapshot, Store, StoreError, Term, Watch, WatchScope,
     committed::Committed,
     hub::Hub,
     state::{Intent, State, Write},
@@ -33,8 +33,13 @@ impl std::fmt::Debug for MemoryStore {
 impl MemoryStore {
     /// An empty store without index terms, whose older states never age.
     pub fn new() -> Self {
+        Self::indexed_by(|_, _| Vec::new())
+    }
+
+    /// An empty store with these index terms, whose older states never age.
+    pub fn indexed_by(indexer: impl Fn(&Key, &[u8]) -> Vec<Term> + Send + Sync + 'static) -> Self {
         Self::with(Options {
-            indexer: Arc::new(|_, _| Vec::new()),
+            indexer: Arc::new(indexer),
             clock: Arc::new(|| Duration::ZERO),
         })
     }

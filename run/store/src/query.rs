@@ -25,6 +25,28 @@ impl Term {
     }
 }
 
+/// Terms of which an object must have one; no object has one of none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AnyOf(pub Vec<Term>);
+
+impl AnyOf {
+    /// Whether one of these terms is this.
+    pub fn contains(&self, term: &Term) -> bool {
+        self.0.contains(term)
+    }
+
+    /// Whether one of an object's terms is among these.
+    pub(crate) fn is_met_by(&self, terms: &[Arc<Term>]) -> bool {
+        terms.iter().any(|term| self.contains(term))
+    }
+}
+
+impl From<Term> for AnyOf {
+    fn from(term: Term) -> Self {
+        Self(vec![term])
+    }
+}
+
 /// Computes the index terms of an object from its wire form; injected when the store is opened.
 ///
 /// Must be a pure function of its arguments: the index is rebuilt with it at every start. The value
@@ -38,10 +60,10 @@ pub struct Range {
     pub resource: Arc<str>,
     /// Only this namespace; `None` is all of them.
     pub namespace: Option<Arc<str>>,
-    /// Only the object of this name in `namespace`, which must be given; `None` is every name.
+    /// Only objects of this name, of which each namespace has one at most; `None` is every name.
     pub name: Option<Arc<str>>,
-    /// Only objects with this index term; `None` is all of them.
-    pub term: Option<Term>,
+    /// Only objects that meet every one of these; none is all objects.
+    pub terms: Vec<AnyOf>,
     /// Only keys after this (namespace, name); `None` starts at the beginning.
     pub after: Option<(Arc<str>, Arc<str>)>,
     /// At most this many entries; `None` is all of them.
@@ -57,7 +79,7 @@ impl Range {
             resource: resource.into(),
             namespace: None,
             name: None,
-            term: None,
+            terms: Vec::new(),
             after: None,
             limit: None,
             at: None,

@@ -1,14 +1,16 @@
 //! The state at one revision: ordered copy-on-write maps. Pure: no lock, no disk, no watcher.
 
+pub(crate) mod find;
+
 use std::{
-    ops::Bound::{self, Excluded, Included, Unbounded},
+    ops::Bound::{Included, Unbounded},
     sync::Arc,
 };
 
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    Change, Durability, Encoded, Entry, Event, Key, Precondition, Range, Revision, StoreError, Term,
+    Change, Durability, Encoded, Entry, Event, Key, Precondition, Revision, StoreError, Term,
 };
 
 /// Largest value the store takes, in bytes.
@@ -88,13 +90,6 @@ pub(crate) struct Applied {
     pub(crate) now: Option<Arc<Version>>,
     /// The version before; `None` for a creation.
     pub(crate) was: Option<Arc<Version>>,
-}
-
-/// What a range found.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) remaining: u64,
 }
 
 impl Key {
@@ -373,16 +368,26 @@ impl Resource {
         new.into_boxed_slice()
     }
 
-    /// The term itself, or its equal that another object holds already.
+    /// The term itself, or its equal that another object holds already; at least the name is held once.
     fn share_term(&self, term: Term) -> Arc<Term> {
-        let first = Posting {
+        let mut first = Posting {
             term: Arc::new(term),
             slot: Arc::from(""),
         };
-        match self.postings.range::<_, Posting>(&first..).next() {
-            Some(posting) if posting.term == first.term => Arc::clone(&posting.term),
-            _ => first.term,
+        let next = self.postings.range::<_, Posting>(&first..).next();
+        if let Some(posting) = next
+            && posting.term == first.term
+        {
+            return Arc::clone(&posting.term);
         }
+        let before = self.postings.range::<_, Posting>(..&first).next_back();
+        let neighbours = next.into_iter().chain(before);
+        let mut names = neighbours.map(|posting| &posting.term.name);
+        if let Some(name) = names.find(|name| **name == first.term.name) {
+            let value = Arc::clone(&first.term.value);
+            first.term = Arc::new(Term::new(Arc::clone(name), value));
+        }
+        first.term
     }
 
     /// Undoes events, newest first, to reach the state before the oldest of them.
@@ -404,78 +409,5 @@ impl Resource {
                 None => self.objects.remove(&*slot),
             };
         }
-    }
-
-    /// Answers a range from this state of the resource; `range.at` was seen to by the caller.
-    pub(crate) fn find(&self, range: &Range) -> Found {
-        let prefix = range
-            .namespace
-            .as_deref()
-            .map(|namespace| slot(namespace, ""));
-        let after = range
-            .after
-            .as_ref()
-            .map(|(namespace, name)| slot(namespace, name));
-        let start: Bound<&Slot> = match (&after, &prefix) {
-            (Some(after), Some(prefix)) if after < prefix => Included(prefix),
-            (Some(after), _) => Excluded(after),
-            (None, Some(prefix)) => Included(prefix),
-            (None, None) => Unbounded,
-        };
-        let within = |slot: &Slot| {
-            prefix
-                .as_ref()
-                .is_none_or(|prefix| slot.starts_with(&**prefix))
-        };
-        if let (Some(namespace), Some(name)) = (&range.namespace, &range.name) {
-            let one = self.objects.get(&*slot(namespace, name)).into_iter();
-            let one = one.filter(|version| {
-                let is_after = after.as_deref().is_none_or(|after| *after < *version.slot);
-                let has_term = |term: &Term| version.terms.iter().any(|known| **known == *term);
-                is_after && range.term.as_ref().is_none_or(has_term)
-            });
-            return take(one, range.limit);
-        }
-        if let Some(term) = &range.term {
-            let term = Arc::new(term.clone());
-            let start = match start {
-                Included(slot) => Included(posting(&term, slot)),
-                Excluded(slot) => Excluded(posting(&term, slot)),
-                Unbounded => Included(posting(&term, &Arc::from(""))),
-            };
-            let versions = self
-                .postings
-                .range((start, Unbounded))
-                .take_while(|posting| posting.term == term && within(&posting.slot))
-                .filter_map(|posting| self.objects.get(&*posting.slot));
-            return take(versions, range.limit);
-        }
-        let start = start.map(|slot| &**slot);
-        let versions = self
-            .objects
-            .range::<_, str>((start, Unbounded))
-            .take_while(|(slot, _)| within(slot))
-            .map(|(_, version)| version);
-        take(versions, range.limit)
-    }
-}
-
-fn posting(term: &Arc<Term>, slot: &Slot) -> Posting {
-    Posting {
-        term: Arc::clone(term),
-        slot: Arc::clone(slot),
-    }
-}
-
-/// Takes at most `limit` entries and counts what is left.
-fn take<'a>(mut versions: impl Iterator<Item = &'a Arc<Version>>, limit: Option<usize>) -> Found {
-    let entries = versions
-        .by_ref()
-        .take(limit.unwrap_or(usize::MAX))
-        .map(|version| version.entry.clone())
-        .collect();
-    Found {
-        entries,
-        remaining: versions.count() as u64,
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{Entry, Revision, Term};
+use crate::{AnyOf, Entry, Revision};
 
 /// Most live events one watcher may leave unread before it is ended. A resumed backlog does not count.
 pub(crate) const WATCH_EVENTS_MAX: usize = 4096;
@@ -46,9 +46,9 @@ pub struct WatchScope {
     pub resource: Arc<str>,
     /// Only this namespace; `None` is all of them.
     pub namespace: Option<Arc<str>>,
-    /// Only objects that have this index term, or had it before the change; `None` is all of them.
+    /// Only objects that have one of these index terms, or had one before the change; `None` is all of them.
     /// A kubelet that watches its own pods costs nothing when others' pods change.
-    pub term: Option<Term>,
+    pub terms: Option<AnyOf>,
 }
 
 impl WatchScope {
@@ -57,7 +57,7 @@ impl WatchScope {
         Self {
             resource: resource.into(),
             namespace: None,
-            term: None,
+            terms: None,
         }
     }
 }

@@ -35,7 +35,7 @@ impl TokenVerifier for NoTokens {
 /// A server whose verdicts are published, and ways to it.
 async fn server() -> (ApiServer, tokio::task::JoinHandle<()>) {
     let server = ApiServer::new(Config {
-        store: Arc::new(MemoryStore::new()),
+        store: Arc::new(MemoryStore::indexed_by(apiserver::index)),
         registry: kinds::builtin().with(kinds::workloads::rows()),
         tokens: Arc::new(NoTokens),
         static_tokens: Vec::new(),

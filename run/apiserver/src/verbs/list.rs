@@ -61,7 +61,7 @@ pub(super) async fn select(
     let mut range = Range {
         namespace,
         name,
-        term: selection.term(kind),
+        terms: selection.terms(kind),
         ..Range::all(resource)
     };
     match &token {
@@ -75,7 +75,7 @@ pub(super) async fn select(
         }
         None => range.at = settle_revision(call, options.at).await?,
     }
-    if selection.is_everything() {
+    if selection.is_indexed(kind) {
         range.limit = options.limit;
     }
     let pages_from = range.after.clone();
@@ -143,12 +143,13 @@ fn take(
 ) -> Result<Selected, StatusError> {
     let kind = &call.kind;
     let limit = options.limit.unwrap_or(usize::MAX);
+    let is_indexed = selection.is_indexed(kind);
     let mut items = Vec::with_capacity(page.entries.len().min(limit));
     let mut last: Option<&Entry> = None;
     let mut has_more = page.more;
     for entry in &page.entries {
         let bytes = stored::bytes(kind, entry)?;
-        if !selection.selects(kind, &entry.key, &bytes) {
+        if !(is_indexed || selection.selects(kind, &entry.key, &bytes)) {
             continue;
         }
         if items.len() == limit {

@@ -95,7 +95,7 @@ async fn open(
     let resource = kind.storage_resource().to_string();
     let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty())
         .then(|| Arc::from(call.info.namespace.as_str()));
-    let term = selection.term(kind);
+    let terms = selection.terms(kind);
     let starts_with_state = options.sends_initial_events
         || options.resource_version.is_empty()
         || options.resource_version == "0";
@@ -119,7 +119,7 @@ async fn open(
         let range = Range {
             namespace,
             name,
-            term: term.clone(),
+            terms: terms.clone(),
             ..Range::all(resource.clone())
         };
         let page = store.range(range).await.map_err(refusal)?;
@@ -129,7 +129,7 @@ async fn open(
     };
     let scope = WatchScope {
         namespace,
-        term,
+        terms: terms.into_iter().next(),
         ..WatchScope::all(resource)
     };
     let watch = store.watch(scope, revision).await.map_err(refusal)?;

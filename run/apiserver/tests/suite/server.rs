@@ -49,7 +49,7 @@ impl Talk {
     /// A server with other bounds.
     pub(crate) async fn with(limits: Limits) -> Self {
         let server = ApiServer::new(Config {
-            store: Arc::new(MemoryStore::new()),
+            store: Arc::new(MemoryStore::indexed_by(sampan_apiserver::index)),
             registry: kinds::builtin(),
             tokens: Arc::new(PlainTokens),
             static_tokens: Vec::new(),

@@ -9,8 +9,8 @@ use fastrand::Rng;
 use tokio::task::JoinSet;
 
 use crate::{
-    Change, Durability, Entry, Event, Key, Page, Precondition, Range, Revision, StoreError, Term,
-    WatchScope,
+    AnyOf, Change, Durability, Entry, Event, Key, Page, Precondition, Range, Revision, StoreError,
+    Term, WatchScope,
 };
 
 use super::{Subject, events_up_to, terms, value};
@@ -65,8 +65,11 @@ impl Random {
         Key::new(self.pick(&RESOURCES), self.pick(&NAMESPACES), name)
     }
 
-    fn term(&mut self) -> Option<Term> {
-        (self.below(3) == 0).then(|| Term::new("node", self.below(3).to_string()))
+    fn terms(&mut self) -> Option<AnyOf> {
+        let mut term = || Term::new("node", self.below(3).to_string());
+        let terms = [term(), term()];
+        let count = usize::try_from(self.below(3)).unwrap_or_default();
+        (count > 0).then(|| AnyOf(terms.into_iter().take(count).collect()))
     }
 
     fn namespace(&mut self) -> Option<Arc<str>> {
@@ -166,7 +169,7 @@ async fn read(store: Subject, mut random: Random, steps: u64) -> Record {
         let latest = store.revision();
         let range = Range {
             namespace: random.namespace(),
-            term: random.term(),
+            terms: random.terms().into_iter().collect(),
             at: (random.below(2) == 0).then(|| Revision(latest.0 - random.below(20).min(latest.0))),
             limit: (random.below(2) == 0).then_some(3),
             after: (random.below(4) == 0).then(|| ("a".into(), "web-2".into())),
@@ -194,7 +197,7 @@ async fn observe(store: Subject, mut random: Random, from: Revision, rounds: u64
     for _ in 0..rounds {
         let scope = WatchScope {
             namespace: random.namespace(),
-            term: random.term(),
+            terms: random.terms(),
             ..WatchScope::all(random.pick(&RESOURCES))
         };
         let mut watch = store.watch(scope.clone(), from).await.expect("a watch");
@@ -285,7 +288,7 @@ fn check_pages(model: &Model, pages: &[(Range, Page)], seed: u64) {
         let expected: Vec<&Entry> = objects
             .values()
             .filter(|entry| entry.key.resource == range.resource)
-            .filter(|entry| in_scope(range.namespace.as_ref(), range.term.as_ref(), entry))
+            .filter(|entry| in_scope(range.namespace.as_ref(), range.terms.first(), entry))
             .filter(|entry| {
                 let place = (entry.key.namespace.clone(), entry.key.name.clone());
                 after.is_none_or(|after| place > *after)
@@ -328,13 +331,12 @@ fn check_watches(model: &Model, writes: &[(Change, Entry)], watches: &[Watched],
                 }
             })
             .filter(|event| {
-                let (namespace, term) = (scope.namespace.as_ref(), scope.term.as_ref());
-                let now =
-                    event.change != Change::Deleted && in_scope(namespace, term, &event.entry);
+                let (namespace, any) = (scope.namespace.as_ref(), scope.terms.as_ref());
+                let now = event.change != Change::Deleted && in_scope(namespace, any, &event.entry);
                 now || event
                     .previous
                     .as_ref()
-                    .is_some_and(|was| in_scope(namespace, term, was))
+                    .is_some_and(|was| in_scope(namespace, any, was))
             })
             .collect();
         let seen: Vec<Event> = events.iter().map(|event| Event::clone(event)).collect();
@@ -351,7 +353,7 @@ fn check_watches(model: &Model, writes: &[(Change, Entry)], watches: &[Watched],
     );
 }
 
-fn in_scope(namespace: Option<&Arc<str>>, term: Option<&Term>, entry: &Entry) -> bool {
+fn in_scope(namespace: Option<&Arc<str>>, any: Option<&AnyOf>, entry: &Entry) -> bool {
     namespace.is_none_or(|namespace| *namespace == entry.key.namespace)
-        && term.is_none_or(|term| terms(&entry.value).contains(term))
+        && any.is_none_or(|any| terms(&entry.value).iter().any(|term| any.contains(term)))
 }

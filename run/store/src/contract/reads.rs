@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Key, Range, Revision, StoreError, Term};
+use crate::{AnyOf, Key, Range, Revision, StoreError, Term};
 
 use super::{Subject, create, delete, key, names, update};
 
@@ -15,7 +15,7 @@ fn in_namespace(namespace: &str) -> Range {
 
 fn with_term(name: &str, value: &str) -> Range {
     Range {
-        term: Some(Term::new(name, value)),
+        terms: vec![Term::new(name, value).into()],
         ..Range::all("pods")
     }
 }
@@ -62,7 +62,7 @@ pub(super) async fn a_name_narrows_a_range_to_its_object(store: Subject) {
     assert_eq!(names(&store, named("a", "we")).await, Vec::<String>::new());
     assert_eq!(names(&store, named("", "web")).await, Vec::<String>::new());
     let with_term = |value| Range {
-        term: Some(Term::new("app", value)),
+        terms: vec![Term::new("app", value).into()],
         ..named("a", "web")
     };
     assert_eq!(names(&store, with_term("web")).await, ["web"]);
@@ -72,6 +72,77 @@ pub(super) async fn a_name_narrows_a_range_to_its_object(store: Subject) {
         ..named("a", "web")
     };
     assert_eq!(names(&store, after).await, Vec::<String>::new());
+}
+
+pub(super) async fn a_name_is_found_in_every_namespace(store: Subject) {
+    for namespace in ["a", "a-b", "ab", ""] {
+        create(&store, key(namespace, "web"), "app=web").await;
+        create(&store, key(namespace, "web-2"), "app=web").await;
+    }
+    create(&store, key("b", "db"), "app=db").await;
+    let named = Range {
+        name: Some("web".into()),
+        ..Range::all("pods")
+    };
+    let found = async |range| {
+        let page = store.range(range).await.expect("a page");
+        let namespaces = page
+            .entries
+            .iter()
+            .map(|entry| entry.key.namespace.to_string());
+        (namespaces.collect::<Vec<_>>(), page.remaining)
+    };
+    let all = ["", "a", "a-b", "ab"].map(str::to_owned).to_vec();
+    assert_eq!(found(named.clone()).await, (all, 0));
+    let page = Range {
+        after: Some(("a".into(), "web".into())),
+        limit: Some(1),
+        ..named
+    };
+    assert_eq!(found(page).await, (vec!["a-b".to_owned()], 1));
+}
+
+pub(super) async fn several_terms_narrow_together(store: Subject) {
+    for (name, terms) in [
+        ("a", "app=web;tier=front"),
+        ("b", "app=web;tier=back"),
+        ("c", "app=db;tier=back"),
+        ("d", "app=cache"),
+        ("e", "app=db;tier=front"),
+    ] {
+        create(&store, key("n", name), terms).await;
+    }
+    let any = |name: &str, values: &[&str]| {
+        AnyOf(values.iter().map(|value| Term::new(name, *value)).collect())
+    };
+    let asked = |terms: &[AnyOf]| Range {
+        terms: terms.to_vec(),
+        ..Range::all("pods")
+    };
+    let either = any("app", &["web", "db", "no"]);
+    assert_eq!(
+        names(&store, asked(&[either.clone()])).await,
+        ["a", "b", "c", "e"]
+    );
+    let back = any("tier", &["back"]);
+    assert_eq!(
+        names(&store, asked(&[either.clone(), back])).await,
+        ["b", "c"]
+    );
+    let both = any("tier", &["back", "front"]);
+    assert_eq!(
+        names(&store, asked(&[any("app", &["db"]), both])).await,
+        ["c", "e"]
+    );
+    let nothing = asked(&[either.clone(), AnyOf(Vec::new())]);
+    assert_eq!(names(&store, nothing).await, Vec::<String>::new());
+    let page = Range {
+        after: Some(("n".into(), "a".into())),
+        limit: Some(2),
+        ..asked(&[either])
+    };
+    let page = store.range(page).await.expect("a page");
+    assert_eq!((page.entries.len(), page.remaining), (2, 1));
 }
 
 pub(super) async fn pages_follow_each_other_at_one_revision(store: Subject) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Change, Key, Range, StoreError, Term, WatchEnd, WatchItem, WatchScope, watch};
+use crate::{AnyOf, Change, Key, Range, StoreError, Term, WatchEnd, WatchItem, WatchScope, watch};
 
 use super::{
     Subject, WAIT_MAX, create, delete, events_up_to, key, next_event, update, watch as open, wire,
@@ -56,7 +56,7 @@ pub(super) async fn watch_of_a_term_sees_objects_enter_and_leave(store: Subject)
     let other = create(&store, key("a", "other"), "node=2").await;
     let web = create(&store, key("a", "web"), "n=1").await;
     let scope = WatchScope {
-        term: Some(Term::new("node", "1")),
+        terms: Some(Term::new("node", "1").into()),
         ..WatchScope::all("pods")
     };
     let mut backlog_and_live = open(&store, scope.clone(), from).await;
@@ -82,6 +82,24 @@ pub(super) async fn watch_of_a_term_sees_objects_enter_and_leave(store: Subject)
             .map(|event| (&*event.entry.key.name, event.change))
             .collect();
         assert_eq!(seen, expected);
+    }
+}
+
+pub(super) async fn watch_of_several_terms_sees_each_event_once(store: Subject) {
+    let from = store.revision();
+    let scope = WatchScope {
+        terms: Some(AnyOf(vec![Term::new("node", "1"), Term::new("node", "2")])),
+        ..WatchScope::all("pods")
+    };
+    let mut live = open(&store, scope.clone(), from).await;
+    let web = create(&store, key("a", "web"), "node=1").await;
+    let web = update(&store, &web, "node=2").await;
+    let web = update(&store, &web, "node=3").await;
+    update(&store, &web, "node=4").await;
+    let mut backlog = open(&store, scope, from).await;
+    for events in [&mut live, &mut backlog] {
+        let seen = events_up_to(events, store.revision()).await;
+        assert_eq!(seen.len(), 3);
     }
 }
 
