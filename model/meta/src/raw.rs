@@ -134,7 +134,8 @@ impl Fields {
         }
         match trim(json).first()? {
             b'{' if self.wanted == Wanted::Keys => {
-                let keys = members(json).filter_map(|(key, _)| Some((name(key)?, Value::Null)));
+                let keys = members(json)
+                    .filter_map(|(key, _)| Some((name(key)?.into_owned(), Value::Null)));
                 Some(Value::Object(keys.collect()))
             }
             b'{' => {
@@ -154,12 +155,12 @@ impl Fields {
 }
 
 /// A key, from what stands between its quotes.
-fn name(key: &[u8]) -> Option<String> {
+pub fn name(key: &[u8]) -> Option<Cow<'_, str>> {
     if key.contains(&b'\\') {
         let quoted = [b"\"", key, b"\""].concat();
-        return serde_json::from_slice(&quoted).ok();
+        return serde_json::from_slice(&quoted).ok().map(Cow::Owned);
     }
-    String::from_utf8(key.to_vec()).ok()
+    std::str::from_utf8(key).ok().map(Cow::Borrowed)
 }
 
 impl<'a> Iterator for Members<'a> {
@@ -268,7 +269,10 @@ mod tests {
         for text in [pod.to_string(), format!("{pod:#}")] {
             let text = text.as_bytes();
             let found: Map<String, Value> = members(text)
-                .map(|(key, value)| (name(key).unwrap(), serde_json::from_slice(value).unwrap()))
+                .map(|(key, value)| {
+                    let value = serde_json::from_slice(value).unwrap();
+                    (name(key).unwrap().into_owned(), value)
+                })
                 .collect();
             assert_eq!(Value::from(found), pod);
             assert_eq!(text_at(text, &["spec", "nodeName"]).unwrap(), "n\u{e9}\\\"");

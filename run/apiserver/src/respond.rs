@@ -76,9 +76,15 @@ pub(crate) fn value(
             let text = wire::yaml::write(value).map_err(StatusError::internal)?;
             text.into_bytes()
         }
-        Format::Protobuf => protobuf::write(value).ok_or_else(without_form)?,
+        Format::Protobuf => return envelope(code, &wire::encode::bytes(value)),
     };
     Ok(bytes(code, format.media_type(), text))
+}
+
+/// An object, given as its JSON, in protobuf.
+fn envelope(code: StatusCode, json: &[u8]) -> Result<Response<Body>, StatusError> {
+    let body = protobuf::write(json).ok_or_else(without_form)?;
+    Ok(bytes(code, Format::Protobuf.media_type(), body))
 }
 
 /// For an object that has no protobuf form although its kind has one.
@@ -134,6 +140,9 @@ pub(crate) fn json(
     let (json, pretty) = (json.into(), call.query.flag("pretty"));
     if call.answer.format == Format::Json && !pretty {
         return Ok(bytes(code, Format::Json.media_type(), json));
+    }
+    if call.answer.format == Format::Protobuf {
+        return envelope(code, &json);
     }
     let parsed: Value = serde_json::from_slice(&json).map_err(StatusError::internal)?;
     value(code, call.answer.format, pretty, &parsed)

@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::Stream;
 use http::{Response, StatusCode};
-use meta::{Object, StatusError};
+use meta::StatusError;
 use store::{
     Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
 };
@@ -341,7 +341,6 @@ impl Presenter {
 
 /// The protobuf frame around an object's JSON.
 fn enveloped(event_type: &str, object: &[u8]) -> Result<Vec<u8>, StatusError> {
-    let object: Object = serde_json::from_slice(object).map_err(StatusError::internal)?;
-    let object = protobuf::write(&object).ok_or_else(respond::without_form)?;
+    let object = protobuf::write(object).ok_or_else(respond::without_form)?;
     Ok(protobuf::frame(event_type, &object))
 }

@@ -8,7 +8,7 @@ use futures::stream;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use kinds::Kind;
-use meta::{Object, StatusError};
+use meta::StatusError;
 use wire::list::{self, Head};
 use wire::media::Format;
 use wire::present::Presentation;
@@ -73,15 +73,14 @@ fn enveloped(
 ) -> Result<Response<Body>, StatusError> {
     let head = presentation.head(&selected.head);
     let mut list = protobuf::open_list(&head).ok_or_else(respond::without_form)?;
+    let mut shown = Vec::new();
     for item in &selected.items {
-        let mut shown = Vec::new();
+        shown.clear();
         let strategy = &*call.kind.strategy;
         presentation
             .write_item(&mut shown, item, strategy, call.now)
             .map_err(StatusError::internal)?;
-        let object: Object = serde_json::from_slice(&shown).map_err(StatusError::internal)?;
-        let message = protobuf::message(&object).ok_or_else(respond::without_form)?;
-        protobuf::push_item(&mut list, &message);
+        protobuf::push_item(&mut list, &shown).ok_or_else(respond::without_form)?;
     }
     let body = protobuf::seal(&head.api_version, &head.kind, &list);
     Ok(respond::bytes(
