@@ -121,7 +121,7 @@ pub(super) async fn several_terms_narrow_together(store: Subject) {
     };
     let either = any("app", &["web", "db", "no"]);
     assert_eq!(
-        names(&store, asked(&[either.clone()])).await,
+        names(&store, asked(std::slice::from_ref(&either))).await,
         ["a", "b", "c", "e"]
     );
     let back = any("tier", &["back"]);
