@@ -7,6 +7,7 @@ mod down;
 mod image;
 mod logs;
 mod node;
+mod refusal;
 mod server;
 mod up;
 mod usable;
@@ -14,6 +15,7 @@ mod usable;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 /// Kubernetes for a small boat.
@@ -50,9 +52,32 @@ struct DataDir {
     data_dir: Option<PathBuf>,
 }
 
+/// Exit code for flags that cannot be read, as shells have it.
+const USAGE: u8 = 2;
+
+/// Whether clap's text is what was asked for, or what a command without its words shows.
+fn is_help(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) if is_help(help.kind()) => help.exit(),
+        Err(refused) => {
+            eprintln!(
+                "sampan: {}",
+                refusal::sentence(&refused.render().to_string())
+            );
+            return ExitCode::from(USAGE);
+        }
+    };
     logs::start(&cli.log);
     let result = match cli.role {
         Role::Up(flags) => up::run(flags).await,
