@@ -23,6 +23,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "endpointslices",
             Checked::new(&print::other::ENDPOINT_SLICE, endpoint_slice::check)
                 .counted()
+                .counting_labels()
                 .changes(endpoint_slice::change),
         )
         .build(),

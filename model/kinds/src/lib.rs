@@ -17,6 +17,7 @@ pub mod write;
 
 mod check;
 mod defaults;
+mod difference;
 mod edit;
 mod metadata;
 mod plain;

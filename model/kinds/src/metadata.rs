@@ -1,5 +1,7 @@
 //! What every object's metadata must satisfy. Source: apimachinery `api/validation/objectmeta.go`.
 
+mod looks;
+
 use std::collections::BTreeMap;
 
 use meta::{FieldError, Object, ObjectExt as _, Path, names};
@@ -15,6 +17,8 @@ const MANAGER_BYTES_MAX: usize = 128;
 const SUBRESOURCE_BYTES_MAX: usize = 256;
 const IMMUTABLE: &str = "field is immutable";
 const EMPTY: &str = "must not be empty";
+
+pub(crate) use looks::of_change;
 
 /// What is wrong with the metadata of a new object of a kind.
 pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {
@@ -44,6 +48,13 @@ pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {
             strategy.name_errors(name, false),
         ));
     }
+    whole(kind, object, &mut errors);
+    errors
+}
+
+/// What is wrong with metadata, besides the name.
+fn whole(kind: &Kind, object: &Object, errors: &mut Vec<FieldError>) {
+    let root = Path::new("metadata");
     let namespace = object.namespace();
     let path = root.child("namespace");
     if !kind.is_namespaced() {
@@ -55,10 +66,9 @@ pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {
     } else {
         errors.extend(invalid(&path, namespace, names::dns1123_label(namespace)));
     }
-    common(object, &root, &mut errors);
+    common(object, &root, errors);
     errors.extend(finalizers(object, &root.child("finalizers")));
     errors.extend(managed_fields(object, &root.child("managedFields")));
-    errors
 }
 
 /// Groups whose kinds have their finalizers checked by the general rules alone.
@@ -72,11 +82,16 @@ const PLAIN_FINALIZERS: [&str; 5] = [
 /// Source: `helper.IsStandardFinalizerName`.
 const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
 
-/// Finalizers are qualified or of those that the machinery knows. Source: core `validateKubeFinalizerName`.
+/// Finalizers of a new object are qualified or of those that the machinery knows.
 pub(crate) fn unqualified_finalizers(kind: &Kind, object: &Object) -> Vec<FieldError> {
     if PLAIN_FINALIZERS.contains(&kind.group.as_ref()) {
         return Vec::new();
     }
+    standard_finalizers(object)
+}
+
+/// Source: core `validateKubeFinalizerName`.
+fn standard_finalizers(object: &Object) -> Vec<FieldError> {
     let path = Path::new("metadata").child("finalizers");
     let finalizers = object.finalizers().into_iter().enumerate();
     finalizers
@@ -88,8 +103,8 @@ pub(crate) fn unqualified_finalizers(kind: &Kind, object: &Object) -> Vec<FieldE
         .collect()
 }
 
-/// What is wrong with changed metadata.
-pub(crate) fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
+/// What of changed metadata may not change. Source: `ValidateObjectMetaAccessorUpdate`.
+fn changed(new: &Object, old: &Object) -> Vec<FieldError> {
     let root = Path::new("metadata");
     let mut errors = Vec::new();
     if old.deletion_timestamp().is_some() {
@@ -166,6 +181,18 @@ fn common(object: &Object, root: &Path, errors: &mut Vec<FieldError>) {
     let marks = object.at(&["metadata", "annotations"]);
     errors.extend(annotations(marks, &root.child("annotations")));
     errors.extend(owners(object, &root.child("ownerReferences")));
+}
+
+/// Whether anything but metadata and status differs.
+pub(crate) fn is_respecified(new: &Object, old: &Object) -> bool {
+    let rest = |object: &Object| -> Vec<(String, Value)> {
+        let fields = object.as_object().into_iter().flatten();
+        let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"));
+        fields
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    rest(new) != rest(old)
 }
 
 /// One error for each complaint about a text.

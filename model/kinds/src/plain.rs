@@ -1,7 +1,7 @@
 //! The strategies of kinds that have no rules of their own, or none but validation.
 
 use jiff::Timestamp;
-use meta::{FieldError, Object};
+use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
 use crate::check::Errors;
@@ -39,6 +39,7 @@ pub(crate) type Warn = fn(&Object, Option<&Object>) -> Vec<String>;
 pub(crate) struct Checked {
     printer: &'static Printer,
     has_generation: bool,
+    counts_labels: bool,
     check: Check,
     check_change: Option<CheckChange>,
     names: fn(&str) -> Vec<String>,
@@ -52,6 +53,7 @@ impl Checked {
         Self {
             printer,
             has_generation: false,
+            counts_labels: false,
             check,
             check_change: None,
             names: meta::names::dns1123_subdomain,
@@ -62,6 +64,11 @@ impl Checked {
     /// The kind keeps `metadata.generation`.
     pub(crate) fn counted(mut self) -> Self {
         self.has_generation = true;
+        self
+    }
+    /// Changes of labels count for the generation as well.
+    pub(crate) fn counting_labels(mut self) -> Self {
+        self.counts_labels = true;
         self
     }
     /// Changes are checked as well.
@@ -95,6 +102,11 @@ impl Strategy for Checked {
     }
     fn has_generation(&self) -> bool {
         self.has_generation
+    }
+    fn is_respecified(&self, new: &Object, old: &Object) -> bool {
+        let labels = |object: &Object| object.at(&["metadata", "labels"]).cloned();
+        crate::metadata::is_respecified(new, old)
+            || (self.counts_labels && labels(new) != labels(old))
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();

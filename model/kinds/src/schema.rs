@@ -11,6 +11,7 @@ mod decode;
 mod disabled;
 mod facts;
 pub(crate) mod internal;
+pub mod restore;
 mod scalar;
 mod zero;
 

@@ -22,13 +22,15 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "CSINode",
             "csinodes",
-            Checked::new(&print::storage::CSI_NODE, validate::csi_node),
+            Checked::new(&print::storage::CSI_NODE, validate::csi_node)
+                .changes(validate::csi_node_change),
         )
         .build(),
         V1.namespaced(
             "CSIStorageCapacity",
             "csistoragecapacities",
-            Checked::new(&print::CREATED_AT, validate::csi_storage_capacity),
+            Checked::new(&print::CREATED_AT, validate::csi_storage_capacity)
+                .changes(validate::csi_storage_capacity_change),
         )
         .build(),
         V1.cluster(

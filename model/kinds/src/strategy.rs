@@ -43,6 +43,8 @@ pub struct Context<'a> {
     pub random: u64,
     /// From where cluster IPs and node ports are taken.
     pub ranges: &'a Ranges,
+    /// Whether the client gave a new object labels of its own, before defaults.
+    pub is_labelled: bool,
 }
 
 /// The ranges that Services are given addresses and ports from.
@@ -116,6 +118,14 @@ pub trait Strategy: Send + Sync {
     /// names) changes.
     fn has_generation(&self) -> bool {
         true
+    }
+    /// The generation of a new object; 0 is left out.
+    fn first_generation(&self) -> i64 {
+        1
+    }
+    /// Whether a change is one that counts for `metadata.generation`: by default of anything but metadata and status.
+    fn is_respecified(&self, new: &Object, old: &Object) -> bool {
+        crate::metadata::is_respecified(new, old)
     }
     /// Whether a status given at creation stays, although the row has a `status` subresource.
     fn keeps_status_on_create(&self) -> bool {

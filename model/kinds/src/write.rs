@@ -24,10 +24,7 @@ pub fn validate_update(
     old: &Object,
     cx: &Context<'_>,
 ) -> Vec<FieldError> {
-    // Upstream looks at the metadata once for all kinds and once more in each kind's own rules; both are reported.
-    let mut errors = metadata::validate_update(new, old);
-    errors.extend_from_within(..);
-    errors.extend(metadata::unqualified_finalizers(kind, new));
+    let mut errors = metadata::of_change(kind, new, old, cx.subresource);
     errors.extend(kind.strategy.validate_update(new, old, cx));
     print_internally(kind, &mut errors);
     errors

@@ -199,7 +199,7 @@ impl FieldError {
             match (&self.shown, value) {
                 (Some(shown), _) => text.push_str(shown),
                 (None, Value::String(value)) => text.push_str(&quote(value)),
-                (None, other) => text.push_str(&other.to_string()),
+                (None, other) => text.push_str(&go_json(other)),
             }
         }
         if !self.detail.is_empty() {
@@ -229,6 +229,24 @@ pub fn aggregate(errors: &[FieldError]) -> String {
         [one] => one.clone(),
         many => format!("[{}]", many.join(", ")),
     }
+}
+
+/// JSON as Go writes it: safe inside HTML. Source: encoding/json `Marshal`.
+pub fn go_json(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                safe.extend(format!("\\u{:04x}", u32::from(c)).chars());
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
 }
 
 /// Quotes text as Go's `%q` does.

@@ -11,6 +11,8 @@ const LABEL_VALUE_BYTES_MAX: usize = 63;
 
 const SUBDOMAIN_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 const SUBDOMAIN_REGEX: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+const ZONE_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character";
+const ZONE_REGEX: &str = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
 const LABEL_WORDS: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
 const LABEL_REGEX: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const LABEL1035_WORDS: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
@@ -54,6 +56,19 @@ pub fn dns1123_subdomain(value: &str) -> Vec<String> {
             SUBDOMAIN_REGEX,
             &["example.com"],
         ));
+    }
+    errors
+}
+
+/// Names of DNS zones, in which an underscore may stand where a letter may, but at the end.
+pub fn dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
+    let mut errors = too_long(value, DNS1123_SUBDOMAIN_BYTES_MAX);
+    let is_zone = |label: &str| {
+        let rest = label.strip_prefix('_').unwrap_or(label);
+        is_dns_label(&rest.replace('_', "-"))
+    };
+    if !value.split('.').all(is_zone) {
+        errors.push(regex_error(ZONE_WORDS, ZONE_REGEX, &["example.com"]));
     }
     errors
 }

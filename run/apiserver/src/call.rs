@@ -1,6 +1,6 @@
 //! One request for a resource, with everything a verb needs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use access::admission;
 use bytes::Bytes;
@@ -29,12 +29,21 @@ pub(crate) struct Call {
     pub(crate) answer: Answer,
     pub(crate) body: Bytes,
     pub(crate) now: Timestamp,
+    /// What the client is warned of when the request is refused.
+    pub(crate) warned: Arc<Mutex<Vec<String>>>,
 }
 
 impl Call {
     /// The cluster as decisions read it.
     pub(crate) fn cluster(&self) -> Cluster<'_> {
         Cluster::new(self.server.config().store.as_ref())
+    }
+
+    /// Keeps warnings for the answer of a request that is refused.
+    pub(crate) fn refused(&self, error: StatusError, warnings: Vec<String>) -> StatusError {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        *warned = warnings;
+        error
     }
 
     /// A header's text, or empty.
@@ -64,6 +73,7 @@ impl Call {
             lookup,
             random: rand::random(),
             ranges: &self.server.config().ranges,
+            is_labelled: true,
         }
     }
 

@@ -20,7 +20,7 @@ const OPENID: &str = "/.well-known/openid-configuration";
 /// Answers a request for a path that is no resource.
 ///
 /// # Errors
-/// 405 for methods other than GET and HEAD.
+/// 405 for methods other than GET and HEAD, of paths that mind; 404 for an unknown version of a group that is served.
 pub(crate) async fn answer(
     server: &ApiServer,
     parts: &Parts,
@@ -45,12 +45,36 @@ pub(crate) async fn answer(
         None => documents(server, parts).await?,
     };
     let Some(response) = found else {
+        if server.serves_group(path) {
+            return Err(StatusError::no_route());
+        }
         return Ok(respond::no_page());
     };
     match parts.method {
         Method::GET | Method::HEAD => Ok(response),
-        _ => Err(StatusError::method_not_allowed()),
+        Method::DELETE if path == "/metrics" => {
+            let media_type = "text/plain; charset=utf-8";
+            Ok(respond::bytes(
+                StatusCode::OK,
+                media_type,
+                "metrics reset\n",
+            ))
+        }
+        _ if minds_method(path) => Err(StatusError::method_not_allowed()),
+        _ => Ok(response),
     }
+}
+
+/// Whether a path answers GET alone; the others answer any method as they answer GET.
+///
+/// Source: upstream's routes of go-restful know methods, those of its plain mux do not.
+fn minds_method(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    let is_version = path.starts_with("/apis/") && path.split('/').count() > 3;
+    is_version
+        || path == "/api"
+        || path.starts_with("/api/")
+        || ["/version", JWKS, OPENID].contains(&path)
 }
 
 /// Discovery and OpenAPI.

@@ -93,6 +93,7 @@ impl WriteOptions {
                 FIELD_MANAGER_BYTES_MAX,
             ));
         }
+        errors.extend(unprintable(&field_manager));
         let field_validation = match query.text("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
             "Ignore" => FieldValidation::Ignore,
@@ -116,6 +117,19 @@ impl WriteOptions {
             force,
         })
     }
+}
+
+/// Characters that cannot be printed, with their place. Source: `metav1/validation` `ValidateFieldManager`.
+fn unprintable(manager: &str) -> Vec<FieldError> {
+    let found = manager.char_indices();
+    let found = found.filter(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' '));
+    found
+        .map(|(at, c)| {
+            let code = u32::from(c);
+            let why = format!("invalid character U+{code:04X} (at position {at})");
+            FieldError::invalid(&Path::new("fieldManager"), manager, why)
+        })
+        .collect()
 }
 
 fn refuse(kind: &str, errors: &[FieldError]) -> Result<(), StatusError> {

@@ -201,7 +201,7 @@ impl ApiServer {
         }
         auth::allow(self, &attributes)?;
         let kind = match self.kind(&info) {
-            Err(error) if error.code() == 404 && !self.serves_version(&info) => {
+            Err(error) if error.code() == 404 && !self.serves_group(parts.uri.path()) => {
                 return Ok(respond::no_page());
             }
             kind => kind?,
@@ -243,14 +243,23 @@ impl ApiServer {
             answer,
             body: body.to_bytes(),
             now: (self.config().clock)(),
+            warned: Arc::default(),
         };
         verbs::run(call).await
     }
 
-    /// Whether anything of the group and version of a request is served.
-    fn serves_version(&self, info: &RequestInfo) -> bool {
-        let mut rows = self.config().registry.rows();
-        rows.any(|kind| kind.group == info.group && kind.version == info.version)
+    /// Whether a path lies below a group that is served, whatever its version.
+    pub(crate) fn serves_group(&self, path: &str) -> bool {
+        let mut parts = path.split('/').skip(1);
+        let group = match (parts.next(), parts.next()) {
+            (Some("api"), Some(_)) => "",
+            (Some("apis"), Some(group)) if parts.next().is_some() => group,
+            _ => return false,
+        };
+        self.config()
+            .registry
+            .rows()
+            .any(|kind| kind.group == group)
     }
 
     /// The row a request is for, when it serves the verb.

@@ -9,7 +9,7 @@ pub(crate) mod patch;
 mod update;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
 use http::Response;
@@ -24,13 +24,19 @@ use crate::{respond, special};
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
     let (kind, format) = (Arc::clone(&call.kind), call.answer.format);
+    let warned = Arc::clone(&call.warned);
     let result = perform(call).await;
-    let Some(deprecation) = &kind.deprecation else {
+    // Refusals carry warnings too.
+    let mut warnings: Vec<String> = kind.deprecation.iter().map(ToString::to_string).collect();
+    if result.is_err() {
+        let warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.extend(warned.iter().cloned());
+    }
+    if warnings.is_empty() {
         return result;
-    };
-    // Refusals carry the warning too.
+    }
     let mut response = result.unwrap_or_else(|error| respond::refusal(&error, format));
-    respond::warn(&mut response, &[deprecation.to_string()]);
+    respond::warn(&mut response, &warnings);
     Ok(response)
 }
 

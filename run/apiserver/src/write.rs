@@ -20,7 +20,7 @@ pub(crate) use below::below;
 pub(crate) use create::create;
 pub(crate) use delete::{Deleted, delete};
 pub(crate) use metadata::Identity;
-pub(crate) use update::{Change, update};
+pub(crate) use update::{Change, check_name, update};
 
 /// A write that was carried out (or would have been, when dry).
 pub(crate) struct Written {

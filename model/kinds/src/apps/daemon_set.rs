@@ -48,8 +48,9 @@ impl Strategy for DaemonSet {
         if cx.subresource == Some("status") {
             return Vec::new();
         }
-        let mut errors = self.validate(new, cx);
+        let mut errors = Vec::new();
         validate::same_selector(new, old, &mut errors);
+        errors.extend(self.validate(new, cx));
         errors
     }
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {

@@ -12,13 +12,15 @@ use crate::core::pod_spec::validate::{
 use crate::edit::Edit as _;
 use crate::metadata::{annotations, labels};
 
-/// A selector that is needed and may not be empty.
-fn selector(spec: &Node<'_>, kind: &str, errors: &mut Errors) {
+/// A selector that is needed and may not be empty. Says whether it is one, so that labels can be compared with it.
+fn selector(spec: &Node<'_>, kind: &str, errors: &mut Errors) -> bool {
     let Some(selector) = spec.get("selector") else {
         errors.push(FieldError::required(&spec.at("selector"), ""));
-        return;
+        return true;
     };
+    let before = errors.len();
     label_selector(&selector, errors);
+    let is_sound = errors.len() == before;
     if !selector.has_items("matchLabels") && !selector.has_items("matchExpressions") {
         let why = format!("empty selector is invalid for {kind}");
         errors.push(FieldError::invalid(
@@ -27,6 +29,17 @@ fn selector(spec: &Node<'_>, kind: &str, errors: &mut Errors) {
             why,
         ));
     }
+    if !is_sound {
+        // Source: `metav1.LabelSelectorAsSelector` fails.
+        let why = if kind == "statefulset" {
+            ""
+        } else {
+            "invalid label selector"
+        };
+        let value = selector.value.clone();
+        errors.push(FieldError::invalid(&selector.path, value, why));
+    }
+    is_sound
 }
 
 /// Whether a count or percentage is more than nothing.
@@ -45,9 +58,10 @@ pub(super) fn deployment(object: &Object) -> Errors {
     let mut errors = Errors::new();
     let spec = Node::root(object).child("spec");
     spec.not_negative("replicas", &mut errors);
-    selector(&spec, "deployment", &mut errors);
-    let chosen = Selector::Expressions(spec.value.get("selector"));
-    template_for_controller(&spec.child("template"), chosen, "ReplicaSet", &mut errors);
+    if selector(&spec, "deployment", &mut errors) {
+        let chosen = Selector::Expressions(spec.value.get("selector"));
+        template_for_controller(&spec.child("template"), chosen, "ReplicaSet", &mut errors);
+    }
     deployment_strategy(&spec.child("strategy"), &mut errors);
     for field in [
         "minReadySeconds",
@@ -109,9 +123,10 @@ pub(super) fn replica_set(object: &Object) -> Errors {
     let spec = Node::root(object).child("spec");
     spec.not_negative("replicas", &mut errors);
     spec.not_negative("minReadySeconds", &mut errors);
-    selector(&spec, "deployment", &mut errors);
-    let chosen = Selector::Expressions(spec.value.get("selector"));
-    template_for_controller(&spec.child("template"), chosen, "ReplicaSet", &mut errors);
+    if selector(&spec, "deployment", &mut errors) {
+        let chosen = Selector::Expressions(spec.value.get("selector"));
+        template_for_controller(&spec.child("template"), chosen, "ReplicaSet", &mut errors);
+    }
     errors
 }
 
@@ -127,9 +142,10 @@ pub(super) fn daemon_set(object: &Object) -> Errors {
     let spec = Node::root(object).child("spec");
     let chosen = spec.child("selector");
     label_selector(&chosen, &mut errors);
+    let is_sound = errors.is_empty();
     let selector = Selector::Expressions(spec.value.get("selector"));
     let pods = spec.child("template");
-    if !selector.matches(&pods) {
+    if is_sound && !selector.matches(&pods) {
         let marks = pods.child("metadata").child("labels");
         let why = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid(&marks.path, marks.value.clone(), why));
@@ -256,8 +272,11 @@ pub(super) fn stateful_set(object: &Object, is_new: bool) -> Errors {
             &mut errors,
         );
     }
-    selector(&spec, "statefulset", &mut errors);
-    stateful_template(&spec, &mut errors);
+    if selector(&spec, "statefulset", &mut errors) {
+        stateful_template(&spec, &mut errors);
+    } else {
+        always_running(&spec.child("template"), "StatefulSet", &mut errors);
+    }
     errors
 }
 
@@ -337,6 +356,14 @@ fn stateful_template(spec: &Node<'_>, errors: &mut Errors) {
     };
     let chosen = Selector::Expressions(spec.value.get("selector"));
     template_for_controller(&changed, chosen, "StatefulSet", errors);
+    // Upstream looks at these once more.
+    let metadata = pods.child("metadata");
+    let marks = [
+        metadata.value.get("labels"),
+        metadata.value.get("annotations"),
+    ];
+    errors.extend(labels(marks[0], &pods.at("labels")));
+    errors.extend(annotations(marks[1], &pods.at("annotations")));
 }
 
 /// What of a StatefulSet may change. Source: `ValidateStatefulSetUpdate`.

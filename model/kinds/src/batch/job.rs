@@ -41,9 +41,13 @@ impl Strategy for Job {
         spec.default_unset("podReplacementPolicy", replacement);
         spec.default_to("manualSelector", false);
     }
-    fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
+    fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
         if new.bool_at(&["spec", "manualSelector"]) != Some(true) {
             generate_selector(new);
+        }
+        if !cx.is_labelled {
+            // Upstream's defaults let the job and its template share one map, to which the generated labels are added.
+            new.metadata_mut().remove("labels");
         }
         // Upstream defaults once more when it reads the object back from the store.
         labels_from_template(new);
@@ -64,7 +68,7 @@ impl Strategy for Job {
         true
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
-        validate::job(new)
+        validate::job(new, None)
     }
     fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
         if cx.subresource == Some("status") {

@@ -18,21 +18,11 @@ const INDEXED_PARALLELISM_MAX: i64 = 100_000;
 const MANAGED_BY_BYTES_MAX: usize = 63;
 
 /// A new or changed Job.
-pub(super) fn job(object: &Object) -> Errors {
+pub(super) fn job(object: &Object, old: Option<&Object>) -> Errors {
     let mut errors = Errors::new();
     let spec = Node::root(object).child("spec");
-    generated_selector(object, &spec, &mut errors);
-    job_spec(&spec, &mut errors);
-    match spec.get("selector") {
-        None => errors.push(FieldError::required(&spec.at("selector"), "")),
-        Some(selector) => label_selector(&selector, &mut errors),
-    }
-    let pods = spec.child("template");
-    if !Selector::Expressions(spec.value.get("selector")).matches(&pods) {
-        let marks = pods.child("metadata").child("labels");
-        let why = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid(&marks.path, marks.value.clone(), why));
-    }
+    generated_selector(object, old, &spec, &mut errors);
+    chosen_job_spec(&spec, &mut errors);
     let last = spec.int("completions").unwrap_or_default() - 1;
     let hostname = format!("{}-{last}", object.name());
     if spec.text("completionMode") == "Indexed"
@@ -46,6 +36,21 @@ pub(super) fn job(object: &Object) -> Errors {
     errors
 }
 
+/// Source: `ValidateJobSpec`.
+fn chosen_job_spec(spec: &Node<'_>, errors: &mut Errors) {
+    job_spec(spec, errors);
+    match spec.get("selector") {
+        None => errors.push(FieldError::required(&spec.at("selector"), "")),
+        Some(selector) => label_selector(&selector, errors),
+    }
+    let pods = spec.child("template");
+    if !Selector::Expressions(spec.value.get("selector")).matches(&pods) {
+        let marks = pods.child("metadata").child("labels");
+        let why = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid(&marks.path, marks.value.clone(), why));
+    }
+}
+
 /// Labels that the pods of a job have, with whether they hold its uid (else its name).
 const LABELS: [(&str, bool); 4] = [
     ("controller-uid", true),
@@ -55,14 +60,21 @@ const LABELS: [(&str, bool); 4] = [
 ];
 
 /// The labels that were generated must not be something else already. Source: `validateGeneratedSelector`.
-fn generated_selector(object: &Object, spec: &Node<'_>, errors: &mut Errors) {
-    if spec.flag("manualSelector") {
+fn generated_selector(object: &Object, old: Option<&Object>, spec: &Node<'_>, errors: &mut Errors) {
+    if spec.flag("manualSelector") || !spec.has("selector") {
         return;
     }
+    // Jobs from before the prefixed labels need not have them.
+    let has_prefixed = old.is_none_or(|old| {
+        let labels = old.at(&["spec", "template", "metadata", "labels"]);
+        let has = |key: &str| labels.is_some_and(|labels| labels.get(key).is_some());
+        LABELS.iter().skip(2).all(|(key, _)| has(key))
+    });
+    let needed = if has_prefixed { 4 } else { 2 };
     let metadata = spec.child("template").child("metadata");
     let labels = metadata.child("labels");
     let mut expected = BTreeMap::new();
-    for (key, is_uid) in LABELS {
+    for (key, is_uid) in LABELS.into_iter().take(needed) {
         let wanted = if is_uid { object.uid() } else { object.name() };
         expected.insert(key, wanted);
         let path = labels.path.key(key);
@@ -208,16 +220,20 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
 
 /// What of a Job stays. Source: `ValidateJobSpecUpdate`.
 pub(super) fn job_update(new: &Object, old: &Object) -> Errors {
-    let mut errors = job(new);
+    let mut errors = job(new, Some(old));
     let (spec, was) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
-    if spec.int("completions") != was.int("completions") {
+    // The rules of the spec are looked at for the job and once more for its change.
+    chosen_job_spec(&spec, &mut errors);
+    let completions = spec.int("completions");
+    if spec.text("completionMode") != "Indexed" {
+        spec.immutable(&was, "completions", &mut errors);
+    } else if let Some(count) = completions
+        && completions != was.int("completions")
+        && completions != spec.int("parallelism")
+    {
         // Indexed jobs grow and shrink together with their parallelism.
-        let is_elastic = spec.text("completionMode") == "Indexed"
-            && spec.has("completions")
-            && spec.int("completions") == spec.int("parallelism");
-        if !is_elastic {
-            spec.immutable(&was, "completions", &mut errors);
-        }
+        let why = "can only be modified in tandem with spec.parallelism";
+        errors.push(FieldError::invalid(&spec.at("completions"), count, why));
     }
     spec.immutable(&was, "selector", &mut errors);
     let is_suspended = was.flag("suspend") && old.at(&["status", "startTime"]).is_none();

@@ -26,6 +26,11 @@ impl Strategy for Node {
         new.child_mut("spec").drop_field("configSource");
         new.child_mut("status").drop_field("config");
     }
+    fn prepare_update(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
+        if old.at(&["spec", "configSource"]).is_none() {
+            new.child_mut("spec").drop_field("configSource");
+        }
+    }
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["spec.unschedulable"]
     }

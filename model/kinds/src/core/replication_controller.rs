@@ -64,7 +64,13 @@ impl Strategy for ReplicationController {
         errors
     }
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
-        warnings::named_workload(new, old, &["spec", "template"])
+        match old {
+            // Upstream swaps the two, and so warns about the template that was.
+            Some(old) if old.generation() != new.generation() => {
+                warnings::workload(old, Some(new), &["spec", "template"])
+            }
+            old => warnings::named_workload(new, old, &["spec", "template"]),
+        }
     }
     print_with!(print::apps::REPLICATION_CONTROLLER);
 }

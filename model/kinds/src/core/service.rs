@@ -1,6 +1,7 @@
 //! Service.
 
 mod allocate;
+mod change;
 mod families;
 pub(crate) mod validate;
 mod warnings;
@@ -116,6 +117,12 @@ impl Strategy for Service {
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         validate::service(new)
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        if cx.subresource == Some("status") {
+            return Vec::new();
+        }
+        change::check(new, old)
     }
     fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
         warnings::check(new)

@@ -1,9 +1,12 @@
 //! Flow schemas and priority levels. Source: pkg/apis/flowcontrol/validation.
 
 use meta::{FieldError, Object, ObjectExt as _, names};
+use serde_json::Value;
 
 use crate::check::{Errors, Node};
 
+const DISTINGUISHER: &str = "io.k8s.api.flowcontrol.v1.FlowDistinguisherMethod";
+const METHODS: [&str; 2] = ["ByNamespace", "ByUser"];
 const PRECEDENCE_MAX: i64 = 10_000;
 const QUEUES_MAX: i64 = 10_000_000;
 
@@ -27,8 +30,13 @@ pub(super) fn flow_schema(object: &Object, errors: &mut Errors) {
         let why = "only the schema named 'exempt' may have matchingPrecedence 1";
         errors.push(FieldError::invalid(&path, precedence, why));
     }
-    if let Some(method) = spec.get("distinguisherMethod") {
-        method.one_of("type", &["ByNamespace", "ByUser"], errors);
+    if let Some(method) = spec.get("distinguisherMethod")
+        && !METHODS.contains(&method.text("type"))
+    {
+        // Upstream shows the whole method.
+        let mut error = FieldError::not_supported(&method.at("type"), Value::Null, &METHODS);
+        error.shown = crate::schema::internal::named(DISTINGUISHER, method.value);
+        errors.push(error);
     }
     let level = spec.child("priorityLevelConfiguration");
     if level.text("name").is_empty() {
@@ -48,45 +56,140 @@ fn rule(rule: &Node<'_>, errors: &mut Errors) {
         errors.push(FieldError::required(&rule.at("subjects"), why));
     }
     for subject in rule.items("subjects") {
-        let (field, kinds) = match subject.text("kind") {
-            "ServiceAccount" => ("serviceAccount", ["namespace", "name"].as_slice()),
-            "User" => ("user", ["name"].as_slice()),
-            "Group" => ("group", ["name"].as_slice()),
-            _ => {
-                subject.one_of("kind", &["Group", "ServiceAccount", "User"], errors);
-                continue;
-            }
-        };
-        match subject.get(field) {
-            None => {
-                let why = format!(
-                    "{field} is required when subject kind is '{}'",
-                    subject.text("kind")
-                );
-                errors.push(FieldError::required(&subject.at(field), why));
-            }
-            Some(holder) => kinds.iter().for_each(|kind| holder.needs(kind, errors)),
-        }
+        self::subject(&subject, errors);
     }
     if !rule.has_items("resourceRules") && !rule.has_items("nonResourceRules") {
         let why = "at least one of resourceRules and nonResourceRules has to be non-empty";
         errors.push(FieldError::required(&rule.path, why));
     }
-    for (list, fields) in [
-        (
-            "resourceRules",
-            ["verbs", "apiGroups", "resources"].as_slice(),
-        ),
-        ("nonResourceRules", ["verbs", "nonResourceURLs"].as_slice()),
+    for policy in rule.items("resourceRules") {
+        resource_rule(&policy, errors);
+    }
+    for policy in rule.items("nonResourceRules") {
+        verbs(&policy, errors);
+        let (field, urls) = ("nonResourceURLs", policy.texts("nonResourceURLs"));
+        if urls.is_empty() {
+            let why = "nonResourceURLs must contain at least one value";
+            errors.push(FieldError::required(&policy.at(field), why));
+        } else {
+            alone(&policy, field, "non-resource URLs", errors);
+        }
+    }
+}
+
+/// Kinds of subjects, with the field that says more. Source: `ValidateFlowSchemaSubject`.
+const SUBJECTS: [(&str, &str); 3] = [
+    ("ServiceAccount", "serviceAccount"),
+    ("User", "user"),
+    ("Group", "group"),
+];
+
+fn subject(subject: &Node<'_>, errors: &mut Errors) {
+    let kind = subject.text("kind");
+    let Some((_, field)) = SUBJECTS.iter().find(|(known, _)| *known == kind) else {
+        subject.one_of("kind", &["Group", "ServiceAccount", "User"], errors);
+        return;
+    };
+    match subject.get(field) {
+        None => {
+            let why = format!("{field} is required when subject kind is '{kind}'");
+            errors.push(FieldError::required(&subject.at(field), why));
+        }
+        Some(holder) if kind == "ServiceAccount" => service_account(&holder, errors),
+        Some(holder) => holder.needs("name", errors),
+    }
+    for (other, field) in SUBJECTS {
+        if other != kind && subject.has(field) {
+            let why = format!("{field} is forbidden when subject kind is not '{other}'");
+            errors.push(FieldError::forbidden(&subject.at(field), why));
+        }
+    }
+}
+
+fn service_account(holder: &Node<'_>, errors: &mut Errors) {
+    match holder.text("name") {
+        "" => holder.needs("name", errors),
+        "*" => {}
+        name => holder.complain("name", names::dns1123_subdomain(name), errors),
+    }
+    match holder.text("namespace") {
+        "" => {
+            let why = "must specify namespace for service account";
+            errors.push(FieldError::required(&holder.at("namespace"), why));
+        }
+        namespace => holder.complain("namespace", names::dns1123_label(namespace), errors),
+    }
+}
+
+/// Source: `ValidateFlowSchemaResourcePolicyRule`.
+fn resource_rule(policy: &Node<'_>, errors: &mut Errors) {
+    verbs(policy, errors);
+    for (field, one, many) in [
+        ("apiGroups", "api group", "api groups"),
+        ("resources", "resource", "resources"),
     ] {
-        for policy in rule.items(list) {
-            for field in fields.iter().filter(|field| !policy.has_items(field)) {
-                errors.push(FieldError::required(
-                    &policy.at(field),
-                    format!("{field} must contain at least one value"),
-                ));
+        if policy.has_items(field) {
+            alone(policy, field, many, errors);
+        } else {
+            let why = format!("resource rules must supply at least one {one}");
+            errors.push(FieldError::required(&policy.at(field), why));
+        }
+    }
+    let namespaces = policy.texts("namespaces");
+    let path = policy.at("namespaces");
+    if namespaces.is_empty() && !policy.flag("clusterScope") {
+        let why = "resource rules that are not cluster scoped must supply at least one namespace";
+        errors.push(FieldError::required(&path, why));
+    } else if namespaces.contains(&"*") {
+        alone(policy, "namespaces", "namespaces", errors);
+    } else {
+        for (index, namespace) in namespaces.iter().enumerate() {
+            for why in names::dns1123_label(namespace) {
+                let why =
+                    format!("each member of this list must be '*' or a DNS-1123 label; {why}");
+                errors.push(FieldError::invalid(&path.index(index), *namespace, why));
             }
         }
+    }
+}
+
+/// Source: apiserver's list of verbs that a request can have.
+const VERBS: [&str; 9] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "proxy",
+    "update",
+    "watch",
+];
+
+fn verbs(policy: &Node<'_>, errors: &mut Errors) {
+    let verbs = policy.texts("verbs");
+    let list = policy.child("verbs");
+    if verbs.is_empty() {
+        let why = "verbs must contain at least one value";
+        errors.push(FieldError::required(&list.path, why));
+    } else if verbs.contains(&"*") {
+        alone(policy, "verbs", "verbs", errors);
+    } else if !verbs.iter().all(|verb| VERBS.contains(verb)) {
+        errors.push(FieldError::not_supported(
+            &list.path,
+            list.value.clone(),
+            &VERBS,
+        ));
+    }
+}
+
+/// A star stands alone.
+fn alone(policy: &Node<'_>, field: &str, what: &str, errors: &mut Errors) {
+    let items = policy.texts(field);
+    if items.len() > 1 && items.contains(&"*") {
+        let list = policy.child(field);
+        let why = format!("if '*' is present, must not specify other {what}");
+        errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
     }
 }
 

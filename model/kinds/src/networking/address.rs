@@ -49,6 +49,8 @@ pub(super) fn service_cidr_change(new: &Object, old: &Object, errors: &mut Error
     let (is, had) = (spec.texts("cidrs"), was.texts("cidrs"));
     let path = spec.at("cidrs");
     let grows = had.len() == 1 && is.len() == 2;
+    // Blocks that stay are not looked at again, and a new one after those that stayed.
+    let whole = std::mem::take(errors);
     if is.len() != had.len() && !grows {
         errors.push(FieldError::invalid(
             &path,
@@ -64,6 +66,9 @@ pub(super) fn service_cidr_change(new: &Object, old: &Object, errors: &mut Error
         .filter(|(_, (is, had))| is != had)
     {
         errors.push(FieldError::invalid(&path.index(index), *is, IMMUTABLE));
+    }
+    if grows {
+        errors.extend(whole);
     }
 }
 

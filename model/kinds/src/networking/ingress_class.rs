@@ -2,6 +2,7 @@
 
 use meta::{FieldError, Object};
 
+use crate::check::{IMMUTABLE, Node};
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -21,6 +22,20 @@ impl Strategy for IngressClass {
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Vec::new();
         super::validate::ingress_class(new, &mut errors);
+        errors
+    }
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let (spec, was) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
+        if spec.text("controller") != was.text("controller") {
+            let path = spec.at("controller");
+            errors.push(FieldError::invalid(
+                &path,
+                spec.text("controller"),
+                IMMUTABLE,
+            ));
+        }
+        errors.extend(self.validate(new, cx));
         errors
     }
     print_with!(print::other::INGRESS_CLASS);

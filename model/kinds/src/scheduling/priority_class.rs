@@ -21,6 +21,9 @@ impl Strategy for PriorityClass {
     fn default(&self, new: &mut Object) {
         new.default_unset("preemptionPolicy", "PreemptLowerPriority");
     }
+    fn is_respecified(&self, _new: &Object, _old: &Object) -> bool {
+        false
+    }
     fn allows_create_on_update(&self) -> bool {
         true
     }

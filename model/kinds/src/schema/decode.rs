@@ -180,6 +180,10 @@ impl<'a> Walk<'a> {
             if is_left_out(field, value) {
                 dropped.push(name.clone());
             }
+            if field.presence == Presence::Always && is_empty_composite(value) {
+                // Upstream stores protobuf, which knows no empty lists and maps.
+                *value = zero(self.graph, &field.ty);
+            }
         }
         self.owner = outer;
         for name in dropped {
@@ -313,6 +317,14 @@ fn push_name(path: &mut String, name: &str) {
         path.push('.');
     }
     path.push_str(name);
+}
+
+fn is_empty_composite(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
 }
 
 fn is_left_out(field: &Field, value: &Value) -> bool {

@@ -66,10 +66,14 @@ pub(super) fn time(text: &str, is_micro: bool) -> Result<String, String> {
         (None, Some(time)) => Ok(meta::time::to_rfc3339(time)),
         (problem, _) => {
             let problem = problem.unwrap_or_else(|| ": day out of range".into());
-            Err(format!(
-                "parsing time {} as \"{layout}\"{problem}",
-                meta::field::quote(text)
-            ))
+            // Go names the layout only where a part of it did not match.
+            let layout = if problem.starts_with(": cannot parse") {
+                format!(" as \"{layout}\"")
+            } else {
+                String::new()
+            };
+            let quoted = meta::field::quote(text);
+            Err(format!("parsing time {quoted}{layout}{problem}"))
         }
     }
 }

@@ -28,8 +28,8 @@ impl Strategy for CsiDriver {
             spec.put("volumeLifecycleModes", json!(["Persistent"]));
         }
     }
-    fn has_generation(&self) -> bool {
-        false
+    fn first_generation(&self) -> i64 {
+        0
     }
     fn returns_deleted_object(&self) -> bool {
         true

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, Object, names};
+use meta::{FieldError, Object, Path, names};
 
 use crate::check::{Errors, Node};
 use crate::core::csi_driver_name;
+use crate::edit::Edit as _;
 
+const CSI_NODE_DRIVER: &str = "io.k8s.api.storage.v1.CSINodeDriver";
 const PARAMETERS_MAX: usize = 512;
 const PARAMETER_BYTES_MAX: usize = 256 << 10;
 
@@ -68,6 +70,7 @@ fn parameters(root: &Node<'_>, errors: &mut Errors) {
 
 /// What of a StorageClass stays.
 pub(super) fn storage_class_change(new: &Object, old: &Object, errors: &mut Errors) {
+    storage_class(new, errors);
     for field in [
         "parameters",
         "provisioner",
@@ -75,14 +78,7 @@ pub(super) fn storage_class_change(new: &Object, old: &Object, errors: &mut Erro
         "volumeBindingMode",
     ] {
         let (is, was) = (Node::root(new), Node::root(old));
-        if is.child(field).value != was.child(field).value {
-            let why = "updates to parameters are forbidden.";
-            if field == "parameters" {
-                errors.push(FieldError::forbidden(&is.at(field), why));
-            } else {
-                is.immutable(&was, field, errors);
-            }
-        }
+        is.immutable(&was, field, errors);
     }
 }
 
@@ -203,9 +199,17 @@ pub(super) fn volume_attributes_class(object: &Object, errors: &mut Errors) {
 /// What of a VolumeAttributesClass stays.
 pub(super) fn volume_attributes_class_change(new: &Object, old: &Object, errors: &mut Errors) {
     let (new, old) = (Node::root(new), Node::root(old));
-    for field in ["driverName", "parameters"] {
-        new.immutable(&old, field, errors);
-    }
+    let mut changed: Errors = ["driverName", "parameters"]
+        .into_iter()
+        .filter(|field| new.child(field).value != old.child(field).value)
+        .map(|field| {
+            let why = format!("updates to {field} are forbidden.");
+            FieldError::forbidden(&new.at(field), why)
+        })
+        .collect();
+    // Changes are reported first.
+    changed.append(errors);
+    *errors = changed;
 }
 
 /// A CSINode.
@@ -227,13 +231,52 @@ pub(super) fn csi_node(object: &Object, errors: &mut Errors) {
                 driver.text("name"),
             ));
         }
+        let mut keys = BTreeSet::new();
         for key in driver.texts("topologyKeys") {
+            let path = driver.at("topologyKeys");
+            if key.is_empty() {
+                errors.push(FieldError::required(&path, ""));
+            }
+            if !keys.insert(key) {
+                errors.push(FieldError::duplicate(&driver.path, key));
+            }
             errors.extend(crate::metadata::invalid(
-                &driver.at("topologyKeys"),
+                &path,
                 key,
                 names::qualified_name(key),
             ));
         }
+        driver.child("allocatable").not_negative("count", errors);
+    }
+}
+
+/// What of a driver on a node stays. Source: `ValidateCSINodeUpdate`.
+pub(super) fn csi_node_change(new: &Object, old: &Object, errors: &mut Errors) {
+    let drivers = |object| Node::root(object).child("spec").items("drivers");
+    for was in drivers(old) {
+        for is in drivers(new) {
+            let fixed = |driver: &Node<'_>| {
+                let mut driver = driver.value.clone();
+                driver.drop_field("allocatable");
+                driver
+            };
+            let (fixed, before) = (fixed(&is), fixed(&was));
+            if is.text("name") == was.text("name") && fixed != before {
+                let path = Path::new("spec").child("drivers");
+                let shown = crate::schema::internal::named(CSI_NODE_DRIVER, &fixed);
+                let mut error = FieldError::invalid(&path, fixed, crate::check::IMMUTABLE);
+                error.shown = shown;
+                errors.push(error);
+            }
+        }
+    }
+}
+
+/// What a capacity was asked for stays. Source: `ValidateCSIStorageCapacityUpdate`.
+pub(super) fn csi_storage_capacity_change(new: &Object, old: &Object, errors: &mut Errors) {
+    let (new, old) = (Node::root(new), Node::root(old));
+    for field in ["nodeTopology", "storageClassName"] {
+        new.immutable(&old, field, errors);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::Response;
-use kinds::schema::Schema;
+use kinds::schema::{Schema, restore};
 use meta::status::Details;
 use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
 use patch::managed::{self, Manager};
@@ -51,8 +51,19 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
             check_operations(call)?;
             Patch::Json(call.body.to_vec())
         }
-        MERGE => Patch::Merge(read(call, "error decoding patch: ")?),
-        STRATEGIC => Patch::Strategic(read(call, "")?),
+        MERGE => match read(call, "error decoding patch: ")? {
+            document if document.value.is_null() => {
+                return Err(StatusError::bad_request("Invalid JSON Patch"));
+            }
+            document => Patch::Merge(document),
+        },
+        STRATEGIC => {
+            let mut document = read(call, "")?;
+            if document.value.is_null() {
+                document.value = Value::Object(serde_json::Map::new());
+            }
+            Patch::Strategic(document)
+        }
         APPLY => Patch::Apply(
             wire::yaml::read(&call.body)
                 .map_err(|why| StatusError::bad_request(format!("error decoding YAML: {why}")))?,
@@ -179,17 +190,16 @@ fn check_config(config: &Object, gvk: &Gvk) -> Result<(), StatusError> {
     if found.as_ref() == Some(gvk) {
         return Ok(());
     }
-    let (version, kind) = match found {
-        Some(found) => (found.api_version(), found.kind),
-        None => (config.api_version().to_owned(), config.kind().to_owned()),
-    };
-    let version = if version.is_empty() {
-        "/".to_owned()
-    } else {
-        version
+    let (group, version, kind) = match found {
+        Some(found) => (found.group, found.version, found.kind),
+        None => (
+            String::new(),
+            config.api_version().to_owned(),
+            config.kind().to_owned(),
+        ),
     };
     Err(StatusError::bad_request(format!(
-        "invalid object type: {version}, Kind={kind}"
+        "invalid object type: {group}/{version}, Kind={kind}"
     )))
 }
 
@@ -201,16 +211,25 @@ struct Patched<'a> {
 }
 
 impl Patched<'_> {
+    /// What is shown of a patch whose outcome is no object, and why it is none: for a strategic one the patch itself.
+    fn shown(&self, old: Option<&Object>, outcome: &Value, why: String) -> (String, String) {
+        let schema = self.target.schema;
+        match &self.patch {
+            Patch::Strategic(patch) => {
+                let why = restore::problem(schema, outcome).unwrap_or(why);
+                (patch::go_text(&patch.value), why)
+            }
+            _ => (restore::text(schema, old, outcome), why),
+        }
+    }
+
     /// The answer to a patch whose outcome is no object of the kind; it shows the outcome, or a strategic patch itself.
     fn refusal(&self, old: Option<&Object>, misfit: Misfit) -> StatusError {
         let (shown, why) = match (&self.patch, misfit) {
             (Patch::Apply(_), misfit) => return misfit.refusal(self.target.gvk),
             (_, Misfit::Malformed(status)) => return status,
-            (Patch::Strategic(patch), Misfit::Undecodable { why, .. }) => {
-                (patch::go_text(&patch.value), why)
-            }
             (_, Misfit::Undecodable { why, .. }) => match self.patch.patched(old, &self.target) {
-                Ok(outcome) => (outcome.value.to_string(), why),
+                Ok(outcome) => self.shown(old, &outcome.value, why),
                 Err(status) => return status,
             },
         };

@@ -23,11 +23,29 @@ const NAME_PREFIX_BYTES_MAX: usize = 58;
 /// Whatever refuses it on the way, as a Status.
 pub(crate) async fn create(
     call: &Call,
-    mut object: Object,
+    object: Object,
     options: &WriteOptions,
     mut warnings: Vec<String>,
     ownership: Ownership,
 ) -> Result<Written, StatusError> {
+    let written = settled(call, object, options, &mut warnings, ownership).await;
+    match written {
+        Ok(object) => Ok(Written {
+            object,
+            is_new: true,
+            warnings,
+        }),
+        Err(error) => Err(call.refused(error, warnings)),
+    }
+}
+
+async fn settled(
+    call: &Call,
+    mut object: Object,
+    options: &WriteOptions,
+    warnings: &mut Vec<String>,
+    ownership: Ownership,
+) -> Result<bytes::Bytes, StatusError> {
     let kind = &call.kind;
     let version = object.resource_version();
     if !options.dry_run && !version.is_empty() && version != "0" {
@@ -37,6 +55,10 @@ pub(crate) async fn create(
     metadata::wipe(&mut object);
     metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
     warnings.extend(metadata::single_owners(&mut object, false));
+    let is_labelled = object
+        .at(&["metadata", "labels"])
+        .and_then(serde_json::Value::as_object)
+        .is_some_and(|labels| !labels.is_empty());
     kind.apply_defaults(&mut object);
     if ownership == Ownership::Recorded {
         ownership::record(call, options, None, &mut object);
@@ -52,27 +74,21 @@ pub(crate) async fn create(
     )?;
     warnings.extend(more);
     for attempt in 1.. {
-        let named = prepare(call, object.clone())?;
+        let named = prepare(call, object.clone(), is_labelled)?;
         let is_generated = requested.is_empty() && !named.name().is_empty();
-        match commit(call, named, options, &mut warnings).await {
+        match commit(call, named, options, warnings).await {
             Err(error)
                 if error.reason() == "AlreadyExists"
                     && is_generated
                     && attempt < NAME_TRIES_MAX => {}
-            result => {
-                return result.map(|object| Written {
-                    object,
-                    is_new: true,
-                    warnings,
-                });
-            }
+            result => return result,
         }
     }
     Err(StatusError::internal("no name could be generated"))
 }
 
 /// Names the object, fills in server-owned fields and lets the strategy prepare it.
-fn prepare(call: &Call, mut object: Object) -> Result<Object, StatusError> {
+fn prepare(call: &Call, mut object: Object, is_labelled: bool) -> Result<Object, StatusError> {
     let kind = &call.kind;
     metadata::fill(
         kind,
@@ -92,8 +108,9 @@ fn prepare(call: &Call, mut object: Object) -> Result<Object, StatusError> {
         object.remove(&["status"]);
     }
     let cluster = call.cluster();
-    kind.strategy
-        .prepare_create(&mut object, &call.context(Operation::Create, &cluster));
+    let mut context = call.context(Operation::Create, &cluster);
+    context.is_labelled = is_labelled;
+    kind.strategy.prepare_create(&mut object, &context);
     canonical(call, object)
 }
 

@@ -62,8 +62,9 @@ pub(super) fn fill(kind: &Kind, object: &mut Object, uid: String, now: Timestamp
         "creationTimestamp".into(),
         meta::time::to_rfc3339(now).into(),
     );
-    if kind.strategy.has_generation() {
-        metadata.insert("generation".into(), 1.into());
+    let first = kind.strategy.first_generation();
+    if kind.strategy.has_generation() && first != 0 {
+        metadata.insert("generation".into(), first.into());
     }
 }
 
@@ -94,19 +95,6 @@ pub(super) fn keep(new: &mut Object, old: &Object) {
             new.set(&["metadata", field], kept.clone());
         }
     }
-    new.remove(&["metadata", "selfLink"]);
-}
-
-/// Whether anything but metadata and status differs.
-pub(super) fn is_respecified(new: &Object, old: &Object) -> bool {
-    let rest = |object: &Object| -> Vec<(String, Value)> {
-        let fields = object.as_object().into_iter().flatten();
-        let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"));
-        fields
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    rest(new) != rest(old)
 }
 
 /// The namespace an object is written to. Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
@@ -128,6 +116,35 @@ pub(super) fn settle_namespace(
         }
     }
     Ok(())
+}
+
+/// Where upstream's store has objects of resources that do not lie under their own name.
+///
+/// Source: `SpecialDefaultResourcePrefixes`; kinds of apiextensions and apiregistration lie below their group.
+const PREFIXES: [(&str, &str); 7] = [
+    ("replicationcontrollers", "controllers"),
+    ("endpoints", "services/endpoints"),
+    ("services", "services/specs"),
+    ("nodes", "minions"),
+    ("ingresses", "ingress"),
+    ("apiservices", "apiregistration.k8s.io/apiservices"),
+    (
+        "customresourcedefinitions",
+        "apiextensions.k8s.io/customresourcedefinitions",
+    ),
+];
+
+/// The key of an object in upstream's store, as its errors show it.
+fn storage_key(resource: &GroupResource, object: &Object) -> String {
+    let plural = resource.resource.as_str();
+    let special = PREFIXES.iter().find(|(name, _)| *name == plural);
+    let prefix = special.map_or(plural, |(_, prefix)| prefix);
+    let (namespace, name) = (object.namespace(), object.name());
+    if namespace.is_empty() {
+        format!("/{prefix}/{name}")
+    } else {
+        format!("/{prefix}/{namespace}/{name}")
+    }
 }
 
 /// What a uid in the new object means.
@@ -152,7 +169,8 @@ pub(super) fn check_preconditions(
     let (given, uid) = (new.resource_version(), new.uid());
     if identity == Identity::Precondition && !uid.is_empty() && uid != old.uid() {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            storage_key(resource, old),
             old.uid()
         );
         return Err(StatusError::conflict(resource, name, &why));

@@ -59,9 +59,10 @@ pub(crate) async fn update(
             if !change.creates() || call.subresource().is_some() {
                 return Err(call.not_found(name));
             }
-            let (mut object, warnings) = change.change(None)?;
-            if object.name().is_empty() {
-                object.set(&["metadata", "name"], name.into());
+            let (object, warnings) = change.change(None)?;
+            check_name(&object, name)?;
+            if change.ownership() == Ownership::Applied && !object.uid().is_empty() {
+                return Err(no_such_uid(call, name, object.uid()));
             }
             match create(call, object, options, warnings, change.ownership()).await {
                 Err(error) if error.reason() == "AlreadyExists" => continue,
@@ -85,9 +86,9 @@ async fn attempt(
     let kind = &call.kind;
     let old = stored::object(kind, entry)?;
     let (new, mut warnings) = change.change(Some(&old))?;
+    check_name(&new, old.name())?;
     let allows_unconditional = kind.strategy.allows_unconditional_update();
     let is_conditional = !new.resource_version().is_empty() && new.resource_version() != "0";
-    check_name(&new, &old)?;
     metadata::check_preconditions(
         &kind.group_resource(),
         &new,
@@ -96,7 +97,10 @@ async fn attempt(
         kind,
         change.identity(),
     )?;
-    let new = settle(call, new, &old, options, change, &mut warnings)?;
+    let new = match settle(call, new, &old, options, change, &mut warnings) {
+        Ok(new) => new,
+        Err(error) => return Err(call.refused(error, warnings)),
+    };
     let unchanged = |object: Object| Written {
         object: wire::encode::bytes(&object).into(),
         is_new: false,
@@ -190,7 +194,7 @@ fn settle(
     let mut new = canonical(call, new)?;
     if kind.strategy.has_generation()
         && call.subresource() != Some("status")
-        && metadata::is_respecified(&new, old)
+        && kind.strategy.is_respecified(&new, old)
     {
         new.set(&["metadata", "generation"], (old.generation() + 1).into());
     }
@@ -219,16 +223,26 @@ fn settle(
     Ok(new)
 }
 
-/// A body may leave its name out, but not give another one. Source: `rest.DefaultUpdatedObjectInfo`.
-fn check_name(new: &Object, old: &Object) -> Result<(), StatusError> {
-    if new.name().is_empty() || new.name() == old.name() {
-        return Ok(());
-    }
-    Err(StatusError::bad_request(format!(
-        "the name of the object ({}) does not match the name on the URL ({})",
-        new.name(),
-        old.name()
-    )))
+/// A body must have the name that the path has. Source: apiserver `checkName`.
+pub(crate) fn check_name(new: &Object, name: &str) -> Result<(), StatusError> {
+    let why = match new.name() {
+        "" => format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ),
+        given if given == name => return Ok(()),
+        given => {
+            format!("the name of the object ({given}) does not match the name on the URL ({name})")
+        }
+    };
+    Err(StatusError::bad_request(why))
+}
+
+/// Source: apiserver `applyPatcher.createNewObject`.
+fn no_such_uid(call: &Call, name: &str, uid: &str) -> StatusError {
+    let why = format!(
+        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+    );
+    StatusError::conflict(&call.kind.group_resource(), name, &why)
 }
 
 /// Takes the status, annotations, finalizers and field ownership of the new object and the rest of the old one.

@@ -85,7 +85,8 @@ pub(super) fn create(object: &Object) -> Errors {
 
 /// A changed node.
 pub(super) fn update(new: &Object, old: &Object) -> Errors {
-    let mut errors = Errors::new();
+    // Upstream's strategy looks at the whole node as well.
+    let mut errors = create(new);
     both(new, &mut errors);
     let mut known = BTreeSet::new();
     for address in Node::root(new).child("status").items("addresses") {
@@ -103,5 +104,11 @@ pub(super) fn update(new: &Object, old: &Object) -> Errors {
         errors.push(FieldError::forbidden(&spec.at("providerID"), why));
     }
     taints(new, &mut errors);
+    if spec.text("externalID") != was.text("externalID") {
+        errors.push(FieldError::forbidden(
+            &spec.at("externalID"),
+            "may not be updated",
+        ));
+    }
     errors
 }

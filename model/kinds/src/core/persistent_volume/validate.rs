@@ -6,7 +6,11 @@ use serde_json::Value;
 use crate::check::{Errors, Node, quantity};
 use crate::core::pod_spec::validate::node_selector;
 use crate::core::volume_source;
+use crate::edit::Edit as _;
 
+/// May be added later.
+const EXPANSION_SECRET: &str = "controllerExpandSecretRef";
+const SPEC: &str = "io.k8s.api.core.v1.PersistentVolumeSpec";
 const MODES: [&str; 4] = [
     "ReadOnlyMany",
     "ReadWriteMany",
@@ -218,17 +222,30 @@ fn secrets(field: &str, source: &Node<'_>, errors: &mut Errors) {
 
 /// What of a volume stays.
 pub(super) fn change(new: &Object, old: &Object) -> Errors {
+    // Upstream's strategy and its rule for changes both look at the whole volume.
     let mut errors = check(new);
+    errors.extend_from_within(..);
     let (spec, was) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
-    let source = |spec: &Node<'_>| -> Vec<(&str, Value)> {
+    let source = |spec: &Value| -> Vec<(&str, Value)> {
         let fields = SOURCES.into_iter().map(|(field, _)| field).chain(["csi"]);
         fields
-            .filter_map(|field| Some((field, spec.get(field)?.value.clone())))
+            .filter_map(|field| Some((field, spec.get(field)?.clone())))
             .collect()
     };
-    if source(&spec) != source(&was) {
+    let mut accepted = spec.value.clone();
+    if was.has("csi") && spec.has("csi") && !was.child("csi").has(EXPANSION_SECRET) {
+        accepted.child_mut("csi").drop_field(EXPANSION_SECRET);
+    }
+    if source(&accepted) != source(was.value) {
         let path = Path::new("spec").child("persistentvolumesource");
-        let why = "spec.persistentvolumesource is immutable after creation";
+        let is_source = |field: &crate::schema::Field| {
+            field
+                .embedded
+                .first()
+                .is_some_and(|of| of == "PersistentVolumeSource")
+        };
+        let shown = crate::difference::of_fields(SPEC, was.value, &accepted, is_source);
+        let why = format!("spec.persistentvolumesource is immutable after creation\n{shown}");
         errors.push(FieldError::forbidden(&path, why));
     }
     if spec.child("volumeMode").value != was.child("volumeMode").value {
@@ -239,5 +256,24 @@ pub(super) fn change(new: &Object, old: &Object) -> Errors {
             crate::check::IMMUTABLE,
         ));
     }
+    let affinity = |spec: &Node<'_>| spec.child("nodeAffinity").value.clone();
+    if was.has("nodeAffinity") && affinity(&spec) != affinity(&was) {
+        errors.push(changed_affinity(affinity(&spec)));
+    }
+    if was.has("volumeAttributesClassName") && !spec.has("volumeAttributesClassName") {
+        let why = "update from non-nil value to nil is forbidden";
+        let path = spec.at("volumeAttributesClassName");
+        errors.push(FieldError::forbidden(&path, why));
+    }
     errors
+}
+
+fn changed_affinity(value: Value) -> FieldError {
+    let why = "field is immutable, except for updating from beta label to GA";
+    // The path is none of the object's, so nobody else finds the type.
+    let shown = crate::schema::builtin("io.k8s.api.core.v1.VolumeNodeAffinity")
+        .and_then(|schema| crate::schema::internal::print(&schema.graph, &schema.ty, &value));
+    let mut error = FieldError::invalid(&Path::new("nodeAffinity"), value, why);
+    error.shown = shown;
+    error
 }

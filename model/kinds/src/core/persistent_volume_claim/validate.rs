@@ -7,6 +7,7 @@ use crate::check::{Errors, IMMUTABLE, Node, quantity};
 use crate::core::pod_spec::validate::claim_spec_errors;
 use crate::edit::Edit as _;
 
+const SPEC: &str = "io.k8s.api.core.v1.PersistentVolumeClaimSpec";
 const CHANGED: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
 
 /// A claim as it stands.
@@ -20,22 +21,22 @@ pub(super) fn check(object: &Object) -> Errors {
 pub(super) fn change(new: &Object, old: &Object) -> Errors {
     let mut errors = check(new);
     let is_bound = new.str_at(&["status", "phase"]) == Some("Bound");
-    let was = old.get("spec").cloned().unwrap_or_default();
+    let mut was = old.get("spec").cloned().unwrap_or_default();
     let mut spec = new.get("spec").cloned().unwrap_or_default();
-    let keep = |spec: &mut Value, field: &str| match was.get(field) {
-        Some(value) => spec.put(field, value.clone()),
+    let keep = |into: &mut Value, field: &str, from: &Value| match from.get(field) {
+        Some(value) => into.put(field, value.clone()),
         None => {
-            spec.drop_field(field);
+            into.drop_field(field);
         }
     };
     if was.lacks("volumeName") {
-        keep(&mut spec, "volumeName");
+        keep(&mut was, "volumeName", &spec);
     }
     if was.get("storageClassName").is_none() && !is_bound {
-        keep(&mut spec, "storageClassName");
+        keep(&mut spec, "storageClassName", &was);
     }
     if is_bound {
-        keep(&mut spec, "volumeAttributesClassName");
+        keep(&mut spec, "volumeAttributesClassName", &was);
         if let Some(size) = was.at(&["resources", "requests", "storage"]) {
             spec.child_mut("resources")
                 .child_mut("requests")
@@ -43,7 +44,9 @@ pub(super) fn change(new: &Object, old: &Object) -> Errors {
         }
     }
     if spec != was {
-        errors.push(FieldError::forbidden(&Path::new("spec"), CHANGED));
+        let shown = crate::difference::of(SPEC, &was, &spec);
+        let why = format!("{CHANGED}\n{shown}");
+        errors.push(FieldError::forbidden(&Path::new("spec"), why));
     }
     let size = |object: &Object, path: &[&str]| object.at(path).map(quantity);
     let requested = ["spec", "resources", "requests", "storage"];

@@ -1,5 +1,7 @@
 //! What is wrong with a pod, new or changed. Source: `ValidatePodCreate`, `ValidatePodUpdate`.
 
+mod gated;
+
 use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
@@ -7,7 +9,8 @@ use crate::check::{Errors, Node};
 use crate::core::pod_spec::validate::{self, Holder};
 use crate::edit::Edit as _;
 
-// DIFFERS: upstream appends a dump of what changed, in a form that varies from build to build; clients read the path.
+const EPHEMERAL: &str = "io.k8s.api.core.v1.EphemeralContainer";
+const SPEC: &str = "io.k8s.api.core.v1.PodSpec";
 const MUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 /// A new pod.
@@ -55,8 +58,19 @@ pub(super) fn update(new: &Object, old: &Object) -> Errors {
     }
     added_tolerations(&spec, &was, &mut errors);
     deleted_gates(&spec, &was, &mut errors);
-    if spec.value != was.value && munged(spec.value, was.value) != *was.value {
-        errors.push(FieldError::forbidden(&spec.path, MUTABLE));
+    if spec.value == was.value {
+        return errors;
+    }
+    let mut kept = munged(spec.value, was.value);
+    if was.has_items("schedulingGates") {
+        gated::narrowed(&spec, &was, &mut kept, &mut errors);
+    }
+    if kept != *was.value {
+        let why = format!(
+            "{MUTABLE}\n{}",
+            crate::difference::of(SPEC, was.value, &kept)
+        );
+        errors.push(FieldError::forbidden(&spec.path, why));
     }
     errors
 }
@@ -104,6 +118,7 @@ fn added_tolerations(spec: &Node<'_>, was: &Node<'_>, errors: &mut Errors) {
             return;
         }
     }
+    validate::tolerations(spec, errors);
 }
 
 fn deleted_gates(spec: &Node<'_>, was: &Node<'_>, errors: &mut Errors) {
@@ -116,7 +131,7 @@ fn deleted_gates(spec: &Node<'_>, was: &Node<'_>, errors: &mut Errors) {
         if !old.contains(&gate.value) {
             let why = "only deletion is allowed, but found new scheduling gate";
             errors.push(FieldError::forbidden(
-                &gate.path,
+                &gate.at("name"),
                 format!("{why} '{}'", gate.text("name")),
             ));
         }
@@ -135,9 +150,6 @@ fn munged(new: &Value, old: &Value) -> Value {
     let seconds = |spec: &Value| spec.int_at(&["terminationGracePeriodSeconds"]);
     if seconds(old).is_some_and(|seconds| seconds < 0) && seconds(new) == Some(1) {
         fields.push("terminationGracePeriodSeconds");
-    }
-    if !old.list_at(&["schedulingGates"]).is_empty() {
-        fields.extend(["nodeSelector", "affinity"]);
     }
     for field in fields {
         match old.get(field) {
@@ -187,8 +199,9 @@ pub(super) fn subresource(new: &Object, old: &Object, name: &str) -> Errors {
                     }
                     Some(one) if one.value != container.value => {
                         let why = format!(
-                            "existing ephemeral containers {} may not be changed\n",
-                            meta::field::quote(name)
+                            "existing ephemeral containers {} may not be changed\n{}",
+                            meta::field::quote(name),
+                            crate::difference::of(EPHEMERAL, container.value, one.value)
                         );
                         errors.push(FieldError::forbidden(&spec.at("ephemeralContainers"), why));
                     }

@@ -146,8 +146,7 @@ fn dns_config(spec: &Node<'_>, errors: &mut Errors) {
         .filter(|(_, search)| **search != ".")
     {
         let search = search.strip_suffix('.').unwrap_or(search);
-        // Underscores are taken, in any place a letter could stand.
-        let complaints = names::dns1123_subdomain(&search.replace('_', "a"));
+        let complaints = names::dns1123_subdomain_with_underscore(search);
         errors.extend(invalid(
             &config.at("searches").index(index),
             search,

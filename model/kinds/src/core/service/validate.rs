@@ -290,9 +290,14 @@ fn load_balancer(spec: &Node<'_>, errors: &mut Errors) {
             ONLY,
         ));
     }
+    balancer_class(spec, errors);
+}
+
+/// Source: `validateLoadBalancerClassField`.
+pub(super) fn balancer_class(spec: &Node<'_>, errors: &mut Errors) {
     if spec.has("loadBalancerClass") {
         let path = spec.at("loadBalancerClass");
-        if !is_balancer {
+        if spec.text("type") != "LoadBalancer" {
             errors.push(FieldError::forbidden(
                 &path,
                 "may only be used when `type` is 'LoadBalancer'",

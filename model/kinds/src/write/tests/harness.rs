@@ -126,6 +126,7 @@ fn with_context<T>(operation: Operation, run: impl FnOnce(&Context<'_>) -> T) ->
         ..User::default()
     };
     run(&Context {
+        is_labelled: true,
         now: jiff::Timestamp::UNIX_EPOCH,
         operation,
         subresource: None,
@@ -146,7 +147,7 @@ fn finish_with(kind: &Kind, mut object: Object, cx: &Context<'_>) -> Result<Obje
         object.remove(&["status"]);
     }
     object.metadata_mut().remove("generation");
-    if kind.strategy.has_generation() {
+    if kind.strategy.has_generation() && kind.strategy.first_generation() != 0 {
         object.metadata_mut().insert("generation".into(), 1.into());
     }
     kind.strategy.prepare_create(&mut object, cx);

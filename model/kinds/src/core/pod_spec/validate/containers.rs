@@ -66,6 +66,7 @@ fn restart_policy(container: &Node<'_>, errors: &mut Errors) {
         let path = container.at("restartPolicy");
         let why = "must specify restartPolicy when restart rules are used";
         errors.push(FieldError::required(&path, why));
+        return;
     }
     if rules.len() > RULES_MAX {
         let path = container.at("restartPolicyRules");

@@ -386,11 +386,10 @@ fn data_sources(spec: &Node<'_>, errors: &mut Errors) {
     } else {
         return;
     };
-    errors.push(FieldError::invalid(
-        &spec.path,
-        spec.at("dataSource").as_str(),
-        why,
-    ));
+    // Upstream shows the path, which has no exported field, as the value.
+    let mut error = FieldError::invalid(&spec.path, serde_json::Value::Null, why);
+    error.shown = Some("{}".into());
+    errors.push(error);
 }
 
 /// Keeps paths of host volumes free of `..`.
