@@ -129,28 +129,46 @@ impl Fields {
 
     /// Decodes these fields of an object and leaves the others out. Lists keep their length.
     pub fn decode(&self, json: &[u8]) -> Option<Value> {
-        if self.wanted == Wanted::Whole {
-            return serde_json::from_slice(json).ok();
-        }
-        match trim(json).first()? {
-            b'{' if self.wanted == Wanted::Keys => {
-                let keys = members(json)
-                    .filter_map(|(key, _)| Some((name(key)?.into_owned(), Value::Null)));
-                Some(Value::Object(keys.collect()))
-            }
-            b'{' => {
-                let mut object = Map::new();
-                for (key, value) in members(json) {
-                    let below = self.below.iter().find(|(name, _)| name.as_bytes() == key);
-                    if let Some((name, fields)) = below {
-                        object.insert((*name).to_owned(), fields.decode(value)?);
-                    }
+        self.take(&mut trim(json))
+    }
+
+    /// Decodes these fields of the value that stands first, and leaves what stands behind it.
+    fn take(&self, rest: &mut &[u8]) -> Option<Value> {
+        match rest.first()? {
+            b'{' if self.wanted == Wanted::Below => self.take_members(rest),
+            b'[' if self.wanted == Wanted::Below => {
+                let (mut items, mut taken) = (items(rest), Vec::new());
+                while let Some(mut item) = next_entry(items.0) {
+                    taken.push(self.take(&mut item)?);
+                    items.0 = item;
                 }
-                Some(object.into())
+                *rest = trim(items.0).strip_prefix(b"]")?;
+                Some(taken.into())
             }
-            b'[' => items(json).map(|item| self.decode(item)).collect(),
-            _ => serde_json::from_slice(json).ok(),
+            b'{' if self.wanted == Wanted::Keys => {
+                let object = take_value(rest)?;
+                let keys =
+                    members(object).map(|(key, _)| Some((name(key)?.into_owned(), Value::Null)));
+                keys.collect::<Option<Map<_, _>>>().map(Value::Object)
+            }
+            _ => serde_json::from_slice(take_value(rest)?).ok(),
         }
+    }
+
+    fn take_members(&self, rest: &mut &[u8]) -> Option<Value> {
+        let (mut members, mut object) = (members(rest), Map::new());
+        while let Some(key) = members.key() {
+            match self.below.iter().find(|(name, _)| name.as_bytes() == key) {
+                Some((name, fields)) => {
+                    object.insert((*name).to_owned(), fields.take(&mut members.0)?);
+                }
+                None => {
+                    take_value(&mut members.0)?;
+                }
+            }
+        }
+        *rest = trim(members.0).strip_prefix(b"}")?;
+        Some(object.into())
     }
 }
 
@@ -163,17 +181,22 @@ pub fn name(key: &[u8]) -> Option<Cow<'_, str>> {
     std::str::from_utf8(key).ok().map(Cow::Borrowed)
 }
 
+impl<'a> Members<'a> {
+    /// The next key, behind which its value is left to be taken.
+    fn key(&mut self) -> Option<&'a [u8]> {
+        let rest = next_entry(self.0)?;
+        let length = string_length(rest)?;
+        let (key, rest) = rest.split_at_checked(length)?;
+        self.0 = trim(trim(rest).strip_prefix(b":")?);
+        key.get(1..length - 1)
+    }
+}
+
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = next_entry(self.0)?;
-        let length = string_length(rest)?;
-        let (key, rest) = rest.split_at_checked(length)?;
-        let rest = trim(trim(rest).strip_prefix(b":")?);
-        let (value, rest) = rest.split_at_checked(length_of(rest)?)?;
-        self.0 = rest;
-        Some((key.get(1..length - 1)?, value))
+        Some((self.key()?, take_value(&mut self.0)?))
     }
 }
 
@@ -181,11 +204,16 @@ impl<'a> Iterator for Items<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = next_entry(self.0)?;
-        let (item, rest) = rest.split_at_checked(length_of(rest)?)?;
-        self.0 = rest;
-        Some(item)
+        self.0 = next_entry(self.0)?;
+        take_value(&mut self.0)
     }
+}
+
+/// The value that stands first; what stands behind it is left.
+fn take_value<'a>(json: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (value, rest) = json.split_at_checked(length_of(json)?)?;
+    *json = rest;
+    Some(value)
 }
 
 /// What follows a comma, if one stands here.
@@ -236,16 +264,39 @@ fn nested_length(json: &[u8]) -> Option<usize> {
 
 /// The length of a string with its quotes.
 fn string_length(json: &[u8]) -> Option<usize> {
-    let mut bytes = json.strip_prefix(b"\"")?.iter();
+    json.strip_prefix(b"\"")?;
+    let mut at = 1;
     loop {
-        match bytes.next()? {
-            b'"' => return Some(json.len() - bytes.len()),
-            b'\\' => {
-                bytes.next()?;
-            }
-            _ => {}
+        at += plain_length(json.get(at..)?);
+        match json.get(at)? {
+            b'"' => return Some(at + 1),
+            _ => at += 2,
         }
     }
+}
+
+/// How many bytes stand before the first quote or backslash. Most of an object are strings: eight are looked at at once.
+fn plain_length(json: &[u8]) -> usize {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let (words, rest) = json.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ repeat(b'"')) | zeros(word ^ repeat(b'\\'));
+        if found != 0 {
+            return index * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let behind = rest.iter().position(is_special).unwrap_or(rest.len());
+    words.len() * 8 + behind
+}
+
+const fn repeat(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of each byte that is zero; of the bytes behind the first such, others may be marked too.
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(repeat(1)) & !word & repeat(0x80)
 }
 
 #[cfg(test)]
@@ -299,6 +350,22 @@ mod tests {
         wanted["metadata"] = json!({"name": "a"});
         assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), wanted);
         assert_eq!(without_metadata(b"{}", &[]), b"{}");
+    }
+
+    #[test]
+    fn strings_end_at_their_quote_wherever_it_stands() {
+        for length in 0..40 {
+            for escape in 0..=length {
+                let text: String = (0..length)
+                    .map(|at| if at == escape { '"' } else { '!' })
+                    .collect();
+                let json = Value::from(text.as_str()).to_string();
+                let list = format!("[{json},1]");
+                let found: Vec<&[u8]> = items(list.as_bytes()).collect();
+                assert_eq!(found, [json.as_bytes(), b"1"]);
+                assert_eq!(super::text(json.as_bytes()).unwrap(), text);
+            }
+        }
     }
 
     #[test]

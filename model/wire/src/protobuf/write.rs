@@ -225,11 +225,17 @@ impl<'o, 'j> Writer<'o, 'j> {
         };
         let base = self.given.len();
         self.given.resize(base + item.fields.len(), None);
+        // Fields and keys stand in the same order.
+        let mut fields = item.fields.iter().enumerate();
         for (key, value) in raw::members(object) {
-            let by_name = |field: &Field| field.name.as_bytes().cmp(key);
-            let found = item.fields.binary_search_by(by_name).ok();
-            let place = found.and_then(|field| self.given.get_mut(base + field));
-            if let Some(place) = place.filter(|_| value != NULL) {
+            let found = fields
+                .clone()
+                .find(|(_, field)| field.name.as_bytes() == key);
+            let Some((index, _)) = found else {
+                continue;
+            };
+            fields.nth(index - (item.fields.len() - fields.len()));
+            if let Some(place) = self.given.get_mut(base + index).filter(|_| value != NULL) {
                 *place = Some(value);
             }
         }

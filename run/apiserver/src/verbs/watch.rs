@@ -1,5 +1,6 @@
 //! Watching a collection: events from a revision on, as a stream of JSON lines.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use meta::StatusError;
 use store::{
     Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use wire::frame;
 use wire::list::Head;
 use wire::media::{Format, Shape};
@@ -47,7 +48,7 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let seconds = options
         .timeout_seconds
         .unwrap_or_else(|| limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2));
-    let state = Running {
+    let mut state = Running {
         presenter,
         initial: opened.initial.into_iter(),
         ends_initial_events: opened.ends_initial_events,
@@ -57,8 +58,10 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
         bookmark_every: options
             .allows_bookmarks
             .then(|| Duration::from_secs(limits.bookmark_seconds)),
+        alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
         is_over: false,
     };
+    state.set_alarm();
     Ok(answer(format, Body::from_stream(stream(state))))
 }
 
@@ -151,6 +154,8 @@ struct Running {
     revision: Revision,
     end: Instant,
     bookmark_every: Option<Duration>,
+    /// When the next bookmark is due, or the end.
+    alarm: Pin<Box<Sleep>>,
     is_over: bool,
 }
 
@@ -162,6 +167,12 @@ fn stream(state: Running) -> impl Stream<Item = Result<Bytes, std::convert::Infa
 }
 
 impl Running {
+    fn set_alarm(&mut self) {
+        let bookmark_at = self.bookmark_every.map(|every| Instant::now() + every);
+        let at = bookmark_at.map_or(self.end, |at| at.min(self.end));
+        self.alarm.as_mut().reset(at);
+    }
+
     /// The next frame; `None` at the end of the watch.
     async fn next(&mut self) -> Option<Bytes> {
         if self.is_over {
@@ -177,20 +188,20 @@ impl Running {
             return self.presenter.bookmark(self.revision, true);
         }
         loop {
-            let bookmark_at = self
-                .bookmark_every
-                .map_or(self.end, |every| (Instant::now() + every).min(self.end));
             let item = tokio::select! {
-                item = self.watch.next() => item?,
-                () = tokio::time::sleep_until(bookmark_at) => {
-                    if bookmark_at == self.end {
+                // Checked first, for a busy watch ends in time too.
+                biased;
+                () = &mut self.alarm => {
+                    if Instant::now() >= self.end {
                         return None;
                     }
+                    self.set_alarm();
                     if let Some(revision) = self.watch.progress() {
                         self.revision = self.revision.max(revision);
                     }
                     return self.presenter.bookmark(self.revision, false);
                 }
+                item = self.watch.next() => item?,
             };
             match item {
                 Ok(WatchItem::Event(event)) => {
