@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -94,12 +95,9 @@ impl Process {
 
     /// Ends it in order.
     pub(crate) async fn end(mut self) -> Result<()> {
-        let ended = Command::new("kill")
-            .arg(self.pid.to_string())
-            .status()
-            .await
-            .context("cannot end the process")?;
-        anyhow::ensure!(ended.success(), "the process was gone");
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let pid = pid.context("a process has a number")?;
+        kill_process(pid, Signal::TERM).context("cannot end the process")?;
         self.child.wait().await.context("the process did not end")?;
         Ok(())
     }

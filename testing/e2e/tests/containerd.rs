@@ -23,6 +23,7 @@ use cri::{
     },
 };
 use dataplane::Instance;
+use rustix::process::{Pid, Signal};
 use streaming::{
     dial::{DialError, dial},
     remote_command::{Channel, Channels, call},
@@ -88,10 +89,9 @@ async fn side_by_side(one: &Layout, two: &Layout) -> anyhow::Result<()> {
     // As if it had crashed: found by its command line, and ended by its own number.
     let watcher = tokio::spawn(containerd::watch_over(one.clone()));
     let before = containerd_of(one)?.context("containerd runs")?;
-    let killed = Command::new("kill")
-        .args(["-9", &before.to_string()])
-        .status()?;
-    ensure!(killed.success());
+    let id_of_process = i32::try_from(before).ok().and_then(Pid::from_raw);
+    let id_of_process = id_of_process.context("a process has a number")?;
+    rustix::process::kill_process(id_of_process, Signal::KILL)?;
     let back = async {
         loop {
             let after = containerd_of(one)?;
