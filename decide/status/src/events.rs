@@ -5,6 +5,16 @@ use serde_json::Value;
 
 use crate::field;
 
+/// Harmless events that tell how far a pod has come.
+pub(crate) const STEPS: [&str; 4] = ["Pulling", "Pulled", "Created", "Started"];
+
+/// Whether a verdict can depend on an event: warnings, and the steps of a starting pod (rule G10).
+///
+/// Whoever keeps the events of a whole cluster may leave out the others.
+pub fn is_evidence(event: &Value) -> bool {
+    field::text(event, "type") == "Warning" || STEPS.contains(&field::text(event, "reason"))
+}
+
 /// The events that came with a subject.
 pub(crate) struct Events<'a> {
     /// Oldest first; ties settled by content, so that the order of the input does not matter.

@@ -133,6 +133,7 @@ mod verdict;
 
 pub use config::Config;
 pub use evaluate::evaluate;
+pub use events::is_evidence;
 pub use pod::column::{pod_column, ready_column, restarts_column};
 pub use reasons::{Explanation, Lang, Pair, Reason, explain, reasons};
 pub use related::{Bundle, Related, relate};

@@ -31,6 +31,8 @@ pub struct Related<'a> {
     pub events: Option<Vec<&'a Value>>,
     /// Why reading pods failed, if it failed for another reason than "forbidden".
     pub pods_error: Option<String>,
+    /// Why the subject itself can be read no longer; what is given of it is out of date.
+    pub subject_error: Option<String>,
 }
 
 /// A subject with the objects around it.
@@ -94,7 +96,8 @@ fn is_input(object: &Value) -> bool {
 /// Joins a subject with a list of objects.
 ///
 /// A kind that does not occur among the objects is unknown, unless a document of kind
-/// `EvaluationInput` lists it under `knows`; its `podsError` says that reading pods failed.
+/// `EvaluationInput` lists it under `knows`; its `podsError` says that reading pods failed, its
+/// `subjectError` that reading the subject did.
 #[must_use]
 pub fn relate<'a>(subject: &'a Value, objects: &'a [Value]) -> Related<'a> {
     let input = objects.iter().find(|object| is_input(object));
@@ -109,6 +112,9 @@ pub fn relate<'a>(subject: &'a Value, objects: &'a [Value]) -> Related<'a> {
         events: join.all("Event", "events"),
         pods_error: input
             .and_then(|input| field::some_text(input, "podsError"))
+            .map(str::to_owned),
+        subject_error: input
+            .and_then(|input| field::some_text(input, "subjectError"))
             .map(str::to_owned),
     }
 }

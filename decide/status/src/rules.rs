@@ -29,6 +29,9 @@ pub(crate) fn is_built_in(kind: &str, group: &str) -> bool {
 /// Applies the rules of the subject's kind.
 pub(crate) fn apply(scene: &Scene<'_, '_>) -> Draft {
     let kind = field::text(scene.subject, "kind");
+    if let Some(draft) = common::outdated(scene) {
+        return draft;
+    }
     if !is_built_in(kind, field::group(scene.subject)) {
         return custom::apply(scene);
     }

@@ -35,12 +35,13 @@ impl View {
         }
     }
 
-    fn wants(&self, world: &World, id: &Id, object: &Value) -> bool {
+    /// Whether a workload is wanted, as far as its identity tells.
+    fn wants(&self, world: &World, id: &Id) -> bool {
         let in_namespace = self
             .namespace
             .as_ref()
             .is_none_or(|namespace| id.1.namespace.is_empty() || *namespace == id.1.namespace);
-        if !in_namespace || !self.selector.matches(&object.labels()) {
+        if !in_namespace {
             return false;
         }
         if self.targets.is_empty() {
@@ -48,7 +49,7 @@ impl View {
                 .followed()
                 .get(id.0)
                 .is_some_and(|followed| followed.is_shown);
-            return is_shown && !world.is_part(object);
+            return is_shown && !world.is_part(id);
         }
         self.targets.iter().any(|target| {
             let is_named = target.name.as_ref().is_none_or(|name| *name == id.1.name);
@@ -209,6 +210,23 @@ impl Board {
             .collect()
     }
 
+    /// Judges everything, for a first picture.
+    pub fn fill(&mut self, world: &World, now: Timestamp) {
+        self.items.clear();
+        for id in world.subjects() {
+            if let Some(item) = self.judge(world, &id, now) {
+                self.plan_wake(&id, item.verdict.recheck_at);
+                if self.has_room_for(&item) {
+                    self.items.insert(id, item);
+                }
+            }
+        }
+    }
+
+    fn has_room_for(&self, item: &Item) -> bool {
+        !self.view.is_only_not_ok || item.is_not_ok()
+    }
+
     /// Judges workloads again; returns those whose verdict is another one. A new `recheckAt` alone is
     /// no change.
     pub fn settle(
@@ -221,20 +239,16 @@ impl Board {
         for id in touched {
             let item = self.judge(world, &id, now);
             self.plan_wake(&id, item.as_ref().and_then(|item| item.verdict.recheck_at));
-            let item = item.filter(|item| !self.view.is_only_not_ok || item.is_not_ok());
-            let is_same = match (self.items.get(&id), &item) {
+            let item = item.filter(|item| self.has_room_for(item));
+            let old = match &item {
+                Some(item) => self.items.insert(id.clone(), item.clone()),
+                None => self.items.remove(&id),
+            };
+            let is_same = match (old, &item) {
                 (Some(old), Some(new)) => is_same(old, new),
                 (None, None) => true,
-                _ => false,
+                (Some(_), None) | (None, Some(_)) => false,
             };
-            match &item {
-                Some(item) => {
-                    self.items.insert(id.clone(), item.clone());
-                }
-                None => {
-                    self.items.remove(&id);
-                }
-            }
             if !is_same {
                 changes.push(BoardChange { id, item });
             }
@@ -243,12 +257,21 @@ impl Board {
     }
 
     fn judge(&self, world: &World, id: &Id, now: Timestamp) -> Option<Item> {
-        let object = world.get(id)?;
-        if !self.view.wants(world, id, object) {
+        if !self.view.wants(world, id) {
             return None;
         }
-        let verdict = evaluate(object, &world.related(id), now, &self.config);
-        Some(Item::new(object, verdict))
+        let around = world.around(id)?;
+        let subject = around.subject();
+        if !self.view.selector.matches(&subject.labels()) {
+            return None;
+        }
+        let related = around.related();
+        let verdict = evaluate(subject, &related, now, &self.config);
+        let mut item = Item::new(subject, verdict);
+        if related.subject_error.is_some() {
+            item.ready = "-".to_owned();
+        }
+        Some(item)
     }
 
     fn plan_wake(&mut self, id: &Id, at: Option<Timestamp>) {
@@ -262,8 +285,7 @@ impl Board {
     }
 }
 
-fn is_same(old: &Item, new: &Item) -> bool {
-    let mut old = old.clone();
+fn is_same(mut old: Item, new: &Item) -> bool {
     old.verdict.recheck_at = new.verdict.recheck_at;
     old == *new
 }
@@ -282,15 +304,11 @@ mod tests {
             role: Role::Workload,
             is_shown: true,
         }]);
-        world.replace(
-            0,
-            vec![
-                json!({"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {
+        let web = json!({"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {
             "name": "web", "namespace": "shop", "uid": "d", "generation": generation,
             "creationTimestamp": "2026-01-15T10:00:00Z"},
-            "spec": {"replicas": 0}, "status": {"observedGeneration": 1}}),
-            ],
-        );
+            "spec": {"replicas": 0}, "status": {"observedGeneration": 1}});
+        world.load(0, World::lean(Role::Workload, web).into_iter().collect());
         world
     }
 

@@ -1,11 +1,10 @@
 //! Which kinds to follow: those of workloads, those that explain them, and custom resources.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use client::rest::Rest;
-use meta::{ObjectExt, Resource};
+use meta::{GroupResource, ObjectExt, Resource};
 use serde_json::Value;
 
 use crate::error::StatusError;
@@ -42,6 +41,21 @@ pub(crate) struct Served {
     short_names: Vec<String>,
     can_watch: bool,
     has_scale: bool,
+}
+
+impl Served {
+    fn followed(&self, role: Role, is_shown: bool) -> Followed {
+        Followed {
+            resource: self.resource.clone(),
+            role,
+            is_shown,
+        }
+    }
+
+    /// Its name without a version.
+    pub(crate) fn group_resource(&self) -> GroupResource {
+        self.resource.group_resource()
+    }
 }
 
 /// The workload kinds that every cluster has, in the order in which they are shown.
@@ -172,29 +186,15 @@ pub(crate) fn plan(served: &[Served], named: &[String]) -> Result<Plan, StatusEr
             .iter()
             .find(|each| each.resource.group == group && each.resource.kind == kind)
     };
-    let mut add = |served: &Served, role: Role, is_shown: bool| {
-        followed.push(Followed {
-            resource: served.resource.clone(),
-            role,
-            is_shown,
-        });
-    };
     for (group, kind) in WORKLOADS {
         if let Some(served) = find(group, kind) {
-            add(served, Role::Workload, true);
+            followed.push(served.followed(Role::Workload, true));
         }
     }
-    let custom = served.iter().filter(|each| {
-        let resource = &each.resource;
-        let is_workload = each.has_scale || CUSTOM_WORKLOADS.contains(&&*resource.kind);
-        !is_built_in_group(&resource.group)
-            && resource.is_namespaced
-            && each.can_watch
-            && is_workload
-    });
-    for served in custom {
-        add(served, Role::Workload, true);
-    }
+    followed.extend(custom(served));
+    let mut add = |served: &Served, role: Role, is_shown: bool| {
+        followed.push(served.followed(role, is_shown));
+    };
     for (group, kind, role) in [
         ("", "Pod", Role::Pod),
         ("", "Node", Role::Node),
@@ -209,6 +209,21 @@ pub(crate) fn plan(served: &[Served], named: &[String]) -> Result<Plan, StatusEr
         .map(|given| target(served, &mut followed, given))
         .collect::<Result<_, _>>()?;
     Ok(Plan { followed, targets })
+}
+
+/// The kinds of custom workloads: those that can be scaled, and some that run without.
+pub(crate) fn custom(served: &[Served]) -> Vec<Followed> {
+    let custom = served.iter().filter(|each| {
+        let resource = &each.resource;
+        let is_workload = each.has_scale || CUSTOM_WORKLOADS.contains(&&*resource.kind);
+        !is_built_in_group(&resource.group)
+            && resource.is_namespaced
+            && each.can_watch
+            && is_workload
+    });
+    custom
+        .map(|served| served.followed(Role::Workload, true))
+        .collect()
 }
 
 fn target(
@@ -281,24 +296,6 @@ fn resolve<'a>(served: &'a [Served], given: &str) -> Option<&'a Served> {
         .find(|each| bare(each) && is_built_in_group(&each.resource.group))
         .or_else(|| served.iter().find(bare))
         .or_else(|| served.iter().find(with_group))
-}
-
-/// Groups of the followed kinds by kind name, to tell whether a controller is followed.
-pub(crate) fn controllers(followed: &[Followed]) -> BTreeMap<(String, String), usize> {
-    followed
-        .iter()
-        .enumerate()
-        .filter(|(_, each)| each.role == Role::Workload)
-        .map(|(index, each)| {
-            (
-                (
-                    each.resource.group.to_string(),
-                    each.resource.kind.to_string(),
-                ),
-                index,
-            )
-        })
-        .collect()
 }
 
 #[cfg(test)]

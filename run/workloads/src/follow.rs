@@ -6,30 +6,45 @@ use client::rest::{Detail, Rest, WatchEvent};
 use client::{ClientError, rest};
 use meta::{Key, ObjectExt, Resource};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
 
-use crate::world::Reading;
+use crate::discover::{Followed, Role};
+use crate::world::{Lean, Reading, World};
 
 /// Objects per page of a list.
 const PAGE_OBJECTS: &str = "500";
 /// Seconds after which the server ends a quiet watch.
 const WATCH_SECONDS: &str = "1740";
+/// Longest time without a word from a watch, bookmarks included: its connection may be dead without a
+/// sign, so it is begun anew.
+const QUIET_MAX: Duration = Duration::from_mins(5);
 /// First wait after a failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
 /// Longest wait after a failure.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long what is known may be out of date before that is told: a server that starts anew takes as long.
+const STALE_MAX: Duration = Duration::from_secs(2);
+/// Longest time to the first answer to a request.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// What a follower tells.
 #[derive(Debug)]
 pub(crate) enum News {
+    /// A kind is being read.
+    Page,
     /// These are all objects of a kind.
-    All(usize, Vec<Value>),
-    /// An object is new or has changed.
-    Applied(usize, Box<Value>),
+    All(usize, Vec<Lean>),
+    /// An object is new or has changed; `None`: verdicts do not depend on it.
+    Applied(usize, Key, Option<Box<Lean>>),
     /// An object is gone.
     Deleted(usize, Key),
     /// The kind cannot be read now.
     Failed(usize, Reading),
+    /// These are the kinds of custom workloads now, and the groups that did not answer.
+    Kinds(Vec<Followed>, Vec<String>),
+    /// The cluster does not answer at all, or does so again.
+    Silent(Option<String>),
 }
 
 /// One kind to read.
@@ -37,6 +52,7 @@ pub(crate) enum News {
 pub(crate) struct Source {
     pub(crate) rest: Rest,
     pub(crate) resource: Resource,
+    pub(crate) role: Role,
     /// Empty: everywhere.
     pub(crate) namespace: String,
     /// Index in the plan.
@@ -44,7 +60,7 @@ pub(crate) struct Source {
 }
 
 /// How a failure to read is told.
-pub(crate) fn reading_of(error: &ClientError) -> Reading {
+fn reading_of(error: &ClientError) -> Reading {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -61,17 +77,53 @@ pub(crate) fn reading_of(error: &ClientError) -> Reading {
     }
 }
 
+/// Why a step of following ended before its time.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    Client(ClientError),
+    /// No answer in time.
+    Slow,
+}
+
+impl From<ClientError> for Broken {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl Broken {
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Client(error) if error.is_gone())
+    }
+
+    /// How it is told.
+    pub(crate) fn reading(&self) -> Reading {
+        match self {
+            Self::Client(error) => reading_of(error),
+            Self::Slow => unanswered(),
+        }
+    }
+}
+
+/// The reading of what gives no answer.
+fn unanswered() -> Reading {
+    Reading::Failed(format!("no answer within {} s", ANSWER_MAX.as_secs()))
+}
+
 impl Source {
     /// Reads every object, page by page; with the version to watch from.
-    pub(crate) async fn list(&self) -> Result<(Vec<Value>, String), ClientError> {
+    /// `news` hears of every page.
+    pub(crate) async fn list(
+        &self,
+        news: Option<&mpsc::Sender<News>>,
+    ) -> Result<(Vec<Lean>, String), Broken> {
         let (mut objects, mut token) = (Vec::new(), String::new());
         loop {
             let query = [("limit", PAGE_OBJECTS), ("continue", token.as_str())];
             let page = self
                 .rest
-                .list(&self.resource, &self.namespace, Detail::Whole, &query)
-                .await;
-            let page = match page {
+                .list(&self.resource, &self.namespace, Detail::Whole, &query);
+            let page = match timeout(ANSWER_MAX, page).await.map_err(|_| Broken::Slow)? {
                 // The list took so long that its version is gone: begin again.
                 Err(error) if error.is_gone() && !token.is_empty() => {
                     objects.clear();
@@ -80,7 +132,12 @@ impl Source {
                 }
                 page => page?,
             };
-            objects.extend(page.items.into_iter().map(|object| self.named(object)));
+            if let Some(news) = news
+                && news.send(News::Page).await.is_err()
+            {
+                return Ok((objects, page.resource_version));
+            }
+            objects.extend(page.items.into_iter().filter_map(|object| self.lean(object)));
             token = page.continue_token;
             if token.is_empty() {
                 return Ok((objects, page.resource_version));
@@ -89,30 +146,33 @@ impl Source {
     }
 
     /// Items of a list carry no kind.
-    fn named(&self, mut object: Value) -> Value {
+    fn lean(&self, mut object: Value) -> Option<Lean> {
         object.set(&["apiVersion"], self.resource.api_version().into());
         object.set(&["kind"], (*self.resource.kind).into());
-        object
+        World::lean(self.role, object)
     }
 
     /// Tells everything and then every change, until nobody listens. A watch that breaks off is no news:
-    /// what is known stays known while the kind is read anew, and only if that fails too is it told.
-    pub(crate) async fn follow(self, news: mpsc::Sender<News>) {
+    /// what is known stays known while the kind is read anew; only if that fails for too long is it told.
+    /// `renew` begins the watch anew, whatever its state.
+    pub(crate) async fn follow(self, news: mpsc::Sender<News>, mut renew: watch::Receiver<()>) {
         let mut wait = BACKOFF_MIN;
         let mut version = String::new();
+        let mut broken_at: Option<Instant> = None;
         loop {
-            let outcome = self.step(&mut version, &news).await;
+            let outcome = self.step(&mut version, &news, &mut renew).await;
             match outcome {
-                Ok(()) => wait = BACKOFF_MIN,
+                Ok(()) => (wait, broken_at) = (BACKOFF_MIN, None),
                 Err(error) => {
-                    if error.is_gone() {
+                    // What was never known is told at once; a version that is gone is no fault.
+                    let since = *broken_at.get_or_insert_with(Instant::now);
+                    let is_fault = version.is_empty() || !error.is_gone();
+                    let is_late = version.is_empty() || since.elapsed() >= STALE_MAX;
+                    if is_late || error.is_gone() {
                         version.clear();
-                        continue;
                     }
-                    let was_reading = !version.is_empty();
-                    version.clear();
-                    let failed = News::Failed(self.kind, reading_of(&error));
-                    if !was_reading && news.send(failed).await.is_err() {
+                    let failed = News::Failed(self.kind, error.reading());
+                    if is_fault && is_late && news.send(failed).await.is_err() {
                         return;
                     }
                     tokio::select! {
@@ -133,9 +193,10 @@ impl Source {
         &self,
         version: &mut String,
         news: &mpsc::Sender<News>,
-    ) -> Result<(), ClientError> {
+        renew: &mut watch::Receiver<()>,
+    ) -> Result<(), Broken> {
         if version.is_empty() {
-            let (objects, at) = self.list().await?;
+            let (objects, at) = self.list(Some(news)).await?;
             if news.send(News::All(self.kind, objects)).await.is_err() {
                 return Ok(());
             }
@@ -147,25 +208,30 @@ impl Source {
             ("timeoutSeconds", WATCH_SECONDS),
             ("resourceVersion", version.as_str()),
         ];
-        let mut watching: rest::Watching<_> = self
+        let begin = self
             .rest
-            .watch(&self.resource, &self.namespace, Detail::Whole, &query)
-            .await?;
+            .watch(&self.resource, &self.namespace, Detail::Whole, &query);
+        let mut watching: rest::Watching<_> =
+            timeout(ANSWER_MAX, begin).await.map_err(|_| Broken::Slow)??;
         loop {
             let event = tokio::select! {
-                event = watching.next() => event?,
-                () = news.closed() => return Ok(()),
+                event = timeout(QUIET_MAX, watching.next()) => event.unwrap_or(Ok(None))?,
+                _ = renew.changed() => None,
+                () = news.closed() => None,
             };
             let Some(event) = event else { return Ok(()) };
             let told = match event {
-                WatchEvent::Error(status) => return Err(ClientError::Refused(status)),
+                WatchEvent::Error(status) => {
+                    return Err(ClientError::Refused(status).into());
+                }
                 WatchEvent::Bookmark(object) => {
                     object.resource_version().clone_into(version);
                     continue;
                 }
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     object.resource_version().clone_into(version);
-                    News::Applied(self.kind, Box::new(self.named(object)))
+                    let key = object.key();
+                    News::Applied(self.kind, key, self.lean(object).map(Box::new))
                 }
                 WatchEvent::Deleted(object) => {
                     object.resource_version().clone_into(version);

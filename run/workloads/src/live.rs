@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::board::BoardChange;
 use crate::error::StatusError;
-use crate::run::{Outcome, outcome, print};
-use crate::session::Session;
+use crate::run::{Outcome, complain, outcome, print};
+use crate::session::{Notice, Session};
 use crate::show::{self, Style};
 
 /// Puts the cursor into the upper left corner.
@@ -24,18 +24,28 @@ const WRAP_ON: &str = "\u{1b}[?7h";
 
 /// Shows a session until it is interrupted.
 pub(crate) async fn show(mut session: Session, style: Style) -> Result<Outcome, StatusError> {
+    session.watch_over();
     let in_place = std::io::stdout().is_terminal() && style.is_table();
     if in_place {
         print(WRAP_OFF)?;
     }
+    let mut notices = session.notices();
     draw(&session, style, in_place, None)?;
+    if !in_place {
+        tell(&[], &notices, style);
+    }
     loop {
-        let notices = session.notices();
         let changes = tokio::select! {
             changes = session.changed(Timestamp::now) => changes,
             _ = tokio::signal::ctrl_c() => break,
         };
-        if !changes.is_empty() || notices != session.notices() {
+        let told = session.notices();
+        let is_other = told != notices;
+        if !in_place {
+            tell(&notices, &told, style);
+        }
+        notices = told;
+        if !changes.is_empty() || is_other {
             draw(&session, style, in_place, Some(&changes))?;
         }
     }
@@ -53,25 +63,32 @@ fn draw(
     changes: Option<&[BoardChange]>,
 ) -> Result<(), StatusError> {
     let now = Timestamp::now();
-    let mut notices = String::new();
-    for notice in session.notices() {
-        notices.push_str("! ");
-        notices.push_str(&show::notice(&notice, style.lang));
-        notices.push('\n');
-    }
     if in_place {
         let table = show::whole(&session.board.items(), style, now)?;
+        let notices: String = session
+            .notices()
+            .iter()
+            .map(|notice| format!("! {}\n", show::notice(notice, style.lang)))
+            .collect();
         let page = fit(&format!("{table}{notices}"), screen_rows(), style);
         let lines = page.replace('\n', &format!("{CLEAR_LINE}\n"));
         let clear = if changes.is_none() { CLEAR_BELOW } else { "" };
         return print(&format!("{HOME}{clear}{lines}{CLEAR_BELOW}"));
     }
     match changes {
-        None => print(&format!(
-            "{}{notices}",
-            show::whole(&session.board.items(), style, now)?
-        )),
+        None => print(&show::whole(&session.board.items(), style, now)?),
         Some(changes) => print(&show::changes(changes, style, now)?),
+    }
+}
+
+/// Says beside the output what can be read no longer, and what can be read again.
+fn tell(before: &[Notice], now: &[Notice], style: Style) {
+    for notice in now.iter().filter(|notice| !before.contains(notice)) {
+        complain(&show::notice(notice, style.lang));
+    }
+    let is_unread = |what: &str| now.iter().any(|notice| notice.what == what);
+    for notice in before.iter().filter(|notice| !is_unread(&notice.what)) {
+        complain(&show::heard(&notice.what, style.lang));
     }
 }
 

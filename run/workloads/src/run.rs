@@ -48,7 +48,8 @@ pub async fn run(args: StatusArgs) -> ExitCode {
     }
 }
 
-fn complain(sentence: &str) {
+/// Says a sentence on standard error.
+pub(crate) fn complain(sentence: &str) {
     if writeln!(std::io::stderr(), "sampan status: {sentence}").is_err() {
         // Nobody can be told that nobody can be told.
     }

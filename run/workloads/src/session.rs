@@ -1,21 +1,21 @@
 //! A cluster under observation: the world and the board, fed by one follower per kind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use client::rest::Rest;
 use jiff::Timestamp;
 use status::Config;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 
 use crate::board::{Board, BoardChange, View};
-use crate::discover::{self, Plan, Role};
+use crate::discover::{self, Followed, Plan, Role};
 use crate::error::StatusError;
-use crate::follow::{News, Source, reading_of};
+use crate::follow::{ANSWER_MAX, News, Source};
 use crate::world::{Id, Reading, World};
+use crate::{kinds, pulse};
 
-/// How long a cluster may take for its first answers.
-const ANSWER_SECONDS_MAX: u64 = 30;
 /// News handled before verdicts are told.
 const BATCH_NEWS_MAX: usize = 4096;
 
@@ -37,16 +37,34 @@ pub struct Session {
     /// The verdicts.
     pub board: Board,
     silent: Vec<String>,
-    news: Option<mpsc::Receiver<News>>,
+    following: Option<Following>,
     touched: BTreeSet<Id>,
 }
 
+/// What is going on to keep a session up to date.
+struct Following {
+    rest: Rest,
+    sender: mpsc::Sender<News>,
+    news: mpsc::Receiver<News>,
+    /// Begins all watches anew.
+    renew: watch::Sender<()>,
+    followers: BTreeMap<usize, AbortHandle>,
+}
+
+impl Following {
+    fn begin(&mut self, source: Source) {
+        let kind = source.kind;
+        let following = source.follow(self.sender.clone(), self.renew.subscribe());
+        let handle = tokio::spawn(following).abort_handle();
+        self.followers.insert(kind, handle);
+    }
+}
+
 async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, StatusError> {
-    let limit = Duration::from_secs(ANSWER_SECONDS_MAX);
-    tokio::time::timeout(limit, work)
+    tokio::time::timeout(ANSWER_MAX, work)
         .await
         .map_err(|_| StatusError::Slow {
-            seconds: ANSWER_SECONDS_MAX,
+            seconds: ANSWER_MAX.as_secs(),
         })
 }
 
@@ -80,23 +98,18 @@ impl Session {
         let view = view(&plan)?;
         let sources = sources(rest, &plan, &view);
         let mut session = Self::new(plan, view, silent, None);
-        let limit = Duration::from_secs(ANSWER_SECONDS_MAX);
-        let lists = sources.iter().map(|source| async move {
-            let answer = tokio::time::timeout(limit, source.list()).await;
-            (source.kind, answer)
-        });
+        let lists = sources
+            .iter()
+            .map(|source| async move { (source.kind, source.list(None).await) });
         for (kind, answer) in futures::future::join_all(lists).await {
             match answer {
-                Ok(Ok((objects, _))) => session.world.replace(kind, objects),
-                Ok(Err(error)) => session.world.fail(kind, reading_of(&error)),
-                Err(_) => {
-                    let why = format!("no answer within {ANSWER_SECONDS_MAX} s");
-                    session.world.fail(kind, Reading::Failed(why))
+                Ok((objects, _)) => session.world.load(kind, objects),
+                Err(broken) => {
+                    session.world.fail(kind, broken.reading());
                 }
-            };
+            }
         }
-        let everything: Vec<_> = session.world.subjects().collect();
-        session.board.settle(&session.world, everything, now());
+        session.board.fill(&session.world, now());
         Ok(session)
     }
 
@@ -109,37 +122,54 @@ impl Session {
     ) -> Result<Self, StatusError> {
         let (plan, silent) = Self::plan(rest, named).await?;
         let view = view(&plan)?;
-        let (sender, receiver) = mpsc::channel(BATCH_NEWS_MAX);
+        let (sender, news) = mpsc::channel(BATCH_NEWS_MAX);
+        let mut following = Following {
+            rest: rest.clone(),
+            sender: sender.clone(),
+            news,
+            renew: watch::Sender::new(()),
+            followers: BTreeMap::new(),
+        };
         for source in sources(rest, &plan, &view) {
-            tokio::spawn(source.follow(sender.clone()));
+            following.begin(source);
         }
-        let mut session = Self::new(plan, view, silent, Some(receiver));
-        let limit = tokio::time::Instant::now() + Duration::from_secs(ANSWER_SECONDS_MAX);
+        if named.is_empty() {
+            tokio::spawn(kinds::follow(rest.clone(), sender));
+        }
+        let mut session = Self::new(plan, view, silent, Some(following));
         while !session.world.is_complete() {
-            if tokio::time::timeout_at(limit, session.hear())
+            if tokio::time::timeout(ANSWER_MAX, session.hear(Heard::First))
                 .await
                 .is_err()
             {
                 session.give_up_pending();
             }
         }
-        let everything: Vec<_> = session.world.subjects().collect();
         session.touched.clear();
-        session.board.settle(&session.world, everything, now());
+        session.board.fill(&session.world, now());
         Ok(session)
+    }
+
+    /// Asks the cluster now and then whether it is still there, so that what is known of a cluster that
+    /// has vanished without a sign is not taken for fresh.
+    pub(crate) fn watch_over(&self) {
+        if let Some(following) = &self.following {
+            let pulse = pulse::follow(following.rest.clone(), following.sender.clone());
+            tokio::spawn(pulse);
+        }
     }
 
     fn new(
         plan: Plan,
         view: View,
         silent: Vec<String>,
-        news: Option<mpsc::Receiver<News>>,
+        following: Option<Following>,
     ) -> Self {
         Self {
             world: World::new(plan.followed),
             board: Board::new(view, Config::spec()),
             silent,
-            news,
+            following,
             touched: BTreeSet::new(),
         }
     }
@@ -150,29 +180,92 @@ impl Session {
             .filter(|kind| self.world.reading(*kind) == &Reading::Pending)
             .collect();
         for kind in pending {
-            let why = format!("no answer within {ANSWER_SECONDS_MAX} s");
+            let why = format!("no answer within {} s", ANSWER_MAX.as_secs());
             self.world.fail(kind, Reading::Failed(why));
         }
     }
 
     /// Waits for news and puts it into the world.
-    async fn hear(&mut self) {
-        let Some(news) = &mut self.news else {
+    async fn hear(&mut self, heard: Heard) {
+        let Some(following) = &mut self.following else {
             return std::future::pending().await;
         };
         let mut batch = Vec::new();
-        if news.recv_many(&mut batch, BATCH_NEWS_MAX).await == 0 {
+        if following.news.recv_many(&mut batch, BATCH_NEWS_MAX).await == 0 {
             return std::future::pending().await;
         }
         for news in batch {
+            let world = &mut self.world;
             let touched = match news {
-                News::All(kind, objects) => self.world.replace(kind, objects),
-                News::Applied(kind, object) => self.world.apply(kind, *object),
-                News::Deleted(kind, key) => self.world.delete(kind, &key),
-                News::Failed(kind, reading) => self.world.fail(kind, reading),
+                News::Page => BTreeSet::new(),
+                News::All(kind, objects) => match heard {
+                    Heard::First => {
+                        world.load(kind, objects);
+                        BTreeSet::new()
+                    }
+                    Heard::Later => world.replace(kind, objects),
+                },
+                News::Applied(kind, _, Some(object)) => world.apply(kind, *object),
+                News::Applied(kind, key, None) | News::Deleted(kind, key) => {
+                    world.delete(kind, &key)
+                }
+                News::Failed(kind, reading) => world.fail(kind, reading),
+                News::Kinds(kinds, silent) => self.learn(kinds, silent),
+                News::Silent(why) => self.fall_silent(why),
             };
             self.touched.extend(touched);
         }
+    }
+
+    /// Follows kinds that are new, and forgets those that are served no more. What a group that does not
+    /// answer serves is not known, so it stays.
+    fn learn(&mut self, served: Vec<Followed>, silent: Vec<String>) -> BTreeSet<Id> {
+        let known: Vec<(usize, Followed)> = self
+            .world
+            .followed()
+            .iter()
+            .cloned()
+            .enumerate()
+            .filter(|(kind, each)| {
+                kinds::is_custom(each) && *self.world.reading(*kind) != Reading::Gone
+            })
+            .collect();
+        let mut touched = BTreeSet::new();
+        for (kind, each) in &known {
+            let is_silent = silent.contains(&each.resource.api_version());
+            if !is_silent && !served.contains(each) {
+                if let Some(following) = &mut self.following
+                    && let Some(follower) = following.followers.remove(kind)
+                {
+                    follower.abort();
+                }
+                touched.extend(self.world.retire(*kind));
+            }
+        }
+        for each in served {
+            if known.iter().any(|(_, known)| *known == each) {
+                continue;
+            }
+            let namespace = self.board.namespace().unwrap_or_default();
+            let kind = self.world.followed().len();
+            if let Some(following) = &mut self.following {
+                following.begin(source(&following.rest, &each, kind, namespace));
+            }
+            self.world.follow(each);
+        }
+        self.silent = silent;
+        touched
+    }
+
+    /// The whole cluster does not answer, or does so again; then no watch is trusted to have heard
+    /// everything.
+    fn fall_silent(&mut self, why: Option<String>) -> BTreeSet<Id> {
+        if why.is_none()
+            && let Some(following) = &self.following
+        {
+            following.renew.send_replace(());
+        }
+        self.world.fall_silent(why)
     }
 
     /// Waits until verdicts may have changed, by news or by time, and says which did. The answer may
@@ -189,7 +282,7 @@ impl Session {
             }
         };
         tokio::select! {
-            () = self.hear() => {}
+            () = self.hear(Heard::Later) => {}
             () = alarm => {}
         }
         let now = now();
@@ -203,7 +296,7 @@ impl Session {
         let kinds = self.world.followed().iter().enumerate();
         let kinds = kinds.filter_map(|(index, followed)| {
             let why = match self.world.reading(index) {
-                Reading::Pending | Reading::Known => return None,
+                Reading::Pending | Reading::Known | Reading::Gone => return None,
                 Reading::Failed(why) => why.clone(),
                 Reading::Forbidden(_) if !followed.resource.is_namespaced => {
                     "listing them is forbidden".to_owned()
@@ -230,7 +323,12 @@ impl Session {
             // Groups of Kubernetes' own extensions (metrics) hold no workloads.
             hides_workloads: !group.contains(".k8s.io/"),
         });
-        merged(kinds.chain(groups))
+        let cluster = self.world.silence().map(|why| Notice {
+            what: "the cluster".to_owned(),
+            why: why.to_owned(),
+            hides_workloads: true,
+        });
+        merged(cluster.into_iter().chain(kinds).chain(groups))
     }
 }
 
@@ -249,22 +347,35 @@ fn merged(all: impl Iterator<Item = Notice>) -> Vec<Notice> {
     notices
 }
 
-/// One source per kind. Cluster-wide kinds, and everything when no namespace is chosen, are read
-/// everywhere.
+/// Whether verdicts were asked for already.
+#[derive(Clone, Copy)]
+enum Heard {
+    /// Everything is judged once all is there.
+    First,
+    /// What is touched is judged at once.
+    Later,
+}
+
+/// One source per kind.
 fn sources(rest: &Rest, plan: &Plan, view: &View) -> Vec<Source> {
-    let namespace = view.namespace.clone().unwrap_or_default();
-    plan.followed
-        .iter()
-        .enumerate()
-        .map(|(kind, followed)| Source {
-            rest: rest.clone(),
-            resource: followed.resource.clone(),
-            namespace: if followed.resource.is_namespaced {
-                namespace.clone()
-            } else {
-                String::new()
-            },
-            kind,
-        })
+    let namespace = view.namespace.as_deref().unwrap_or_default();
+    let followed = plan.followed.iter().enumerate();
+    followed
+        .map(|(kind, followed)| source(rest, followed, kind, namespace))
         .collect()
+}
+
+/// Cluster-wide kinds, and everything when no namespace is chosen, are read everywhere.
+fn source(rest: &Rest, followed: &Followed, kind: usize, namespace: &str) -> Source {
+    let namespace = match followed.resource.is_namespaced {
+        true => namespace.to_owned(),
+        false => String::new(),
+    };
+    Source {
+        rest: rest.clone(),
+        resource: followed.resource.clone(),
+        role: followed.role,
+        namespace,
+        kind,
+    }
 }

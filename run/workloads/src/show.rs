@@ -78,3 +78,11 @@ pub(crate) fn notice(notice: &Notice, lang: Lang) -> String {
         Lang::Zh => format!("无法读取 {what},由其得出的结论未知:{why}"),
     }
 }
+
+/// That something can be read again.
+pub(crate) fn heard(what: &str, lang: Lang) -> String {
+    match lang {
+        Lang::En => format!("{what} can be read again"),
+        Lang::Zh => format!("{what} 已恢复读取"),
+    }
+}

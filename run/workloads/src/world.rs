@@ -1,13 +1,20 @@
 //! The objects of a cluster, joined: which belong to a workload, and which workloads a change touches.
+//!
+//! Objects are kept packed, and unpacked for an evaluation; see [`Around`].
+
+mod around;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use meta::{Key, ObjectExt};
-use serde_json::{Value, json};
-use status::Related;
+use serde_json::Value;
 
-use crate::discover::{Followed, Role, controllers};
+pub use around::Around;
+
+use crate::discover::{Followed, Role};
+use crate::lean::lean;
+use crate::pack::{Packed, uuid};
 
 /// A kind (its index in the plan) and an object of it.
 pub type Id = (usize, Key);
@@ -23,37 +30,130 @@ pub enum Reading {
     Forbidden(String),
     /// Reading failed.
     Failed(String),
+    /// The cluster serves it no more.
+    Gone,
 }
 
 /// Links to follow from a pod up to its outermost controller; more is a cycle.
 const CHAIN_MAX: usize = 4;
+/// Separates the parts of a slot's name; no part of a name has it.
+const SEPARATOR: char = '\0';
+
+/// Where an object is kept.
+type Slot = usize;
+
+/// An object as it came, ready to be kept: trimmed and packed.
+#[derive(Debug)]
+pub struct Lean {
+    key: Key,
+    packed: Packed,
+    links: Links,
+}
+
+/// What joining needs of an object.
+#[derive(Debug, Default)]
+struct Links {
+    /// The uids that events may name it by; of an event, what it is about.
+    names: Vec<Name>,
+    owner: Option<Owner>,
+    /// Of a pod: its node, empty while it has none.
+    node: Option<String>,
+}
+
+#[derive(Debug)]
+struct Owner {
+    uid: Name,
+    group: String,
+    kind: String,
+}
+
+/// A uid, or what stands for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Uuid([u8; 16]),
+    Other(Box<str>),
+}
+
+impl Name {
+    fn new(uid: &str) -> Self {
+        uuid(uid).map_or_else(|| Self::Other(uid.into()), Self::Uuid)
+    }
+
+    /// The name of an object without a uid, for events that name none.
+    fn plain(kind: &str, namespace: &str, name: &str) -> Self {
+        Self::Other(format!("{kind}{SEPARATOR}{namespace}{SEPARATOR}{name}").into())
+    }
+}
+
+/// A kept object.
+#[derive(Debug)]
+struct Entry {
+    kind: usize,
+    slot_name: Arc<str>,
+    packed: Packed,
+    /// Index into `owner_kinds`.
+    owner_kind: Option<usize>,
+}
 
 /// All objects, with the indexes that joining needs.
 #[derive(Debug)]
 pub struct World {
     followed: Vec<Followed>,
-    controllers: BTreeMap<(String, String), usize>,
     readings: Vec<Reading>,
-    objects: Vec<BTreeMap<Key, Arc<Value>>>,
-    by_uid: BTreeMap<String, Id>,
-    by_controller: BTreeMap<String, BTreeSet<Id>>,
-    by_node: BTreeMap<String, BTreeSet<Id>>,
-    events_of: BTreeMap<String, BTreeSet<Id>>,
+    entries: Vec<Option<Entry>>,
+    free: Vec<Slot>,
+    objects: Vec<BTreeMap<Arc<str>, Slot>>,
+    /// Nodes are few, and looked at often: they stay unpacked.
+    nodes: BTreeMap<String, Arc<Value>>,
+    by_name: BTreeMap<Name, Slot>,
+    by_owner: BTreeMap<Name, BTreeSet<Slot>>,
+    by_node: BTreeMap<Box<str>, BTreeSet<Slot>>,
+    events_of: BTreeMap<Name, BTreeSet<Slot>>,
+    /// Groups and kinds that occur as controllers.
+    owner_kinds: Vec<(String, String)>,
+    /// Why the whole cluster does not answer.
+    silence: Option<String>,
 }
 
 impl World {
     /// A world of these kinds, empty and pending.
     pub fn new(followed: Vec<Followed>) -> Self {
-        Self {
-            controllers: controllers(&followed),
-            readings: vec![Reading::Pending; followed.len()],
-            objects: vec![BTreeMap::new(); followed.len()],
-            followed,
-            by_uid: BTreeMap::new(),
-            by_controller: BTreeMap::new(),
+        let mut world = Self {
+            followed: Vec::new(),
+            readings: Vec::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            objects: Vec::new(),
+            nodes: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            by_owner: BTreeMap::new(),
             by_node: BTreeMap::new(),
             events_of: BTreeMap::new(),
+            owner_kinds: Vec::new(),
+            silence: None,
+        };
+        for each in followed {
+            world.follow(each);
         }
+        world
+    }
+
+    /// Adds a kind, pending; returns its index.
+    pub fn follow(&mut self, followed: Followed) -> usize {
+        self.followed.push(followed);
+        self.readings.push(Reading::Pending);
+        self.objects.push(BTreeMap::new());
+        self.followed.len() - 1
+    }
+
+    /// Forgets a kind that is served no more; returns the subjects to judge again.
+    pub fn retire(&mut self, kind: usize) -> BTreeSet<Id> {
+        let mut touched = self.replace(kind, Vec::new());
+        if let Some(reading) = self.readings.get_mut(kind) {
+            *reading = Reading::Gone;
+        }
+        touched.extend(self.everything());
+        touched
     }
 
     /// The kinds.
@@ -72,8 +172,31 @@ impl World {
     }
 
     /// One object.
-    pub fn get(&self, id: &Id) -> Option<&Arc<Value>> {
-        self.objects.get(id.0)?.get(&id.1)
+    pub fn get(&self, id: &Id) -> Option<Value> {
+        let slot = self.slot(id)?;
+        Some(self.entry(slot)?.packed.unpack())
+    }
+
+    fn slot(&self, id: &Id) -> Option<Slot> {
+        self.objects
+            .get(id.0)?
+            .get(slot_name(&id.1).as_str())
+            .copied()
+    }
+
+    fn entry(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot)?.as_ref()
+    }
+
+    fn id(&self, slot: Slot) -> Option<Id> {
+        let entry = self.entry(slot)?;
+        Some((entry.kind, key(&entry.slot_name)))
+    }
+
+    fn role(&self, kind: usize) -> Role {
+        self.followed
+            .get(kind)
+            .map_or(Role::Workload, |followed| followed.role)
     }
 
     /// Every object that can have a state of its own.
@@ -83,34 +206,81 @@ impl World {
             .zip(&self.objects)
             .enumerate()
             .filter(|(_, (followed, _))| matches!(followed.role, Role::Workload | Role::Pod))
-            .flat_map(|(kind, (_, objects))| objects.keys().map(move |key| (kind, key.clone())))
+            .flat_map(|(kind, (_, objects))| objects.keys().map(move |name| (kind, key(name))))
     }
 
-    /// Says that a kind cannot be read; what was known of it is kept.
+    /// Says that a kind cannot be read. What was known of it is kept, to be judged as out of date; what may
+    /// not be read any longer is forgotten.
     pub fn fail(&mut self, kind: usize, reading: Reading) -> BTreeSet<Id> {
-        let changed = self.readings.get(kind) != Some(&reading);
+        if self.readings.get(kind) == Some(&reading) {
+            return BTreeSet::new();
+        }
+        let mut touched = match &reading {
+            Reading::Forbidden(_) => self.replace(kind, Vec::new()),
+            Reading::Failed(_) | Reading::Pending | Reading::Known | Reading::Gone => {
+                BTreeSet::new()
+            }
+        };
         if let Some(slot) = self.readings.get_mut(kind) {
             *slot = reading;
         }
-        if changed {
-            self.everything()
-        } else {
-            BTreeSet::new()
+        touched.extend(self.everything());
+        touched
+    }
+
+    /// The whole cluster does not answer (and why), or does so again: everything known is out of date, or is
+    /// not.
+    pub fn fall_silent(&mut self, why: Option<String>) -> BTreeSet<Id> {
+        if self.silence == why {
+            return BTreeSet::new();
         }
+        self.silence = why;
+        self.everything()
+    }
+
+    /// Why the whole cluster does not answer, if it does not.
+    pub fn silence(&self) -> Option<&str> {
+        self.silence.as_deref()
+    }
+
+    /// Makes an object of a kind ready to be kept; `None` for events that no verdict depends on.
+    pub fn lean(role: Role, object: Value) -> Option<Lean> {
+        if role == Role::Event && !status::is_evidence(&object) {
+            return None;
+        }
+        let object = lean(role, object);
+        Some(Lean {
+            key: object.key(),
+            packed: Packed::new(&object),
+            links: links(role, &object),
+        })
     }
 
     /// Replaces all objects of a kind; returns the subjects to judge again.
-    pub fn replace(&mut self, kind: usize, objects: Vec<Value>) -> BTreeSet<Id> {
-        let kept: BTreeSet<Key> = objects.iter().map(ObjectExt::key).collect();
+    pub fn replace(&mut self, kind: usize, objects: Vec<Lean>) -> BTreeSet<Id> {
+        if self.readings.get(kind) == Some(&Reading::Known) {
+            return self.change(kind, objects, true);
+        }
+        let mut touched = self.change(kind, objects, false);
+        touched.extend(self.everything());
+        touched
+    }
+
+    /// The same for whoever judges everything afterwards.
+    pub fn load(&mut self, kind: usize, objects: Vec<Lean>) {
+        self.change(kind, objects, false);
+    }
+
+    fn change(&mut self, kind: usize, objects: Vec<Lean>, is_asked: bool) -> BTreeSet<Id> {
+        let kept: BTreeSet<String> = objects.iter().map(|each| slot_name(&each.key)).collect();
         let gone: Vec<Key> = self
             .objects
             .get(kind)
             .into_iter()
             .flat_map(BTreeMap::keys)
-            .filter(|key| !kept.contains(*key))
-            .cloned()
+            .filter(|name| !kept.contains(&***name))
+            .map(|name| key(name))
             .collect();
-        let was_known = self.readings.get(kind) == Some(&Reading::Known);
         if let Some(slot) = self.readings.get_mut(kind) {
             *slot = Reading::Known;
         }
@@ -119,13 +289,9 @@ impl World {
             touched.extend(self.delete(kind, &key));
         }
         for object in objects {
-            touched.extend(self.apply(kind, object));
+            touched.extend(self.keep(kind, object, is_asked));
         }
-        if was_known {
-            touched
-        } else {
-            self.everything()
-        }
+        touched
     }
 
     fn everything(&self) -> BTreeSet<Id> {
@@ -133,180 +299,169 @@ impl World {
     }
 
     /// Puts an object in its place; returns the subjects to judge again.
-    pub fn apply(&mut self, kind: usize, object: Value) -> BTreeSet<Id> {
-        let Some(role) = self.followed.get(kind).map(|followed| followed.role) else {
-            return BTreeSet::new();
-        };
-        let object = Arc::new(trim(role, object));
-        let id = (kind, object.key());
-        let old = self.take(&id);
-        if role == Role::Node
-            && old
-                .as_ref()
-                .is_some_and(|old| seen_of_node(old) == seen_of_node(&object))
-        {
-            self.put(id, object);
+    pub fn apply(&mut self, kind: usize, object: Lean) -> BTreeSet<Id> {
+        self.keep(kind, object, true)
+    }
+
+    fn keep(&mut self, kind: usize, object: Lean, is_asked: bool) -> BTreeSet<Id> {
+        if self.followed.get(kind).is_none() {
             return BTreeSet::new();
         }
-        let mut touched = old.map(|old| self.touched(&id, &old)).unwrap_or_default();
-        self.put(id.clone(), Arc::clone(&object));
-        touched.extend(self.touched(&id, &object));
+        let id = (kind, object.key.clone());
+        if let Some(old) = self.slot(&id).and_then(|slot| self.entry(slot))
+            && old.packed == object.packed
+        {
+            return BTreeSet::new();
+        }
+        let mut touched = BTreeSet::new();
+        if is_asked {
+            touched.extend(self.touched(&id));
+        }
+        self.take(&id);
+        self.put(kind, object);
+        if is_asked {
+            touched.extend(self.touched(&id));
+        }
         touched
     }
 
     /// Takes an object out; returns the subjects to judge again.
     pub fn delete(&mut self, kind: usize, key: &Key) -> BTreeSet<Id> {
         let id = (kind, key.clone());
-        let Some(old) = self.take(&id) else {
+        if self.slot(&id).is_none() {
             return BTreeSet::new();
+        }
+        let mut touched = self.touched(&id);
+        // Its board must hear of it even where nothing else is touched.
+        if matches!(self.role(kind), Role::Workload | Role::Pod) {
+            touched.insert(id.clone());
+        }
+        self.take(&id);
+        touched
+    }
+
+    fn put(&mut self, kind: usize, object: Lean) {
+        let slot = self.free.pop().unwrap_or(self.entries.len());
+        let role = self.role(kind);
+        let Lean { key, packed, links } = object;
+        if role == Role::Node {
+            self.nodes.insert(key.name.clone(), Arc::new(packed.unpack()));
+        }
+        let owner_kind = links
+            .owner
+            .as_ref()
+            .map(|owner| self.owner_kind(&owner.group, &owner.kind));
+        self.index(role, &links, slot);
+        let slot_name: Arc<str> = slot_name(&key).into();
+        if let Some(objects) = self.objects.get_mut(kind) {
+            objects.insert(Arc::clone(&slot_name), slot);
+        }
+        let entry = Some(Entry {
+            kind,
+            slot_name,
+            packed,
+            owner_kind,
+        });
+        match self.entries.get_mut(slot) {
+            Some(place) => *place = entry,
+            None => self.entries.push(entry),
+        }
+    }
+
+    fn owner_kind(&mut self, group: &str, kind: &str) -> usize {
+        let is_it = |known: &(String, String)| known.0 == group && known.1 == kind;
+        self.owner_kinds
+            .iter()
+            .position(is_it)
+            .unwrap_or_else(|| {
+                self.owner_kinds.push((group.to_owned(), kind.to_owned()));
+                self.owner_kinds.len() - 1
+            })
+    }
+
+    fn index(&mut self, role: Role, links: &Links, slot: Slot) {
+        for name in &links.names {
+            if role == Role::Event {
+                self.events_of.entry(name.clone()).or_default().insert(slot);
+            } else {
+                self.by_name.insert(name.clone(), slot);
+            }
+        }
+        if let Some(owner) = &links.owner {
+            self.by_owner
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(slot);
+        }
+        if let Some(node) = links.node.as_deref() {
+            self.by_node.entry(node.into()).or_default().insert(slot);
+        }
+    }
+
+    fn take(&mut self, id: &Id) {
+        let name = slot_name(&id.1);
+        let Some(slot) = self
+            .objects
+            .get_mut(id.0)
+            .and_then(|objects| objects.remove(name.as_str()))
+        else {
+            return;
         };
-        self.touched(&id, &old)
-    }
-
-    fn put(&mut self, id: Id, object: Arc<Value>) {
-        let role = self.followed.get(id.0).map(|followed| followed.role);
-        if role == Some(Role::Event) {
-            let about = about(&object).to_owned();
-            self.events_of.entry(about).or_default().insert(id.clone());
-        } else {
-            self.by_uid.insert(object.uid().to_owned(), id.clone());
-            if let Some(uid) = controller_uid(&object) {
-                self.by_controller
-                    .entry(uid.to_owned())
-                    .or_default()
-                    .insert(id.clone());
-            }
-            if role == Some(Role::Pod) {
-                self.by_node
-                    .entry(node_of(&object).to_owned())
-                    .or_default()
-                    .insert(id.clone());
+        let Some(old) = self.entries.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
+        self.free.push(slot);
+        let role = self.role(id.0);
+        if role == Role::Node {
+            self.nodes.remove(&id.1.name);
+        }
+        let links = links(role, &old.packed.unpack());
+        for name in &links.names {
+            if role == Role::Event {
+                unindex(&mut self.events_of, name, slot);
+            } else if self.by_name.get(name) == Some(&slot) {
+                self.by_name.remove(name);
             }
         }
-        if let Some(objects) = self.objects.get_mut(id.0) {
-            objects.insert(id.1, object);
+        if let Some(owner) = &links.owner {
+            unindex(&mut self.by_owner, &owner.uid, slot);
         }
-    }
-
-    fn take(&mut self, id: &Id) -> Option<Arc<Value>> {
-        let old = self.objects.get_mut(id.0)?.remove(&id.1)?;
-        if let Some(Role::Event) = self.followed.get(id.0).map(|followed| followed.role) {
-            unindex(&mut self.events_of, about(&old), id);
-        } else {
-            self.by_uid.remove(old.uid());
-            if let Some(uid) = controller_uid(&old) {
-                unindex(&mut self.by_controller, uid, id);
-            }
-            unindex(&mut self.by_node, node_of(&old), id);
+        if let Some(node) = links.node {
+            unindex(&mut self.by_node, &node.into_boxed_str(), slot);
         }
-        Some(old)
     }
 
     /// The subjects whose verdict may depend on an object.
-    fn touched(&self, id: &Id, object: &Value) -> BTreeSet<Id> {
-        match self.followed.get(id.0).map(|followed| followed.role) {
-            Some(Role::Node) => {
-                let on_node = self.by_node.get(object.name()).into_iter().flatten();
-                let unplaced = self.by_node.get("").into_iter().flatten();
-                on_node
-                    .chain(unplaced)
-                    .filter_map(|pod| Some((pod, self.get(pod)?)))
-                    .flat_map(|(pod, object)| self.chain(pod, object))
-                    .collect()
+    fn touched(&self, id: &Id) -> BTreeSet<Id> {
+        let Some(slot) = self.slot(id) else {
+            return BTreeSet::new();
+        };
+        match self.role(id.0) {
+            Role::Node => {
+                let on_node = self.by_node.get(id.1.name.as_str());
+                let unplaced = self.by_node.get("");
+                let pods = on_node.into_iter().chain(unplaced).flatten();
+                pods.flat_map(|pod| self.chain(*pod)).collect()
             }
-            Some(Role::Event) => self
-                .by_uid
-                .get(about(object))
-                .and_then(|id| Some(self.chain(id, self.get(id)?)))
-                .unwrap_or_default(),
-            _ => self.chain(id, object),
-        }
-    }
-
-    /// An object and its controllers, outwards.
-    fn chain(&self, id: &Id, object: &Value) -> BTreeSet<Id> {
-        let mut found = BTreeSet::from([id.clone()]);
-        let mut next = controller_uid(object).and_then(|uid| self.by_uid.get(uid));
-        for _ in 0..CHAIN_MAX {
-            let Some(id) = next else { break };
-            if !found.insert(id.clone()) {
-                break;
+            Role::Event => {
+                let Some(entry) = self.entry(slot) else {
+                    return BTreeSet::new();
+                };
+                let about = self.named(&about(&entry.packed.unpack()));
+                about.map_or_else(BTreeSet::new, |slot| self.chain(slot))
             }
-            next = self
-                .get(id)
-                .and_then(|object| controller_uid(object))
-                .and_then(|uid| self.by_uid.get(uid));
-        }
-        found
-    }
-
-    /// Whether an object is part of a followed workload, and so no workload of its own.
-    pub fn is_part(&self, object: &Value) -> bool {
-        let Some(owner) = object.controller() else {
-            return false;
-        };
-        let version = owner.str_at(&["apiVersion"]).unwrap_or_default();
-        let group = meta::id::split_api_version(version).map_or("", |(group, _)| group);
-        let kind = owner.str_at(&["kind"]).unwrap_or_default();
-        self.controllers
-            .get(&(group.to_owned(), kind.to_owned()))
-            .is_some_and(|index| self.readings.get(*index) == Some(&Reading::Known))
-    }
-
-    /// What is known about a subject.
-    pub fn related(&self, id: &Id) -> Related<'_> {
-        let Some(subject) = self.get(id) else {
-            return Related::default();
-        };
-        let uid = subject.uid();
-        let direct = self.controlled(uid);
-        let indirect = direct
-            .iter()
-            .filter(|(role, _)| *role == Role::Workload)
-            .flat_map(|(_, part)| self.controlled(part.uid()));
-        let parts: Vec<_> = direct.iter().copied().chain(indirect).collect();
-        let pods: Vec<&Value> = parts
-            .iter()
-            .filter(|(role, _)| *role == Role::Pod)
-            .map(|(_, pod)| *pod)
-            .collect();
-        let of_kind = |kind: &str| -> Option<Vec<&Value>> {
-            let index = self.index_of(kind)?;
-            (self.reading(index) == &Reading::Known).then(|| {
-                direct
-                    .iter()
-                    .filter(|(_, part)| part.kind() == kind)
-                    .map(|(_, part)| *part)
-                    .collect()
-            })
-        };
-        let events =
-            self.events(std::iter::once(&**subject).chain(parts.iter().map(|(_, part)| *part)));
-        let nodes = self.nodes(if self.role(id) == Role::Pod {
-            vec![&**subject]
-        } else {
-            pods.clone()
-        });
-        let pods_reading = self
-            .index_of_role(Role::Pod)
-            .map(|index| self.reading(index));
-        Related {
-            pods: (pods_reading == Some(&Reading::Known)).then_some(pods),
-            replica_sets: of_kind("ReplicaSet"),
-            jobs: of_kind("Job"),
-            nodes,
-            events,
-            pods_error: match pods_reading {
-                Some(Reading::Failed(why)) => Some(why.clone()),
-                _ => None,
-            },
+            Role::Workload | Role::Pod => self.chain(slot),
         }
     }
 
-    fn role(&self, id: &Id) -> Role {
-        self.followed
-            .get(id.0)
-            .map_or(Role::Workload, |followed| followed.role)
+    fn named(&self, name: &Name) -> Option<Slot> {
+        if let Name::Other(text) = name
+            && let Some((kind, rest)) = text.split_once(SEPARATOR)
+        {
+            let kind = self.index_of(kind)?;
+            return self.objects.get(kind)?.get(rest).copied();
+        }
+        self.by_name.get(name).copied()
     }
 
     fn index_of(&self, kind: &str) -> Option<usize> {
@@ -315,163 +470,114 @@ impl World {
             .position(|followed| followed.resource.kind == kind)
     }
 
-    fn index_of_role(&self, role: Role) -> Option<usize> {
-        self.followed
-            .iter()
-            .position(|followed| followed.role == role)
+    /// An object and its controllers, outwards.
+    fn chain(&self, slot: Slot) -> BTreeSet<Id> {
+        let mut found = BTreeSet::new();
+        let mut next = Some(slot);
+        for _ in 0..=CHAIN_MAX {
+            let Some(slot) = next else { break };
+            let Some(id) = self.id(slot) else { break };
+            if !found.insert(id) {
+                break;
+            }
+            next = self
+                .entry(slot)
+                .filter(|entry| entry.owner_kind.is_some())
+                .and_then(|entry| owner(&entry.packed.unpack()))
+                .and_then(|owner| self.by_name.get(&owner.uid))
+                .copied();
+        }
+        found
     }
 
-    fn controlled(&self, uid: &str) -> Vec<(Role, &Value)> {
-        let ids = self.by_controller.get(uid).into_iter().flatten();
-        ids.filter_map(|id| Some((self.role(id), &**self.get(id)?)))
-            .collect()
-    }
-
-    fn events<'w>(&'w self, about: impl Iterator<Item = &'w Value>) -> Option<Vec<&'w Value>> {
-        let index = self.index_of_role(Role::Event)?;
-        if self.reading(index) != &Reading::Known {
-            return None;
-        }
-        // Events of static pods carry the hash of their configuration instead of the uid.
-        let uids = about.flat_map(|object| {
-            let hash = object.annotation("kubernetes.io/config.hash");
-            [Some(object.uid()), hash].into_iter().flatten()
-        });
-        let ids = uids.filter_map(|uid| self.events_of.get(uid)).flatten();
-        Some(
-            ids.filter_map(|id| self.get(id).map(|event| &**event))
-                .collect(),
-        )
-    }
-
-    /// The nodes of some pods as far as they exist; all nodes when a pod has none, since the
-    /// scheduler's refusal is about all of them.
-    fn nodes(&self, pods: Vec<&Value>) -> Option<Vec<&Value>> {
-        let index = self.index_of_role(Role::Node)?;
-        if self.reading(index) != &Reading::Known {
-            return None;
-        }
-        let nodes = self.objects.get(index)?;
-        if pods.iter().any(|pod| node_of(pod).is_empty()) {
-            return Some(nodes.values().map(|node| &**node).collect());
-        }
-        let names: BTreeSet<&str> = pods.into_iter().map(node_of).collect();
-        let found = names
-            .into_iter()
-            .filter_map(|name| nodes.get(&Key::new("", name)));
-        Some(found.map(|node| &**node).collect())
+    /// Whether an object is part of a followed workload, and so no workload of its own.
+    pub fn is_part(&self, id: &Id) -> bool {
+        let owner = self
+            .slot(id)
+            .and_then(|slot| self.entry(slot)?.owner_kind)
+            .and_then(|index| self.owner_kinds.get(index));
+        let Some((group, kind)) = owner else {
+            return false;
+        };
+        self.followed.iter().zip(&self.readings).any(|(each, reading)| {
+            each.role == Role::Workload
+                && each.resource.group == *group
+                && each.resource.kind == *kind
+                && *reading == Reading::Known
+        })
     }
 }
 
-fn unindex(index: &mut BTreeMap<String, BTreeSet<Id>>, value: &str, id: &Id) {
-    if let Some(ids) = index.get_mut(value) {
-        ids.remove(id);
-        if ids.is_empty() {
+fn unindex<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Slot>>, value: &K, slot: Slot) {
+    if let Some(slots) = index.get_mut(value) {
+        slots.remove(&slot);
+        if slots.is_empty() {
             index.remove(value);
         }
     }
 }
 
-fn controller_uid(object: &Value) -> Option<&str> {
-    object.controller().and_then(|owner| owner.str_at(&["uid"]))
+/// Sorts like the pair.
+fn slot_name(key: &Key) -> String {
+    let mut name = String::with_capacity(key.namespace.len() + 1 + key.name.len());
+    name.push_str(&key.namespace);
+    name.push(SEPARATOR);
+    name.push_str(&key.name);
+    name
+}
+
+fn key(slot_name: &str) -> Key {
+    let (namespace, name) = slot_name.split_once(SEPARATOR).unwrap_or_default();
+    Key::new(namespace, name)
+}
+
+fn links(role: Role, object: &Value) -> Links {
+    match role {
+        Role::Event => Links {
+            names: vec![about(object)],
+            ..Links::default()
+        },
+        Role::Workload | Role::Pod | Role::Node => Links {
+            names: names(object).collect(),
+            owner: owner(object),
+            node: (role == Role::Pod).then(|| node_of(object).to_owned()),
+        },
+    }
+}
+
+/// The uids of an object. Events of static pods carry the hash of their configuration instead.
+fn names(object: &Value) -> impl Iterator<Item = Name> {
+    let hash = object.annotation("kubernetes.io/config.hash");
+    let uids = [Some(object.uid()), hash].into_iter().flatten();
+    uids.filter(|uid| !uid.is_empty()).map(Name::new)
+}
+
+/// What an event is about.
+fn about(event: &Value) -> Name {
+    let reference = event
+        .at(&["involvedObject"])
+        .or_else(|| event.at(&["regarding"]))
+        .unwrap_or(&Value::Null);
+    let text = |field: &str| reference.str_at(&[field]).unwrap_or_default();
+    match text("uid") {
+        "" => Name::plain(text("kind"), text("namespace"), text("name")),
+        uid => Name::new(uid),
+    }
+}
+
+fn owner(object: &Value) -> Option<Owner> {
+    let owner = object.controller()?;
+    let text = |field: &str| owner.str_at(&[field]).unwrap_or_default();
+    let group = meta::id::split_api_version(text("apiVersion")).map_or("", |(group, _)| group);
+    Some(Owner {
+        uid: Name::new(text("uid")),
+        group: group.to_owned(),
+        kind: text("kind").to_owned(),
+    })
 }
 
 fn node_of(pod: &Value) -> &str {
     pod.str_at(&["spec", "nodeName"]).unwrap_or_default()
-}
-
-/// The uid of the object that an event is about.
-fn about(event: &Value) -> &str {
-    event
-        .str_at(&["involvedObject", "uid"])
-        .or_else(|| event.str_at(&["regarding", "uid"]))
-        .unwrap_or_default()
-}
-
-/// What verdicts depend on in a node: heartbeats and images change all the time and do not matter.
-fn seen_of_node(node: &Value) -> Value {
-    let ready = node
-        .list_at(&["status", "conditions"])
-        .iter()
-        .find(|condition| condition.str_at(&["type"]) == Some("Ready"));
-    let of_ready = |field: &str| ready.and_then(|ready| ready.str_at(&[field]));
-    json!([
-        of_ready("status"),
-        of_ready("message"),
-        node.list_at(&["spec", "taints"])
-    ])
-}
-
-/// Drops what no rule reads, so that a hundred thousand pods fit.
-fn trim(role: Role, mut object: Value) -> Value {
-    compress_managed_fields(&mut object, role);
-    match role {
-        Role::Pod => {
-            for field in [
-                "volumes",
-                "affinity",
-                "topologySpreadConstraints",
-                "imagePullSecrets",
-            ] {
-                object.remove(&["spec", field]);
-            }
-            for list in ["containers", "initContainers"] {
-                if let Some(Value::Array(containers)) = object.pointer_mut(&format!("/spec/{list}"))
-                {
-                    for container in containers {
-                        keep(
-                            container,
-                            &[
-                                "name",
-                                "image",
-                                "restartPolicy",
-                                "readinessProbe",
-                                "startupProbe",
-                            ],
-                        );
-                    }
-                }
-            }
-        }
-        Role::Node => {
-            for field in ["images", "nodeInfo", "capacity", "allocatable", "addresses"] {
-                object.remove(&["status", field]);
-            }
-        }
-        Role::Workload | Role::Event => {}
-    }
-    object.remove(&[
-        "metadata",
-        "annotations",
-        "kubectl.kubernetes.io/last-applied-configuration",
-    ]);
-    object
-}
-
-fn keep(object: &mut Value, fields: &[&str]) {
-    if let Some(map) = object.as_object_mut() {
-        map.retain(|field, _| fields.contains(&field.as_str()));
-    }
-}
-
-/// Leaves of the managed fields what tells when the spec was written, and by which subresource.
-fn compress_managed_fields(object: &mut Value, role: Role) {
-    let entries = object.list_at(&["metadata", "managedFields"]);
-    if entries.is_empty() {
-        return;
-    }
-    let kept: Vec<Value> = entries
-        .iter()
-        .filter(|entry| role == Role::Workload && entry.at(&["fieldsV1", "f:spec"]).is_some())
-        .map(|entry| {
-            json!({
-                "time": entry.str_at(&["time"]),
-                "subresource": entry.str_at(&["subresource"]),
-                "fieldsV1": {"f:spec": {}},
-            })
-        })
-        .collect();
-    object.set(&["metadata", "managedFields"], kept.into());
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use meta::{Key, ObjectExt, Resource};
 use proptest::prelude::*;
-use sampan_workloads::{Board, Followed, Id, Reading, Role, View, World};
+use sampan_workloads::{Board, Followed, Lean, Reading, Role, View, World};
 use serde_json::{Value, json};
 
 /// Kinds of this small cluster, by index.
@@ -101,6 +101,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn lean(kind: usize, objects: impl Iterator<Item = Value>) -> Vec<Lean> {
+    let role = followed().get(kind).unwrap().role;
+    objects
+        .filter_map(|object| World::lean(role, object))
+        .collect()
+}
+
 /// The plain truth: all objects, and what can be read.
 #[derive(Default)]
 struct Truth {
@@ -116,14 +123,13 @@ fn fresh(truth: &Truth, now: Timestamp) -> Vec<String> {
             .get(&kind)
             .into_iter()
             .flat_map(BTreeMap::values);
-        world.replace(kind, objects.cloned().collect());
+        world.load(kind, lean(kind, objects.cloned()));
         if truth.failed.get(&kind) == Some(&true) {
             world.fail(kind, Reading::Failed("x".into()));
         }
     }
     let mut board = Board::new(View::everything(None), status::Config::spec());
-    let all: Vec<Id> = world.subjects().collect();
-    board.settle(&world, all, now);
+    board.fill(&world, now);
     told(&board)
 }
 
@@ -151,6 +157,7 @@ proptest! {
             let mut touched = match step {
                 Step::Apply(kind, object) => {
                     truth.objects.entry(kind).or_default().insert(object.key(), object.clone());
+                    let object = lean(kind, std::iter::once(object)).pop().unwrap();
                     world.apply(kind, object)
                 }
                 Step::Delete(kind, key) => {
@@ -164,7 +171,8 @@ proptest! {
                 Step::Relist(kind) => {
                     truth.failed.insert(kind, false);
                     let objects = truth.objects.get(&kind).into_iter().flat_map(BTreeMap::values);
-                    world.replace(kind, objects.cloned().collect())
+                    let objects = lean(kind, objects.cloned());
+                    world.replace(kind, objects)
                 }
                 Step::Wait(seconds) => {
                     now += SignedDuration::from_secs(seconds);

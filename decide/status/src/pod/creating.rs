@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::container::Container;
 use super::health::{PodHealth, Seen};
-use crate::events::Event;
+use crate::events::{Event, STEPS};
 use crate::field;
 use crate::text::{Text, decisive};
 use crate::verdict::Severity;
@@ -24,9 +24,6 @@ const WARNINGS: [&str; 7] = [
     "NetworkNotReady",
     "FailedCreatePodContainer",
 ];
-
-/// Steps of the kubelet that come after those.
-const LATER_STEPS: [&str; 4] = ["Pulling", "Pulled", "Created", "Started"];
 
 /// The pod as blocked, if something is known to keep its containers away, or if it takes too long.
 pub(crate) fn judge<'a>(
@@ -59,7 +56,7 @@ pub(crate) fn judge<'a>(
     {
         return None;
     }
-    let pulling = seen.env.events.normal(seen.pod, &LATER_STEPS);
+    let pulling = seen.env.events.normal(seen.pod, &STEPS);
     let doing = pulling
         .filter(|event| event.reason == "Pulling")
         .map(|event| decisive(event.message))
@@ -85,7 +82,7 @@ fn standing_warning<'a>(seen: &Seen<'_, '_, 'a>) -> Option<Event<'a>> {
     let later = seen
         .env
         .events
-        .normal(seen.pod, &LATER_STEPS)
+        .normal(seen.pod, &STEPS)
         .and_then(|event| event.at);
     let passed = sandbox_ready.max(later);
     (passed.is_none() || passed <= warning.at).then_some(warning)

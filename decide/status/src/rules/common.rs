@@ -103,6 +103,29 @@ pub(crate) fn not_observed(scene: &Scene<'_, '_>) -> Draft {
     .since(changed)
 }
 
+/// D3 for the subject: what is known of it is out of date, and no rule may pass it off as fresh. A
+/// `CronJob` has no Exception.
+pub(crate) fn outdated(scene: &Scene<'_, '_>) -> Option<Draft> {
+    let error = scene.related.subject_error.as_deref()?;
+    let status = match field::text(scene.subject, "kind") {
+        "CronJob" => Status::Waiting,
+        _ => Status::Exception,
+    };
+    let message = Text::new(
+        "It can be read no longer, what was known is out of date",
+        "已无法读取,此前的信息已过期",
+    );
+    Some(
+        Draft::new(
+            status,
+            Severity::Error,
+            "StatusUnavailable",
+            message.quoting(&cut(error)),
+        )
+        .own_cause(scene.subject, "", error),
+    )
+}
+
 /// D3: reading pods failed.
 pub(crate) fn unreadable(scene: &Scene<'_, '_>) -> Option<Draft> {
     let error = scene.related.pods_error.as_deref()?;
