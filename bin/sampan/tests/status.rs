@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ const WORKLOADS: Resource = Resource::namespaced("status.sampan.io", "v1", "Work
 /// `sampan server` with data of its own; ends with the test.
 struct Server {
     data: TempDir,
-    _process: Child,
+    process: Child,
     rest: Rest,
 }
 
@@ -50,15 +51,22 @@ async fn line(lines: &mut Lines<BufReader<ChildStdout>>, has: &str) -> String {
     tokio::time::timeout(WAIT, found).await.unwrap()
 }
 
+/// `sampan server` on data, ready.
+async fn server(data: &Path, port: &str) -> Child {
+    let directory = data.to_str().unwrap();
+    let mut process = sampan(&["server", "--port", port, "--data-dir", directory])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    line(&mut lines, "is ready").await;
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    process
+}
+
 impl Server {
     async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let directory = data.path().to_str().unwrap();
-        let mut process = sampan(&["server", "--port", "0", "--data-dir", directory])
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        line(&mut lines, "is ready").await;
+        let process = server(data.path(), "0").await;
         let kubeconfig = data.path().join("admin.kubeconfig");
         let client = client::from_kubeconfig(Some(&kubeconfig), None)
             .await
@@ -66,9 +74,17 @@ impl Server {
         let rest = Rest::new(client);
         Self {
             data,
-            _process: process,
+            process,
             rest,
         }
+    }
+
+    /// Where it listens.
+    fn address(&self) -> String {
+        let text = std::fs::read_to_string(self.data.path().join("admin.kubeconfig")).unwrap();
+        let config: Value = serde_json::from_str(&text).unwrap();
+        let server = config["clusters"][0]["cluster"]["server"].as_str();
+        server.unwrap().to_owned()
     }
 
     fn status(&self, arguments: &[&str]) -> Command {
@@ -203,4 +219,82 @@ async fn scripts_read_data_and_exit_codes() {
         run(&["--only", "not-ok", "-o", "json", "--exit-code"]).await,
         (Some(0), json!({"items": []}))
     );
+}
+
+#[tokio::test]
+async fn a_server_that_vanishes_is_told_and_comes_back() {
+    let mut server = Server::start().await;
+    let port = server.address().rsplit_once(':').unwrap().1.to_owned();
+    server
+        .rest
+        .create(&DEPLOYMENTS, &deployment())
+        .await
+        .unwrap();
+    let mut command = server.status(&["-w", "--lang", "en"]);
+    let mut command = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(command.stdout.take().unwrap()).lines();
+    let mut notices = BufReader::new(command.stderr.take().unwrap()).lines();
+    line(&mut lines, "Deployment").await;
+
+    server.process.kill().await.unwrap();
+    let said = line(&mut lines, "StatusUnavailable").await;
+    assert!(said.contains("Exception"), "{said}");
+    line(&mut notices, "cannot read").await;
+
+    server.process = self::server(server.data.path(), &port).await;
+    line(&mut notices, "can be read again").await;
+    // Whatever is told last of the Deployment is what is so now.
+    let zero = json!({"spec": {"replicas": 0}});
+    let key = Key::new("default", "web");
+    let patched = server.rest.patch(&DEPLOYMENTS, &key, None, &zero);
+    patched.await.unwrap();
+    line(&mut lines, "ScaledToZero").await;
+    command.start_kill().unwrap();
+}
+
+/// Exit code and what is said on standard error.
+async fn refused(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.stderr(Stdio::piped()).output().await.unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn bad_input_is_one_sentence() {
+    let data = tempfile::tempdir().unwrap();
+    let bundle = data.path().join("web.json");
+    std::fs::write(&bundle, deployment().to_string()).unwrap();
+    let bundle = bundle.to_str().unwrap();
+    let mut command = sampan(&["status", "-f", bundle, "--now", "yesterday"]);
+    let (code, said) = refused(&mut command).await;
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        said,
+        "sampan status: \"yesterday\" is no time; write it as RFC 3339 has it, such as 2026-01-15T10:30:00Z\n"
+    );
+    let mut command = sampan(&["status", "--kubeconfig", "/nowhere/kubeconfig"]);
+    let (code, said) = refused(&mut command).await;
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_told_as_one() {
+    let server = Server::start().await;
+    let now = jiff::Timestamp::now();
+    let authority = pki::Authority::open(&server.data.path().join("pki"), now).unwrap();
+    let long_ago = now - jiff::SignedDuration::from_hours(3 * 365 * 24);
+    let identity = pki::Identity::client("admin", "system:masters");
+    let expired = authority.issue(&identity, long_ago).unwrap();
+    let kubeconfig = pki::kubeconfig::render(&server.address(), authority.certificate(), &expired);
+    let path = server.data.path().join("expired.kubeconfig");
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    let mut command = sampan(&["status", "--kubeconfig", path.to_str().unwrap()]);
+    let (code, said) = refused(&mut command).await;
+    assert_eq!(code, Some(2));
+    let begin = "sampan status: the cluster refuses the credentials of the kubeconfig: ";
+    let is_fit = said.starts_with(begin) && said.contains("CertificateExpired");
+    assert!(is_fit && said.lines().count() == 1, "{said}");
+    assert!(said.contains("renew them"), "{said}");
 }

@@ -40,6 +40,10 @@ fn assemble(mut draft: Draft, scene: &Scene<'_, '_>) -> Verdict {
     if evidence == Evidence::Object && says_pods_unseen(&draft, subject) {
         draft.message = draft.message.with(" (pods not visible)", "(Pod 不可见)");
     }
+    if draft.causes.is_empty() && draft.severity >= Severity::Warning {
+        // Nothing better is known than what the object itself says.
+        draft = draft.own_cause(subject, "status", "");
+    }
     let next_steps = next::steps(&draft, subject);
     let about = draft
         .causes

@@ -7,6 +7,12 @@ use crate::reasons::{self, row_of};
 use crate::scene::Draft;
 use crate::verdict::{Cause, NextStep, Severity};
 
+/// What to do about a reason that was passed through from the object and has no row of its own.
+const ASK_THE_OBJECT: (&str, &str) = (
+    "Read the conditions and events of the object, then the log of the controller that maintains it.",
+    "查看该对象的状况(conditions)与事件,再查看负责它的控制器的日志。",
+);
+
 /// The steps for a draft, most specific first: sub-reason, reason, then the first cause's reason.
 pub(crate) fn steps(draft: &Draft, subject: &Value) -> Vec<NextStep> {
     let mut codes: Vec<&str> = Vec::new();
@@ -31,6 +37,14 @@ pub(crate) fn steps(draft: &Draft, subject: &Value) -> Vec<NextStep> {
             en: row.next_step.en.to_owned(),
             zh: row.next_step.zh.to_owned(),
             command,
+        });
+    }
+    if steps.is_empty() && draft.severity >= Severity::Warning {
+        steps.push(NextStep {
+            code: draft.reason.clone(),
+            en: ASK_THE_OBJECT.0.to_owned(),
+            zh: ASK_THE_OBJECT.1.to_owned(),
+            command: command(draft, subject),
         });
     }
     steps
@@ -58,7 +72,9 @@ fn by_reason(reason: &str, subject: &Value) -> Option<String> {
         "Paused" => format!("rollout resume {target}"),
         "ProgressDeadlineExceeded" => format!("rollout undo {target}"),
         "ScaledToZero" => format!("scale {target} --replicas=1"),
-        "Suspended" => format!("patch {target} -p '{{\"spec\":{{\"suspend\":false}}}}'"),
+        "Suspended" => {
+            format!("patch {target} --type merge -p '{{\"spec\":{{\"suspend\":false}}}}'")
+        }
         "FinalizersPending" | "DeletionStuck" => format!("get {target} -o yaml"),
         _ => return None,
     };

@@ -224,6 +224,15 @@ pub trait Strategy: Send + Sync {
     fn selected_fields(&self) -> &'static [&'static str] {
         self.selectable_fields()
     }
+    /// The one user who may write a kind that everybody else only reads.
+    fn writer(&self) -> Option<&'static str> {
+        None
+    }
+    /// What OpenAPI says of a kind that upstream's type facts do not know: a schema with descriptions, without
+    /// `apiVersion`, `kind` and `metadata`.
+    fn open_api(&self) -> Option<Value> {
+        None
+    }
     /// For kinds that tell about other objects: the one that an object tells about. Who may not read that one
     /// does not see this one.
     fn told_about(&self) -> Option<fn(&Object) -> Told> {

@@ -4,14 +4,16 @@
 //! layer adds [`rows`] to its registry. Workloads are derived: one user writes them, everybody else
 //! reads, and what is lost in a crash is made anew.
 
+mod described;
+
 use jiff::Timestamp;
-use meta::{FieldError, GroupResource, Object, ObjectExt as _, Path};
+use meta::{GroupResource, Object, ObjectExt as _, Path};
 use serde_json::Value;
 
 use crate::kind::{Column, Kind};
 use crate::print::{Col, EVERYTHING, NAME, Printer, since, text_or};
 use crate::row::Group;
-use crate::strategy::{Context, Strategy, Told};
+use crate::strategy::{Strategy, Told};
 
 /// The user as which the status layer writes.
 pub const WRITER: &str = "system:sampan:status";
@@ -27,6 +29,7 @@ pub fn rows() -> Vec<Kind> {
     vec![
         V1.namespaced("Workload", "workloads", Workload)
             .short(&["wl"])
+            .verbs(&["get", "list", "watch"])
             .relaxed()
             .build(),
     ]
@@ -39,14 +42,11 @@ impl Strategy for Workload {
     fn has_generation(&self) -> bool {
         false
     }
-    fn validate(&self, _new: &Object, cx: &Context<'_>) -> Vec<FieldError> {
-        if cx.user.is_some_and(|user| user.name == WRITER) {
-            return Vec::new();
-        }
-        vec![FieldError::forbidden(
-            &Path::new("status"),
-            "workloads are derived by the status layer and cannot be written",
-        )]
+    fn writer(&self) -> Option<&'static str> {
+        Some(WRITER)
+    }
+    fn open_api(&self) -> Option<Value> {
+        Some(described::workload())
     }
     fn allows_create_on_update(&self) -> bool {
         true

@@ -200,7 +200,7 @@ impl ApiServer {
             attributes.name = query.selected_name().unwrap_or_default();
         }
         auth::allow(self, &attributes)?;
-        let kind = match self.kind(&info) {
+        let kind = match self.kind(&info, &user) {
             Err(error) if error.code() == 404 && !self.serves_group(parts.uri.path()) => {
                 return Ok(respond::no_page());
             }
@@ -262,8 +262,8 @@ impl ApiServer {
             .any(|kind| kind.group == group)
     }
 
-    /// The row a request is for, when it serves the verb.
-    fn kind(&self, info: &RequestInfo) -> Result<Arc<Kind>, StatusError> {
+    /// The row a request is for, when it serves the verb to that user.
+    fn kind(&self, info: &RequestInfo, user: &User) -> Result<Arc<Kind>, StatusError> {
         let gvr = Gvr::new(&info.group, &info.version, &info.resource);
         let kind = self
             .config()
@@ -300,7 +300,8 @@ impl ApiServer {
             "create" => !info.name.is_empty() && info.subresource.is_empty(),
             _ => false,
         };
-        if !is_aside && verbs.iter().any(|verb| *verb == info.verb) {
+        let is_writer = kind.strategy.writer() == Some(user.name.as_str());
+        if !is_aside && (is_writer || verbs.iter().any(|verb| *verb == info.verb)) {
             return Ok(Arc::clone(kind));
         }
         Err(StatusError::method_not_allowed())

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
 
 use crate::lang::Lang;
 
@@ -66,7 +65,7 @@ pub struct StatusArgs {
 
     /// Judge as of this time (RFC 3339), with -f; default: now.
     #[arg(long, value_name = "TIME", requires = "filename")]
-    pub now: Option<Timestamp>,
+    pub now: Option<String>,
 }
 
 /// Forms of output.

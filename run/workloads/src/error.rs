@@ -39,6 +39,12 @@ pub enum StatusError {
         /// What it begins with.
         kind: String,
     },
+    /// A time cannot be read.
+    #[error("{given:?} is no time")]
+    Now {
+        /// As given.
+        given: String,
+    },
     /// A selector cannot be read.
     #[error("cannot read selector {selector:?}: {why}")]
     Selector {
@@ -65,6 +71,9 @@ pub enum StatusError {
     /// The cluster does not know who asks.
     #[error("the cluster refuses the credentials of the kubeconfig")]
     Refused(#[source] ClientError),
+    /// The kubeconfig does not trust whoever answers.
+    #[error("the kubeconfig does not trust the certificate of the cluster")]
+    Untrusted(#[source] ClientError),
     /// The cluster does not answer.
     #[error("the cluster does not answer")]
     Cluster(#[source] ClientError),
@@ -88,12 +97,41 @@ pub enum StatusError {
     },
 }
 
+/// Alerts of TLS by which a server refuses a client's certificate. Source: rustls `AlertDescription`.
+const CLIENT_ALERTS: [&str; 8] = [
+    "AccessDenied",
+    "BadCertificate",
+    "CertificateExpired",
+    "CertificateRequired",
+    "CertificateRevoked",
+    "CertificateUnknown",
+    "UnknownCA",
+    "UnsupportedCertificate",
+];
+
+/// Whether an error or a cause of it says one of these.
+fn says(error: &(dyn Error + 'static), words: &[&str]) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.any(|error| {
+        let said = error.to_string();
+        words.iter().any(|word| said.contains(word))
+    })
+}
+
 impl StatusError {
     /// Sorts a client's failure.
     pub(crate) fn from_client(error: ClientError) -> Self {
         match (&error, error.code()) {
             (ClientError::Kubeconfig(_), _) => Self::Kubeconfig(error),
             (_, 401 | 403) => Self::Refused(error),
+            _ if says(&error, &["received fatal alert"]) => {
+                if says(&error, &CLIENT_ALERTS) {
+                    Self::Refused(error)
+                } else {
+                    Self::Cluster(error)
+                }
+            }
+            _ if says(&error, &["invalid peer certificate"]) => Self::Untrusted(error),
             _ => Self::Cluster(error),
         }
     }
@@ -104,6 +142,7 @@ impl StatusError {
             Self::BundleSyntax { .. } => "give objects as kubectl get -o yaml prints them",
             Self::BundleEmpty { .. } => "put the workload first, related objects after it",
             Self::BundleSubject { .. } => "put a workload first",
+            Self::Now { .. } => "write it as RFC 3339 has it, such as 2026-01-15T10:30:00Z",
             Self::Selector { .. } => "write it as kubectl takes it, such as app=web,tier!=cache",
             Self::Kind { .. } => "see kubectl api-resources for what it serves",
             Self::NotAWorkload { .. } => {
@@ -111,6 +150,9 @@ impl StatusError {
             }
             Self::Kubeconfig(_) => "name one with --kubeconfig, and a context in it with --context",
             Self::Refused(_) => "renew them, or choose another --context",
+            Self::Untrusted(_) => {
+                "check its certificate-authority-data, and the clock of this machine"
+            }
             Self::Cluster(_) | Self::Slow { .. } | Self::NotKubernetes => {
                 "check that its address in the kubeconfig can be reached"
             }

@@ -137,7 +137,11 @@ impl Source {
             {
                 return Ok((objects, page.resource_version));
             }
-            objects.extend(page.items.into_iter().filter_map(|object| self.lean(object)));
+            objects.extend(
+                page.items
+                    .into_iter()
+                    .filter_map(|object| self.lean(object)),
+            );
             token = page.continue_token;
             if token.is_empty() {
                 return Ok((objects, page.resource_version));
@@ -160,7 +164,11 @@ impl Source {
         let mut version = String::new();
         let mut broken_at: Option<Instant> = None;
         loop {
-            let outcome = self.step(&mut version, &news, &mut renew).await;
+            // Dropped midway, a step loses nothing: the version moves on after the news is told.
+            let outcome = tokio::select! {
+                outcome = self.step(&mut version, &news) => outcome,
+                _ = renew.changed() => Ok(()),
+            };
             match outcome {
                 Ok(()) => (wait, broken_at) = (BACKOFF_MIN, None),
                 Err(error) => {
@@ -177,6 +185,7 @@ impl Source {
                     }
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
+                        _ = renew.changed() => {}
                         () = news.closed() => return,
                     }
                     wait = (wait * 2).min(BACKOFF_MAX);
@@ -189,12 +198,7 @@ impl Source {
     }
 
     /// Lists if there is no version to go on from, then watches until the server ends it.
-    async fn step(
-        &self,
-        version: &mut String,
-        news: &mpsc::Sender<News>,
-        renew: &mut watch::Receiver<()>,
-    ) -> Result<(), Broken> {
+    async fn step(&self, version: &mut String, news: &mpsc::Sender<News>) -> Result<(), Broken> {
         if version.is_empty() {
             let (objects, at) = self.list(Some(news)).await?;
             if news.send(News::All(self.kind, objects)).await.is_err() {
@@ -211,36 +215,36 @@ impl Source {
         let begin = self
             .rest
             .watch(&self.resource, &self.namespace, Detail::Whole, &query);
-        let mut watching: rest::Watching<_> =
-            timeout(ANSWER_MAX, begin).await.map_err(|_| Broken::Slow)??;
+        let mut watching: rest::Watching<_> = timeout(ANSWER_MAX, begin)
+            .await
+            .map_err(|_| Broken::Slow)??;
         loop {
             let event = tokio::select! {
                 event = timeout(QUIET_MAX, watching.next()) => event.unwrap_or(Ok(None))?,
-                _ = renew.changed() => None,
                 () = news.closed() => None,
             };
             let Some(event) = event else { return Ok(()) };
-            let told = match event {
+            let (at, told) = match event {
                 WatchEvent::Error(status) => {
                     return Err(ClientError::Refused(status).into());
                 }
-                WatchEvent::Bookmark(object) => {
-                    object.resource_version().clone_into(version);
-                    continue;
-                }
+                WatchEvent::Bookmark(object) => (object.resource_version().to_owned(), None),
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    object.resource_version().clone_into(version);
-                    let key = object.key();
-                    News::Applied(self.kind, key, self.lean(object).map(Box::new))
+                    let (at, key) = (object.resource_version().to_owned(), object.key());
+                    let lean = self.lean(object).map(Box::new);
+                    (at, Some(News::Applied(self.kind, key, lean)))
                 }
-                WatchEvent::Deleted(object) => {
-                    object.resource_version().clone_into(version);
-                    News::Deleted(self.kind, object.key())
-                }
+                WatchEvent::Deleted(object) => (
+                    object.resource_version().to_owned(),
+                    Some(News::Deleted(self.kind, object.key())),
+                ),
             };
-            if news.send(told).await.is_err() {
+            if let Some(told) = told
+                && news.send(told).await.is_err()
+            {
                 return Ok(());
             }
+            *version = at;
         }
     }
 }

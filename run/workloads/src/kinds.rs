@@ -11,6 +11,7 @@ use tracing::debug;
 
 use crate::discover::{self, Followed, Role, Served};
 use crate::follow::News;
+use crate::session::in_time;
 
 /// What adds kinds to a cluster.
 const DEFINITIONS: [Resource; 2] = [
@@ -65,7 +66,7 @@ async fn tell(
 ) -> Option<()> {
     let mut wait = SHOW_MIN;
     for _ in 0..SHOW_TRIES {
-        match discover::served(rest).await {
+        match in_time(discover::served(rest)).await.flatten() {
             Ok((served, silent)) => {
                 let is_shown = shows(&served, expected);
                 let kinds = News::Kinds(discover::custom(&served), silent);

@@ -261,11 +261,14 @@ mod tests {
 
     #[test]
     fn no_verdict_depends_on_what_is_dropped() {
-        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/status");
+        let data =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/status");
         let (mut compared, config) = (0, status::Config::spec());
         for folder in ["corpus", "scenarios"] {
             let index = std::fs::read_to_string(data.join(folder).join("index.tsv")).unwrap();
-            let mut lines = index.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+            let mut lines = index
+                .lines()
+                .map(|line| line.split('\t').collect::<Vec<_>>());
             let names = lines.next().unwrap();
             let column = |name: &str| names.iter().position(|each| *each == name).unwrap();
             let (file, now) = (column("file"), column("now"));

@@ -69,7 +69,12 @@ fn style(args: &StatusArgs) -> Style {
 async fn execute(args: &StatusArgs) -> Result<Outcome, StatusError> {
     let style = style(args);
     if let Some(path) = &args.filename {
-        let now = args.now.unwrap_or_else(Timestamp::now);
+        let now = match &args.now {
+            Some(given) => meta::time::from_rfc3339(given).ok_or_else(|| StatusError::Now {
+                given: given.clone(),
+            })?,
+            None => Timestamp::now(),
+        };
         let item = offline::judge(path, now)?;
         let items = if args.only.is_none() || item.is_not_ok() {
             vec![&item]

@@ -60,7 +60,8 @@ impl Following {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, StatusError> {
+/// An answer, unless it takes too long.
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, StatusError> {
     tokio::time::timeout(ANSWER_MAX, work)
         .await
         .map_err(|_| StatusError::Slow {
@@ -152,19 +153,14 @@ impl Session {
 
     /// Asks the cluster now and then whether it is still there, so that what is known of a cluster that
     /// has vanished without a sign is not taken for fresh.
-    pub(crate) fn watch_over(&self) {
+    pub fn watch_over(&self) {
         if let Some(following) = &self.following {
             let pulse = pulse::follow(following.rest.clone(), following.sender.clone());
             tokio::spawn(pulse);
         }
     }
 
-    fn new(
-        plan: Plan,
-        view: View,
-        silent: Vec<String>,
-        following: Option<Following>,
-    ) -> Self {
+    fn new(plan: Plan, view: View, silent: Vec<String>, following: Option<Following>) -> Self {
         Self {
             world: World::new(plan.followed),
             board: Board::new(view, Config::spec()),

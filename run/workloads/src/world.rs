@@ -100,6 +100,8 @@ struct Entry {
 pub struct World {
     followed: Vec<Followed>,
     readings: Vec<Reading>,
+    /// Whether objects of a kind are known, be they out of date.
+    was_known: Vec<bool>,
     entries: Vec<Option<Entry>>,
     free: Vec<Slot>,
     objects: Vec<BTreeMap<Arc<str>, Slot>>,
@@ -121,6 +123,7 @@ impl World {
         let mut world = Self {
             followed: Vec::new(),
             readings: Vec::new(),
+            was_known: Vec::new(),
             entries: Vec::new(),
             free: Vec::new(),
             objects: Vec::new(),
@@ -142,18 +145,14 @@ impl World {
     pub fn follow(&mut self, followed: Followed) -> usize {
         self.followed.push(followed);
         self.readings.push(Reading::Pending);
+        self.was_known.push(false);
         self.objects.push(BTreeMap::new());
         self.followed.len() - 1
     }
 
     /// Forgets a kind that is served no more; returns the subjects to judge again.
     pub fn retire(&mut self, kind: usize) -> BTreeSet<Id> {
-        let mut touched = self.replace(kind, Vec::new());
-        if let Some(reading) = self.readings.get_mut(kind) {
-            *reading = Reading::Gone;
-        }
-        touched.extend(self.everything());
-        touched
+        self.give_up(kind, Reading::Gone)
     }
 
     /// The kinds.
@@ -215,14 +214,22 @@ impl World {
         if self.readings.get(kind) == Some(&reading) {
             return BTreeSet::new();
         }
-        let mut touched = match &reading {
-            Reading::Forbidden(_) => self.replace(kind, Vec::new()),
-            Reading::Failed(_) | Reading::Pending | Reading::Known | Reading::Gone => {
-                BTreeSet::new()
-            }
-        };
+        if matches!(reading, Reading::Forbidden(_)) {
+            return self.give_up(kind, reading);
+        }
         if let Some(slot) = self.readings.get_mut(kind) {
             *slot = reading;
+        }
+        self.everything()
+    }
+
+    fn give_up(&mut self, kind: usize, reading: Reading) -> BTreeSet<Id> {
+        let mut touched = self.change(kind, Vec::new(), true);
+        if let Some(slot) = self.readings.get_mut(kind) {
+            *slot = reading;
+        }
+        if let Some(was_known) = self.was_known.get_mut(kind) {
+            *was_known = false;
         }
         touched.extend(self.everything());
         touched
@@ -283,6 +290,9 @@ impl World {
             .collect();
         if let Some(slot) = self.readings.get_mut(kind) {
             *slot = Reading::Known;
+        }
+        if let Some(was_known) = self.was_known.get_mut(kind) {
+            *was_known = true;
         }
         let mut touched = BTreeSet::new();
         for key in gone {
@@ -345,7 +355,8 @@ impl World {
         let role = self.role(kind);
         let Lean { key, packed, links } = object;
         if role == Role::Node {
-            self.nodes.insert(key.name.clone(), Arc::new(packed.unpack()));
+            self.nodes
+                .insert(key.name.clone(), Arc::new(packed.unpack()));
         }
         let owner_kind = links
             .owner
@@ -370,13 +381,10 @@ impl World {
 
     fn owner_kind(&mut self, group: &str, kind: &str) -> usize {
         let is_it = |known: &(String, String)| known.0 == group && known.1 == kind;
-        self.owner_kinds
-            .iter()
-            .position(is_it)
-            .unwrap_or_else(|| {
-                self.owner_kinds.push((group.to_owned(), kind.to_owned()));
-                self.owner_kinds.len() - 1
-            })
+        self.owner_kinds.iter().position(is_it).unwrap_or_else(|| {
+            self.owner_kinds.push((group.to_owned(), kind.to_owned()));
+            self.owner_kinds.len() - 1
+        })
     }
 
     fn index(&mut self, role: Role, links: &Links, slot: Slot) {
@@ -483,11 +491,14 @@ impl World {
             next = self
                 .entry(slot)
                 .filter(|entry| entry.owner_kind.is_some())
-                .and_then(|entry| owner(&entry.packed.unpack()))
-                .and_then(|owner| self.by_name.get(&owner.uid))
-                .copied();
+                .and_then(|_| self.owner_of(&self.id(slot)?));
         }
         found
+    }
+
+    fn owner_of(&self, id: &Id) -> Option<Slot> {
+        let owner = owner(&self.get(id)?)?;
+        self.by_name.get(&owner.uid).copied()
     }
 
     /// Whether an object is part of a followed workload, and so no workload of its own.
@@ -499,12 +510,15 @@ impl World {
         let Some((group, kind)) = owner else {
             return false;
         };
-        self.followed.iter().zip(&self.readings).any(|(each, reading)| {
-            each.role == Role::Workload
-                && each.resource.group == *group
-                && each.resource.kind == *kind
-                && *reading == Reading::Known
-        })
+        self.followed
+            .iter()
+            .zip(&self.was_known)
+            .any(|(each, was_known)| {
+                each.role == Role::Workload
+                    && each.resource.group == *group
+                    && each.resource.kind == *kind
+                    && *was_known
+            })
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -27,6 +28,8 @@ struct Cluster {
     answers: Arc<Mutex<BTreeMap<String, (u16, Value)>>>,
     asked: Arc<Mutex<Vec<String>>>,
     watches: Arc<Mutex<BTreeMap<String, mpsc::UnboundedSender<Value>>>>,
+    /// Whether nothing is answered any more.
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -76,6 +79,14 @@ impl Cluster {
             .insert(path.to_owned(), (code, status));
     }
 
+    /// Whether somebody watches a path now.
+    async fn watched(&self, path: &str) {
+        let is_watched = || self.watches.lock().unwrap().contains_key(path);
+        while !is_watched() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn tell(&self, path: &str, kind: &str, object: &Value) {
         let event = json!({"type": kind, "object": object});
         self.watches.lock().unwrap()[path].send(event).unwrap();
@@ -84,7 +95,14 @@ impl Cluster {
     fn respond(&self, request: &Request<kube::client::Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or_default();
-        if query.contains("watch=true") {
+        let is_refused = |(code, _): &(u16, Value)| *code != 200;
+        let is_served = !self
+            .answers
+            .lock()
+            .unwrap()
+            .get(&path)
+            .is_some_and(is_refused);
+        if query.contains("watch=true") && is_served {
             let (sender, receiver) = mpsc::unbounded_channel::<Value>();
             self.watches.lock().unwrap().insert(path, sender);
             let lines = futures::stream::unfold(receiver, |mut receiver| async {
@@ -113,8 +131,13 @@ impl Cluster {
     fn rest(&self) -> Rest {
         let cluster = self.clone();
         let service = tower::service_fn(move |request| {
-            let response = cluster.respond(&request);
-            async move { Ok::<_, Infallible>(response) }
+            let cluster = cluster.clone();
+            async move {
+                if cluster.is_silent.load(Ordering::Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>(cluster.respond(&request))
+            }
         });
         Rest::new(kube::Client::new(service, "default"))
     }
@@ -239,10 +262,7 @@ async fn changes_are_followed() {
         .await
         .unwrap();
     assert_eq!(reasons(&session), ["Deployment web StartingReplicas"]);
-    let watched = || cluster.watches.lock().unwrap().contains_key("/api/v1/pods");
-    while !watched() {
-        tokio::task::yield_now().await;
-    }
+    cluster.watched("/api/v1/pods").await;
     cluster.tell("/api/v1/pods", "MODIFIED", &pod("ErrImagePull"));
     let changes = session.changed(noon).await;
     assert_eq!(changes.len(), 1);
@@ -281,6 +301,119 @@ async fn time_alone_changes_a_verdict() {
         "ContainerCreatingTimeout"
     );
     assert_eq!(start.elapsed().as_secs(), 570);
+}
+
+/// Waits until the board tells something.
+async fn until(session: &mut Session, now: impl Fn() -> Timestamp, told: &[&str]) {
+    let mut rounds = 0;
+    while reasons(session) != told {
+        session.changed(&now).await;
+        rounds += 1;
+        assert!(rounds < 100, "{:?}", reasons(session));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_falls_silent_is_never_shown_as_fresh() {
+    let cluster = web("ContainerCreating");
+    let start = tokio::time::Instant::now();
+    let mut session = Session::follow(&cluster.rest(), &[], everywhere, noon)
+        .await
+        .unwrap();
+    session.watch_over();
+    cluster.watched("/api/v1/pods").await;
+    cluster.is_silent.store(true, Ordering::Relaxed);
+    until(&mut session, noon, &["Deployment web StatusUnavailable"]).await;
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    let item = session.board.items()[0].clone();
+    assert_eq!(item.verdict.status, status::Status::Exception);
+    assert_eq!(item.ready, "-");
+    let notice = &session.notices()[0];
+    assert!(notice.hides_workloads && notice.what == "the cluster");
+
+    // Its connections are dead, though nobody has said so.
+    let _dead = std::mem::take(&mut *cluster.watches.lock().unwrap());
+    cluster.is_silent.store(false, Ordering::Relaxed);
+    until(&mut session, noon, &["Deployment web StartingReplicas"]).await;
+    assert_eq!(session.notices(), []);
+    cluster.watched("/api/v1/pods").await;
+    cluster.tell("/api/v1/pods", "MODIFIED", &pod("ErrImagePull"));
+    until(&mut session, noon, &["Deployment web ErrImagePull"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_cluster_that_goes_away_is_told_and_comes_back() {
+    let cluster = web("ErrImagePull");
+    let path = "/apis/apps/v1/deployments";
+    let mut session = Session::follow(&cluster.rest(), &[], everywhere, noon)
+        .await
+        .unwrap();
+    cluster.watched(path).await;
+    cluster.refuse(path, 503, "ServiceUnavailable");
+    // The watch breaks off, and the next one is refused.
+    cluster.watches.lock().unwrap().remove(path);
+    until(&mut session, noon, &["Deployment web StatusUnavailable"]).await;
+    assert!(session.notices()[0].hides_workloads);
+    cluster.list(path, &json!([deployment(0)]));
+    until(&mut session, noon, &["Deployment web ErrImagePull"]).await;
+    assert_eq!(session.notices(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_never_answers_is_told_and_hides_nothing_else() {
+    let cluster = web("ErrImagePull");
+    let rest = {
+        let cluster = cluster.clone();
+        Rest::new(kube::Client::new(
+            tower::service_fn(move |request: Request<kube::client::Body>| {
+                let cluster = cluster.clone();
+                async move {
+                    if request.uri().path() == "/api/v1/events" {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, Infallible>(cluster.respond(&request))
+                }
+            }),
+            "default",
+        ))
+    };
+    let session = Session::once(&rest, &[], everywhere, noon).await.unwrap();
+    assert_eq!(reasons(&session), ["Deployment web ErrImagePull"]);
+    let notice = &session.notices()[0];
+    assert_eq!(notice.what, "events");
+    assert_eq!(notice.why, "no answer within 30 s");
+    assert!(!notice.hides_workloads);
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_that_are_defined_later_are_followed_until_they_go() {
+    let cluster = web("ErrImagePull");
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    cluster.list(definitions, &json!([]));
+    let mut session = Session::follow(&cluster.rest(), &[], everywhere, noon)
+        .await
+        .unwrap();
+    cluster.watched(definitions).await;
+    let groups = |names: &[&str]| {
+        let group = |name: &&str| json!({"name": name, "preferredVersion": {"groupVersion": format!("{name}/v1")}});
+        json!({"groups": names.iter().map(group).collect::<Vec<_>>()})
+    };
+    cluster.answer("/apis", &groups(&["apps", "sea.example"]));
+    cluster.answer("/apis/sea.example/v1", &json!({"resources": [
+        {"name": "boats", "singularName": "boat", "kind": "Boat", "namespaced": true, "verbs": ["list", "watch"]},
+        {"name": "boats/scale", "kind": "Scale", "namespaced": true, "verbs": ["get"]}]}));
+    let boat = json!({"metadata": {"name": "a", "namespace": "shop", "uid": "b"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    cluster.list("/apis/sea.example/v1/boats", &json!([boat]));
+    let definition = json!({"metadata": {"name": "boats.sea.example", "resourceVersion": "8"}});
+    cluster.tell(definitions, "ADDED", &definition);
+    let both = ["Deployment web ErrImagePull", "Boat a Ready"];
+    until(&mut session, noon, &both).await;
+
+    cluster.answer("/apis", &groups(&["apps"]));
+    cluster.tell(definitions, "DELETED", &definition);
+    until(&mut session, noon, &["Deployment web ErrImagePull"]).await;
+    assert_eq!(session.notices(), []);
 }
 
 #[tokio::test(start_paused = true)]

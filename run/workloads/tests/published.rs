@@ -273,8 +273,89 @@ async fn verdicts_are_seen_by_those_who_may_read_the_workload() {
 #[tokio::test]
 async fn nobody_else_writes_a_verdict() {
     let (rest, publishing) = cluster().await;
+    let mut story = Story::new(&rest, "shop").await;
+    rest.create(&DEPLOYMENTS, &deployment(2)).await.unwrap();
+    story.until(|event| reason(event).map(|_| ())).await;
+    let key = Key::new("shop", "deployment.web");
     let forged = json!({"metadata": {"name": "deployment.web", "namespace": "shop"}, "status": {"status": "Running"}});
-    let refused = rest.create(&WORKLOADS, &forged).await.unwrap_err();
-    assert_eq!(refused.code(), 422);
+    let options = client::rest::DeleteOptions::default();
+    for refused in [
+        rest.create(&WORKLOADS, &forged).await.map(|_| ()),
+        rest.replace(&WORKLOADS, None, &forged).await.map(|_| ()),
+        rest.patch(&WORKLOADS, &key, None, &forged)
+            .await
+            .map(|_| ()),
+        rest.delete(&WORKLOADS, &key, &options).await.map(|_| ()),
+        rest.delete_collection(&WORKLOADS, "shop", &options)
+            .await
+            .map(|_| ()),
+    ] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), 405);
+        assert_eq!(
+            refused.to_string(),
+            "the server does not allow this method on the requested resource"
+        );
+    }
+    let served = rest.get_path("/apis/status.sampan.io/v1").await.unwrap();
+    assert_eq!(
+        served["resources"][0]["verbs"],
+        json!(["get", "list", "watch"])
+    );
+    assert_eq!(rest.get(&WORKLOADS, &key).await.unwrap().name(), key.name);
+    publishing.abort();
+}
+
+/// Paths of an object that a schema does not know.
+fn unknown(value: &Value, schema: &Value, path: &str) -> Vec<String> {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(field, value)| {
+                let path = format!("{path}.{field}");
+                match schema.pointer(&format!("/properties/{field}")) {
+                    Some(schema) => unknown(value, schema, &path),
+                    None => vec![path],
+                }
+            })
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .flat_map(|item| unknown(item, &schema["items"], path))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn every_published_field_is_explained() {
+    let (rest, publishing) = cluster().await;
+    let mut story = Story::new(&rest, "shop").await;
+    let accounts = Resource::namespaced("", "v1", "ServiceAccount", "serviceaccounts");
+    let account = json!({"metadata": {"name": "default", "namespace": "shop"}});
+    rest.create(&accounts, &account).await.unwrap();
+    let pod = json!({"metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"containers": [{"name": "app", "image": "r.example/web:1"}]}});
+    let pods = Resource::namespaced("", "v1", "Pod", "pods");
+    rest.create(&pods, &pod).await.unwrap();
+    let status = json!({"status": {"phase": "Running", "containerStatuses": [{"name": "app", "image": "r.example/web:1",
+        "imageID": "", "ready": false, "restartCount": 3, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
+    rest.patch(&pods, &Key::new("shop", "web"), Some("status"), &status)
+        .await
+        .unwrap();
+    let mut object = story
+        .until(|event| {
+            reason(event)
+                .filter(|(_, reason)| *reason == "CrashLoopBackOff")
+                .map(|(object, _)| object.clone())
+        })
+        .await;
+    for field in ["apiVersion", "kind", "metadata"] {
+        object.remove(&[field]);
+    }
+    let rows = kinds::workloads::rows();
+    let schema = rows.first().unwrap().strategy.open_api().unwrap();
+    assert_eq!(unknown(&object, &schema, ""), Vec::<String>::new());
     publishing.abort();
 }

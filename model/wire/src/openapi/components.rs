@@ -160,6 +160,7 @@ impl<'r> Builder<'r> {
     fn component(&self, name: &str) -> Option<Value> {
         let mut component = match machinery::component(name, self.flavor) {
             Some(component) => component,
+            None if self.described(name).is_some() => self.described(name)?,
             None => match self.schema(name) {
                 Some(schema) => match schema.as_struct() {
                     Some(item) => self.structure(&schema.graph, item),
@@ -184,6 +185,22 @@ impl<'r> Builder<'r> {
             map.insert("x-kubernetes-group-version-kind".into(), kinds.into());
         }
         Some(component)
+    }
+
+    /// A kind that says itself what its fields mean.
+    fn described(&self, name: &str) -> Option<Value> {
+        let mut schema = self.rows.get(name)?.strategy.open_api()?;
+        let properties = schema.get_mut("properties")?.as_object_mut()?;
+        for field in ["apiVersion", "kind"] {
+            let description = descriptions::of_list_field(field).unwrap_or_default();
+            let field = field.to_owned();
+            properties.insert(field, json!({"type": "string", "description": description}));
+        }
+        let extra =
+            Map::from_iter([("description".to_owned(), "Standard object metadata.".into())]);
+        let metadata = self.reference(machinery::OBJECT_META, extra);
+        properties.insert("metadata".to_owned(), metadata);
+        Some(schema)
     }
 
     fn schema(&self, name: &str) -> Option<Schema> {

@@ -215,11 +215,25 @@ fn kinds_without_type_facts_are_told_too() {
     let document = read(&v3(&registry, "apis/status.sampan.io/v1").unwrap());
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let kind = |kind: &str| json!([{"group": "status.sampan.io", "kind": kind, "version": "v1"}]);
-    for (name, list) in [("Workload", false), ("WorkloadList", true)] {
-        let component = &schemas[&format!("io.sampan.status.v1.{name}")];
-        assert_eq!(component["x-kubernetes-group-version-kind"], kind(name));
-        assert_eq!(component.get("properties").is_some(), list);
+    let v2 = v2(&registry);
+    for name in ["Workload", "WorkloadList"] {
+        for component in [
+            &schemas[&format!("io.sampan.status.v1.{name}")],
+            &v2["definitions"][&format!("io.sampan.status.v1.{name}")],
+        ] {
+            assert_eq!(component["x-kubernetes-group-version-kind"], kind(name));
+            let said = component["description"].as_str().unwrap();
+            assert!(said.starts_with(name), "{said}");
+            for (field, schema) in component["properties"].as_object().unwrap() {
+                let is_told = schema["description"].is_string() || name == "WorkloadList";
+                assert!(is_told, "{field}");
+            }
+        }
     }
+    let paths = document["paths"].as_object().unwrap();
+    let verbs = paths.values().filter_map(Value::as_object);
+    let mut verbs = verbs.flat_map(|path| path.keys());
+    assert!(verbs.all(|verb| matches!(verb.as_str(), "get" | "parameters")));
 }
 
 #[test]

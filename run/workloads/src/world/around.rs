@@ -91,10 +91,7 @@ impl World {
             jobs: of_kind("Job", jobs),
             pods: (pods_reading == Some(&Reading::Known)).then_some(pods),
             pods_error: pods_reading.and_then(failure),
-            subject_error: self
-                .silence
-                .clone()
-                .or_else(|| failure(self.reading(id.0))),
+            subject_error: self.silence.clone().or_else(|| failure(self.reading(id.0))),
             subject,
         })
     }
@@ -139,7 +136,10 @@ impl World {
 
     /// The nodes of some pods as far as they exist; all nodes when a pod has none, since the
     /// scheduler's refusal is about all of them.
-    fn nodes<'w>(&self, mut pods: impl Iterator<Item = &'w Value> + Clone) -> Option<Vec<Arc<Value>>> {
+    fn nodes<'w>(
+        &self,
+        mut pods: impl Iterator<Item = &'w Value> + Clone,
+    ) -> Option<Vec<Arc<Value>>> {
         let index = self.index_of_role(Role::Node)?;
         if self.reading(index) != &Reading::Known {
             return None;

@@ -46,7 +46,8 @@ fn one(role: Role, object: Value) -> Lean {
 
 fn web() -> World {
     let mut world = World::new(followed());
-    let bare = json!({"kind": "Pod", "metadata": {"name": "bare", "namespace": "shop", "uid": "bare"}});
+    let bare =
+        json!({"kind": "Pod", "metadata": {"name": "bare", "namespace": "shop", "uid": "bare"}});
     let pods = vec![owned("Pod", "web-1-a", ("ReplicaSet", "web-1")), bare];
     world.load(2, all(Role::Pod, pods));
     let set = owned("ReplicaSet", "web-1", ("Deployment", "web"));
@@ -149,7 +150,10 @@ fn what_is_served_no_more_is_forgotten_and_its_parts_stand_alone() {
     let touched = world.retire(0);
     assert_eq!(names(&touched), ["web", "web-1", "bare", "web-1-a"]);
     assert!(!world.is_part(&(1, Key::new("shop", "web-1"))));
-    assert_eq!(world.around(&(0, Key::new("shop", "web"))).map(|_| ()), None);
+    assert_eq!(
+        world.around(&(0, Key::new("shop", "web"))).map(|_| ()),
+        None
+    );
     let web = json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "shop", "uid": "web"}});
     world.replace(0, all(Role::Workload, vec![web]));
     assert!(world.is_part(&(1, Key::new("shop", "web-1"))));

@@ -19,6 +19,7 @@ pub(in crate::openapi) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v
 pub(in crate::openapi) const VERSION_INFO: &str = "io.k8s.apimachinery.pkg.version.Info";
 pub(in crate::openapi) const WATCH_EVENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
 pub(super) const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+pub(super) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
