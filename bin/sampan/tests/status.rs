@@ -11,8 +11,8 @@ use client::rest::{Detail, Rest, WatchEvent};
 use meta::{Key, ObjectExt, Resource};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, Command};
 
 /// Longest time from the change of an object to the new verdict.
 const LATENCY_MAX: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ fn sampan(arguments: &[&str]) -> Command {
     command
 }
 
-async fn line(lines: &mut Lines<BufReader<ChildStdout>>, has: &str) -> String {
+async fn line<R: AsyncBufRead + Unpin>(lines: &mut Lines<R>, has: &str) -> String {
     let found = async {
         loop {
             let line = lines.next_line().await.unwrap().unwrap();

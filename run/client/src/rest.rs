@@ -77,6 +77,40 @@ pub struct Page {
     pub continue_token: String,
 }
 
+/// One page of a list that is not decoded.
+#[derive(Debug, Deserialize)]
+pub struct RawPage {
+    metadata: ListMeta,
+    #[serde(default)]
+    items: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ListMeta {
+    resource_version: String,
+    #[serde(rename = "continue")]
+    continue_token: String,
+}
+
+impl RawPage {
+    /// The bytes of the objects.
+    pub fn items(&self) -> impl Iterator<Item = &[u8]> {
+        self.items
+            .iter()
+            .flatten()
+            .map(|item| item.get().as_bytes())
+    }
+    /// The revision the list is consistent at.
+    pub fn resource_version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+    /// Token for the next page; empty after the last.
+    pub fn continue_token(&self) -> &str {
+        &self.metadata.continue_token
+    }
+}
+
 /// The path of a collection, an object or a subresource.
 pub fn path(resource: &Resource, namespace: &str, name: &str, subresource: Option<&str>) -> String {
     let mut path = if resource.group.is_empty() {
@@ -298,6 +332,21 @@ impl Rest {
             resource_version,
             continue_token,
         })
+    }
+
+    /// Reads one page of a collection, whose objects stay as bytes.
+    pub async fn list_raw(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        query: &[(&str, &str)],
+    ) -> Result<RawPage, ClientError> {
+        let path = with_query(&path(resource, namespace, "", None), query);
+        let request = Self::request(Method::GET, &path, "", "application/json", Vec::new())?;
+        self.client
+            .request::<RawPage>(request)
+            .await
+            .map_err(ClientError::from_kube)
     }
 
     /// Starts a watch of a collection.

@@ -269,7 +269,7 @@ impl Board {
         let verdict = evaluate(subject, &related, now, &self.config);
         let mut item = Item::new(subject, verdict);
         if related.subject_error.is_some() {
-            item.ready = "-".to_owned();
+            "-".clone_into(&mut item.ready);
         }
         Some(item)
     }

@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::discover::{Followed, Role};
-use crate::world::{Lean, Reading, World};
+use crate::lean::{lean, lean_bytes};
+use crate::world::{Lean, Reading};
 
 /// Objects per page of a list.
 const PAGE_OBJECTS: &str = "500";
@@ -120,9 +121,7 @@ impl Source {
         let (mut objects, mut token) = (Vec::new(), String::new());
         loop {
             let query = [("limit", PAGE_OBJECTS), ("continue", token.as_str())];
-            let page = self
-                .rest
-                .list(&self.resource, &self.namespace, Detail::Whole, &query);
+            let page = self.rest.list_raw(&self.resource, &self.namespace, &query);
             let page = match timeout(ANSWER_MAX, page).await.map_err(|_| Broken::Slow)? {
                 // The list took so long that its version is gone: begin again.
                 Err(error) if error.is_gone() && !token.is_empty() => {
@@ -135,25 +134,31 @@ impl Source {
             if let Some(news) = news
                 && news.send(News::Page).await.is_err()
             {
-                return Ok((objects, page.resource_version));
+                return Ok((objects, String::new()));
             }
-            objects.extend(
-                page.items
-                    .into_iter()
-                    .filter_map(|object| self.lean(object)),
-            );
-            token = page.continue_token;
+            for object in page.items() {
+                objects.extend(self.read(object)?);
+            }
+            page.continue_token().clone_into(&mut token);
             if token.is_empty() {
-                return Ok((objects, page.resource_version));
+                return Ok((objects, page.resource_version().to_owned()));
             }
         }
     }
 
+    fn read(&self, object: &[u8]) -> Result<Option<Lean>, ClientError> {
+        let object = lean_bytes(self.role, object).map_err(|source| ClientError::Answer {
+            path: self.resource.group_resource().to_string(),
+            source,
+        })?;
+        Ok(self.named(object))
+    }
+
     /// Items of a list carry no kind.
-    fn lean(&self, mut object: Value) -> Option<Lean> {
+    fn named(&self, mut object: Value) -> Option<Lean> {
         object.set(&["apiVersion"], self.resource.api_version().into());
         object.set(&["kind"], (*self.resource.kind).into());
-        World::lean(self.role, object)
+        Lean::new(self.role, &object)
     }
 
     /// Tells everything and then every change, until nobody listens. A watch that breaks off is no news:
@@ -231,7 +236,7 @@ impl Source {
                 WatchEvent::Bookmark(object) => (object.resource_version().to_owned(), None),
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let (at, key) = (object.resource_version().to_owned(), object.key());
-                    let lean = self.lean(object).map(Box::new);
+                    let lean = self.named(lean(self.role, object)).map(Box::new);
                     (at, Some(News::Applied(self.kind, key, lean)))
                 }
                 WatchEvent::Deleted(object) => (

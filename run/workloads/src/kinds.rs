@@ -27,7 +27,7 @@ const DEFINITIONS: [Resource; 2] = [
 const WATCH_SECONDS: &str = "1740";
 /// Wait before definitions are watched again, and before kinds are asked for again where nobody may
 /// watch definitions.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 /// First wait for a definition to show in what is served.
 const SHOW_MIN: Duration = Duration::from_millis(200);
 /// How often that is waited for, twice as long each time: a definition may serve nothing at all.

@@ -1,226 +1,217 @@
 //! What is kept of an object: the fields that verdicts and views depend on.
 //!
-//! A field that a rule of the engine begins to read has to be added here; the test over all samples
-//! says so, by a verdict that differs.
+//! They are picked while an object is read, so that what is left out costs nothing. A field that a rule
+//! of the engine begins to read has to be added here; the test over all samples says so, by a verdict
+//! that differs.
+
+mod pick;
 
 use meta::ObjectExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::discover::{Role, is_built_in_group};
+use crate::discover::Role;
+use pick::Want::{self, All, Each, Fields, Presence, Rest};
 
-/// Of the metadata of pods and events.
-const METADATA: [&str; 10] = [
-    "annotations",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "finalizers",
-    "generation",
-    "labels",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "uid",
-];
-const OWNER: [&str; 5] = ["apiVersion", "controller", "kind", "name", "uid"];
-const POD_SPEC: [&str; 9] = [
-    "containers",
-    "hostNetwork",
-    "initContainers",
-    "nodeName",
-    "readinessGates",
-    "restartPolicy",
-    "schedulerName",
-    "schedulingGates",
-    "tolerations",
-];
-const POD_STATUS: [&str; 7] = [
-    "conditions",
-    "containerStatuses",
-    "initContainerStatuses",
-    "message",
-    "phase",
-    "reason",
-    "startTime",
-];
-const CONTAINER: [&str; 5] = [
-    "image",
-    "name",
-    "readinessProbe",
-    "restartPolicy",
-    "startupProbe",
-];
-const PROBE: [&str; 3] = ["failureThreshold", "initialDelaySeconds", "periodSeconds"];
-const CONTAINER_STATUS: [&str; 7] = [
-    "image",
-    "lastState",
-    "name",
-    "ready",
-    "restartCount",
-    "started",
-    "state",
-];
-const ENDED: [&str; 6] = [
-    "exitCode",
-    "finishedAt",
-    "message",
-    "reason",
-    "signal",
-    "startedAt",
-];
-const CONDITION: [&str; 5] = ["lastTransitionTime", "message", "reason", "status", "type"];
-const EVENT: [&str; 13] = [
-    "deprecatedFirstTimestamp",
-    "deprecatedLastTimestamp",
-    "eventTime",
-    "firstTimestamp",
-    "involvedObject",
-    "lastTimestamp",
-    "message",
-    "metadata",
-    "note",
-    "reason",
-    "regarding",
-    "series",
-    "type",
-];
-const REFERENCE: [&str; 4] = ["kind", "name", "namespace", "uid"];
-/// Annotations that hold whole copies of the object.
-const COPIES: [&str; 1] = ["kubectl.kubernetes.io/last-applied-configuration"];
-/// The one annotation of pods that is read.
-const CONFIG_HASH: [&str; 1] = ["kubernetes.io/config.hash"];
+const OWNERS: Want = Each(&Fields(&[
+    ("apiVersion", All),
+    ("controller", All),
+    ("kind", All),
+    ("name", All),
+    ("uid", All),
+]));
+const CONDITIONS: Want = Each(&Fields(&[
+    ("lastTransitionTime", All),
+    ("message", All),
+    ("reason", All),
+    ("status", All),
+    ("type", All),
+]));
+const PROBE: Want = Fields(&[
+    ("failureThreshold", All),
+    ("initialDelaySeconds", All),
+    ("periodSeconds", All),
+]);
+const CONTAINERS: Want = Each(&Fields(&[
+    ("image", All),
+    ("name", All),
+    ("readinessProbe", PROBE),
+    ("restartPolicy", All),
+    ("startupProbe", PROBE),
+]));
+const STATE: Want = Rest(&[(
+    "terminated",
+    Fields(&[
+        ("exitCode", All),
+        ("finishedAt", All),
+        ("message", All),
+        ("reason", All),
+        ("signal", All),
+        ("startedAt", All),
+    ]),
+)]);
+const CONTAINER_STATUSES: Want = Each(&Fields(&[
+    ("image", All),
+    ("lastState", STATE),
+    ("name", All),
+    ("ready", All),
+    ("restartCount", All),
+    ("started", All),
+    ("state", STATE),
+]));
+const POD: Want = Fields(&[
+    ("apiVersion", All),
+    ("kind", All),
+    (
+        "metadata",
+        Fields(&[
+            // The only annotation of pods that is read.
+            ("annotations", Fields(&[("kubernetes.io/config.hash", All)])),
+            ("creationTimestamp", All),
+            ("deletionTimestamp", All),
+            ("finalizers", All),
+            ("generation", All),
+            ("labels", All),
+            ("name", All),
+            ("namespace", All),
+            ("ownerReferences", OWNERS),
+            ("uid", All),
+        ]),
+    ),
+    (
+        "spec",
+        Fields(&[
+            ("containers", CONTAINERS),
+            ("hostNetwork", All),
+            ("initContainers", CONTAINERS),
+            ("nodeName", All),
+            ("readinessGates", All),
+            ("restartPolicy", All),
+            ("schedulerName", All),
+            ("schedulingGates", All),
+            ("tolerations", All),
+        ]),
+    ),
+    (
+        "status",
+        Fields(&[
+            ("conditions", CONDITIONS),
+            ("containerStatuses", CONTAINER_STATUSES),
+            ("initContainerStatuses", CONTAINER_STATUSES),
+            ("message", All),
+            ("phase", All),
+            ("reason", All),
+            ("startTime", All),
+        ]),
+    ),
+]);
+/// Heartbeats change all the time and do not matter.
+const NODE: Want = Fields(&[
+    ("apiVersion", All),
+    ("kind", All),
+    ("metadata", Fields(&[("name", All), ("uid", All)])),
+    ("spec", Fields(&[("taints", All), ("unschedulable", All)])),
+    ("status", Fields(&[("conditions", CONDITIONS)])),
+]);
+const REFERENCE: Want = Fields(&[
+    ("kind", All),
+    ("name", All),
+    ("namespace", All),
+    ("uid", All),
+]);
+const EVENT: Want = Fields(&[
+    ("apiVersion", All),
+    ("kind", All),
+    ("deprecatedFirstTimestamp", All),
+    ("deprecatedLastTimestamp", All),
+    ("eventTime", All),
+    ("firstTimestamp", All),
+    ("involvedObject", REFERENCE),
+    ("lastTimestamp", All),
+    ("message", All),
+    (
+        "metadata",
+        Fields(&[
+            ("creationTimestamp", All),
+            ("name", All),
+            ("namespace", All),
+        ]),
+    ),
+    ("note", All),
+    ("reason", All),
+    ("regarding", REFERENCE),
+    ("series", Fields(&[("lastObservedTime", All)])),
+    ("type", All),
+]);
+/// Of managed fields it matters when the spec was written, and by which subresource. Of a pod template it
+/// matters that there is one.
+const WORKLOAD: Want = Rest(&[
+    (
+        "metadata",
+        Rest(&[
+            (
+                "annotations",
+                Rest(&[(
+                    "kubectl.kubernetes.io/last-applied-configuration",
+                    Fields(&[]),
+                )]),
+            ),
+            (
+                "managedFields",
+                Each(&Fields(&[
+                    ("fieldsV1", Fields(&[("f:spec", Presence)])),
+                    ("subresource", All),
+                    ("time", All),
+                ])),
+            ),
+            ("resourceVersion", Presence),
+        ]),
+    ),
+    (
+        "spec",
+        Rest(&[
+            ("jobTemplate", Presence),
+            ("template", Presence),
+            ("volumeClaimTemplates", Presence),
+        ]),
+    ),
+]);
 
-/// Drops what nothing reads; kind and version are those of the collection, and are added on the way
-/// out.
-pub(crate) fn lean(role: Role, mut object: Value) -> Value {
-    compress_managed_fields(&mut object, role);
+fn want(role: Role) -> &'static Want {
     match role {
-        Role::Pod => pod(&mut object),
-        Role::Node => node(&mut object),
-        Role::Event => event(&mut object),
-        Role::Workload => workload(&mut object),
+        Role::Pod => &POD,
+        Role::Node => &NODE,
+        Role::Event => &EVENT,
+        Role::Workload => &WORKLOAD,
+    }
+}
+
+/// Picks what is read of an object.
+pub(crate) fn lean(role: Role, object: Value) -> Value {
+    settled(role, want(role).of_value(object))
+}
+
+/// Reads an object's bytes, and picks what is read of it.
+///
+/// # Errors
+/// The bytes are no JSON.
+pub(crate) fn lean_bytes(role: Role, object: &[u8]) -> Result<Value, serde_json::Error> {
+    Ok(settled(role, want(role).of_bytes(object)?))
+}
+
+/// What only the scheduler's refusal depends on goes once a pod has its node.
+fn settled(role: Role, mut object: Value) -> Value {
+    let has_node = object.str_at(&["spec", "nodeName"]);
+    if role == Role::Pod && has_node.is_some_and(|node| !node.is_empty()) {
+        object.remove(&["spec", "tolerations"]);
+        object.remove(&["spec", "schedulerName"]);
     }
     object
 }
 
-fn pod(pod: &mut Value) {
-    keep(pod, &["apiVersion", "kind", "metadata", "spec", "status"]);
-    metadata(pod);
-    keep_at(pod, "/metadata/annotations", &CONFIG_HASH);
-    keep_at(pod, "/spec", &POD_SPEC);
-    keep_at(pod, "/status", &POD_STATUS);
-    for path in ["/spec/containers", "/spec/initContainers"] {
-        each(pod, path, |container| {
-            keep(container, &CONTAINER);
-            keep_at(container, "/readinessProbe", &PROBE);
-            keep_at(container, "/startupProbe", &PROBE);
-        });
-    }
-    each(pod, "/status/conditions", |condition| {
-        keep(condition, &CONDITION);
-    });
-    for path in ["/status/containerStatuses", "/status/initContainerStatuses"] {
-        each(pod, path, |status| {
-            keep(status, &CONTAINER_STATUS);
-            keep_at(status, "/state/terminated", &ENDED);
-            keep_at(status, "/lastState/terminated", &ENDED);
-        });
-    }
-}
-
-/// Heartbeats change all the time and do not matter.
-fn node(node: &mut Value) {
-    keep(node, &["apiVersion", "kind", "metadata", "spec", "status"]);
-    metadata(node);
-    drop_at(node, "/metadata", &["annotations", "labels"]);
-    keep_at(node, "/spec", &["taints", "unschedulable"]);
-    keep_at(node, "/status", &["conditions"]);
-    if let Some(Value::Array(conditions)) = node.pointer_mut("/status/conditions") {
-        conditions.retain(|condition| condition.str_at(&["type"]) == Some("Ready"));
-        for condition in conditions {
-            keep(condition, &CONDITION);
-        }
-    }
-    each(node, "/spec/taints", |taint| {
-        keep(taint, &["effect", "key", "value"]);
-    });
-}
-
-fn event(event: &mut Value) {
-    keep(event, &EVENT);
-    metadata(event);
-    drop_at(event, "/metadata", &["annotations", "labels"]);
-    keep_at(event, "/involvedObject", &REFERENCE);
-    keep_at(event, "/regarding", &REFERENCE);
-    keep_at(event, "/series", &["lastObservedTime"]);
-}
-
-/// Of a built-in workload the pod template matters no more; of a custom one it matters that there is
-/// one.
-fn workload(object: &mut Value) {
-    drop_at(object, "/metadata/annotations", &COPIES);
-    let group = meta::id::split_api_version(object.api_version()).map_or("", |(group, _)| group);
-    if is_built_in_group(group) {
-        drop_at(object, "/spec", &["jobTemplate", "volumeClaimTemplates"]);
-        drop_at(object, "/metadata", &["selfLink"]);
-    }
-    if let Some(template @ Value::Object(_)) = object.pointer_mut("/spec/template") {
-        *template = json!({});
-    }
-}
-
-fn metadata(object: &mut Value) {
-    keep_at(object, "/metadata", &METADATA);
-    each(object, "/metadata/ownerReferences", |owner| {
-        keep(owner, &OWNER);
-    });
-}
-
-fn keep(object: &mut Value, fields: &[&str]) {
-    if let Some(map) = object.as_object_mut() {
-        map.retain(|field, value| fields.contains(&field.as_str()) && !value.is_null());
-    }
-}
-
-fn keep_at(object: &mut Value, pointer: &str, fields: &[&str]) {
-    if let Some(inner) = object.pointer_mut(pointer) {
-        keep(inner, fields);
-    }
-}
-
-fn drop_at(object: &mut Value, pointer: &str, fields: &[&str]) {
-    if let Some(map) = object.pointer_mut(pointer).and_then(Value::as_object_mut) {
-        map.retain(|field, _| !fields.contains(&field.as_str()));
-    }
-}
-
-fn each(object: &mut Value, pointer: &str, change: impl Fn(&mut Value)) {
-    if let Some(Value::Array(items)) = object.pointer_mut(pointer) {
-        items.iter_mut().for_each(change);
-    }
-}
-
-/// Leaves of the managed fields what tells when the spec was written, and by which subresource.
-fn compress_managed_fields(object: &mut Value, role: Role) {
-    let entries = object.list_at(&["metadata", "managedFields"]);
-    if entries.is_empty() {
-        return;
-    }
-    let kept: Vec<Value> = entries
-        .iter()
-        .filter(|entry| role == Role::Workload && entry.at(&["fieldsV1", "f:spec"]).is_some())
-        .map(|entry| {
-            json!({
-                "time": entry.str_at(&["time"]),
-                "subresource": entry.str_at(&["subresource"]),
-                "fieldsV1": {"f:spec": {}},
-            })
-        })
-        .collect();
-    object.set(&["metadata", "managedFields"], kept.into());
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -297,10 +288,21 @@ mod tests {
 
     #[test]
     fn anything_odd_is_left_as_it_is() {
-        let odd = json!({"metadata": 7, "spec": [1], "status": {"conditions": {"a": 1}}});
+        let odd =
+            json!({"metadata": 7, "spec": [1], "status": {"conditions": {"a": 1}}, "kind": {}});
         for role in [Role::Pod, Role::Node, Role::Workload] {
             assert_eq!(lean(role, odd.clone()), odd);
+            assert_eq!(lean_bytes(role, odd.to_string().as_bytes()).unwrap(), odd);
         }
-        assert_eq!(lean(Role::Event, json!([1])), json!([1]));
+        for odd in [
+            json!([1]),
+            json!("x"),
+            json!(1.5),
+            json!(null),
+            json!(u64::MAX),
+        ] {
+            assert_eq!(lean(Role::Event, odd.clone()), odd);
+        }
+        assert!(lean_bytes(Role::Pod, b"{\"kind\"").is_err());
     }
 }

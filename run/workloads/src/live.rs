@@ -65,11 +65,12 @@ fn draw(
     let now = Timestamp::now();
     if in_place {
         let table = show::whole(&session.board.items(), style, now)?;
-        let notices: String = session
-            .notices()
-            .iter()
-            .map(|notice| format!("! {}\n", show::notice(notice, style.lang)))
-            .collect();
+        let mut notices = String::new();
+        for notice in session.notices() {
+            notices.push_str("! ");
+            notices.push_str(&show::notice(&notice, style.lang));
+            notices.push('\n');
+        }
         let page = fit(&format!("{table}{notices}"), screen_rows(), style);
         let lines = page.replace('\n', &format!("{CLEAR_LINE}\n"));
         let clear = if changes.is_none() { CLEAR_BELOW } else { "" };

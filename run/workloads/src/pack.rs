@@ -5,7 +5,6 @@
 
 mod words;
 
-use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
 use words::WORDS;
@@ -17,7 +16,7 @@ const INT: u8 = 3;
 /// A whole number beyond `i64`, as text.
 const LARGE: u8 = 4;
 const TEXT: u8 = 5;
-/// A whole second in UTC.
+/// A whole second in UTC, as [`TIME_FORM`] has it.
 const TIME: u8 = 6;
 const UUID: u8 = 7;
 const LIST: u8 = 8;
@@ -26,6 +25,8 @@ const MAP: u8 = 9;
 const FLOAT: u8 = 10;
 /// The first tag that stands for a word.
 const WORD: u8 = 11;
+/// How times are written; a zero stands for any digit.
+const TIME_FORM: &[u8] = b"0000-00-00T00:00:00Z";
 /// Where the hyphens of a uid are.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 /// Characters of a uid.
@@ -95,7 +96,7 @@ fn write_text(bytes: &mut Vec<u8>, text: &str) {
         bytes.push(word);
     } else if let Some(time) = time(text) {
         bytes.push(TIME);
-        write_int(bytes, time);
+        bytes.extend(time);
     } else if let Some(uuid) = uuid(text) {
         bytes.push(UUID);
         bytes.extend(uuid);
@@ -126,13 +127,35 @@ fn write_int(bytes: &mut Vec<u8>, number: i64) {
     write_length(bytes, usize::try_from(folded).unwrap_or_default());
 }
 
-/// The seconds of a time that is written as this crate writes it.
-fn time(text: &str) -> Option<i64> {
-    if text.len() != "2026-01-15T10:00:00Z".len() || !text.ends_with('Z') {
+/// The digits of a time, two by two: `2026-01-15T10:00:00Z`. They need make no sense.
+fn time(text: &str) -> Option<[u8; 7]> {
+    let text = text.as_bytes();
+    if text.len() != TIME_FORM.len() {
         return None;
     }
-    let time = meta::time::from_rfc3339(text)?;
-    (meta::time::to_rfc3339(time) == text).then(|| time.as_second())
+    let mut digits = text
+        .iter()
+        .zip(TIME_FORM)
+        .filter_map(|(found, form)| match (form, found) {
+            (b'0', b'0'..=b'9') => Some(Some(found - b'0')),
+            (form, found) if form == found && *form != b'0' => None,
+            _ => Some(None),
+        });
+    let mut time = [0; 7];
+    for pair in &mut time {
+        *pair = digits.next()?? * 10 + digits.next()??;
+    }
+    // What is left over is no part of the form.
+    digits.next().is_none().then_some(time)
+}
+
+fn time_text(time: &[u8]) -> String {
+    let mut digits = time.iter().flat_map(|pair| [pair / 10, pair % 10]);
+    let form = TIME_FORM.iter().map(|form| match form {
+        b'0' => digits.next().map_or('0', |digit| char::from(b'0' + digit)),
+        other => char::from(*other),
+    });
+    form.collect()
 }
 
 /// The bytes of a uid in lower-case hexadecimal.
@@ -214,10 +237,7 @@ impl<'a> Reader<'a> {
     fn text_of(&mut self, tag: u8) -> Option<String> {
         match tag {
             TEXT => self.text(),
-            TIME => {
-                let time = Timestamp::from_second(self.int()?).ok()?;
-                Some(meta::time::to_rfc3339(time))
-            }
+            TIME => self.bytes(7).map(time_text),
             UUID => self.bytes(16).map(uuid_text),
             word => {
                 let at = usize::from(word.checked_sub(WORD)?);
@@ -280,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_time_or_uid_stays_text() {
+    fn what_only_looks_like_a_time_or_uid_comes_back() {
         for text in [
             "2026-01-15T24:00:00Z",
             "2026-13-15T10:00:00Z",
@@ -290,6 +310,9 @@ mod tests {
             "0b1e7f3a-58a6-4d7e-9c43-8d5f6a7b8c9-",
             "0b1e7f3a058a604d7e09c4308d5f6a7b8c9d",
             "-001-01-01T00:00:00Z",
+            "2026-01-15T10:00:00z",
+            "2026-01-15 10:00:00Z",
+            "2026-01-15T10:00:0\u{661}",
             "",
         ] {
             assert_eq!(Packed::new(&json!(text)).unpack(), json!(text));

@@ -363,9 +363,10 @@ fn sources(rest: &Rest, plan: &Plan, view: &View) -> Vec<Source> {
 
 /// Cluster-wide kinds, and everything when no namespace is chosen, are read everywhere.
 fn source(rest: &Rest, followed: &Followed, kind: usize, namespace: &str) -> Source {
-    let namespace = match followed.resource.is_namespaced {
-        true => namespace.to_owned(),
-        false => String::new(),
+    let namespace = if followed.resource.is_namespaced {
+        namespace.to_owned()
+    } else {
+        String::new()
     };
     Source {
         rest: rest.clone(),

@@ -50,6 +50,18 @@ pub struct Lean {
     links: Links,
 }
 
+impl Lean {
+    /// Packs what was picked of an object; `None` for events that no verdict depends on.
+    pub(crate) fn new(role: Role, object: &Value) -> Option<Self> {
+        let is_kept = role != Role::Event || status::is_evidence(object);
+        is_kept.then(|| Self {
+            key: object.key(),
+            packed: Packed::new(object),
+            links: links(role, object),
+        })
+    }
+}
+
 /// What joining needs of an object.
 #[derive(Debug, Default)]
 struct Links {
@@ -252,15 +264,7 @@ impl World {
 
     /// Makes an object of a kind ready to be kept; `None` for events that no verdict depends on.
     pub fn lean(role: Role, object: Value) -> Option<Lean> {
-        if role == Role::Event && !status::is_evidence(&object) {
-            return None;
-        }
-        let object = lean(role, object);
-        Some(Lean {
-            key: object.key(),
-            packed: Packed::new(&object),
-            links: links(role, &object),
-        })
+        Lean::new(role, &lean(role, object))
     }
 
     /// Replaces all objects of a kind; returns the subjects to judge again.
