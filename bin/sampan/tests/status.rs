@@ -246,8 +246,11 @@ async fn a_server_that_vanishes_is_told_and_comes_back() {
     // Whatever is told last of the Deployment is what is so now.
     let zero = json!({"spec": {"replicas": 0}});
     let key = Key::new("default", "web");
-    let patched = server.rest.patch(&DEPLOYMENTS, &key, None, &zero);
-    patched.await.unwrap();
+    server
+        .rest
+        .patch(&DEPLOYMENTS, &key, None, &zero)
+        .await
+        .unwrap();
     line(&mut lines, "ScaledToZero").await;
     command.start_kill().unwrap();
 }

@@ -81,6 +81,9 @@
 //! - D4: a Terminating pod on a dead node does not make a Deployment an Exception, since its
 //!   replacement exists; it does for a DaemonSet, whose node gets no other pod, and for a StatefulSet
 //!   (S4b).
+//! - D3: a subject that could be read and now cannot is an Exception (a `CronJob`, which has none, waits)
+//!   whatever was known of it.
+//! - X5: phases that say "not ready" or "unavailable" in one or two words are as bad as "unhealthy".
 //! - P4: a node that lacks only its pod network still runs pods of the host network; they are judged
 //!   by themselves, so that the network plugin's own failure is not blamed on the missing network.
 //! - CB: a mount or sandbox warning is overtaken once the pod got past that step. S6, `DS4b` and J4: a

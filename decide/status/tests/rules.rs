@@ -5,7 +5,7 @@
 //! then the sub-reason if there is one; `says` must stand in the English message, `zh` in the Chinese
 //! one; `step` must be the code of the first next step, `command` stand in its command. The time is
 //! noon of 15 January 2026. `scenarios.yaml` holds whole situations, after the numbers of
-//! `status-faults.md` where it names them.
+//! `status-faults.md` where it names them; `odd.yaml` what no sample shows.
 
 #![expect(
     clippy::unwrap_used,
@@ -89,6 +89,11 @@ fn custom() {
 #[test]
 fn scenarios() {
     assert_eq!(differences("scenarios.yaml"), Vec::<String>::new());
+}
+
+#[test]
+fn odd() {
+    assert_eq!(differences("odd.yaml"), Vec::<String>::new());
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! [`Session`] feeds both from a cluster.
 //!
 //! Invariants as absences: no rule about any kind is decided here; one list and watch per kind, never
-//! a request per workload; nothing polls: a verdict that changes by time alone is asked for again at
-//! its own `recheckAt`.
+//! a request per workload; no object is asked for again and again: a verdict that changes by time alone is
+//! judged again at its own `recheckAt`. Only whether a person's cluster still answers is asked now and
+//! then, since a dead connection looks like a cluster where nothing happens.
 
 mod args;
 mod board;

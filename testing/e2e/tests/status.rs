@@ -25,6 +25,9 @@ const PATIENT: &str = include_str!("status/patient.yaml");
 /// two seconds are promised; machines that test many things at once get more.
 const LATENCY_MAX: Duration = Duration::from_secs(5);
 
+/// How long a deletion may take. Source: the status engine's `deletingStuck`.
+const STUCK_AFTER: Duration = Duration::from_mins(5);
+
 #[tokio::test]
 async fn verdicts_follow_what_containers_do() -> Result<()> {
     Cluster::host(async |cluster| story(cluster).await).await
@@ -52,6 +55,8 @@ impl Watched {
 
     /// Both streams tell a verdict on a workload soon after a change.
     async fn told(&self, changed: Instant, kind: &str, name: &str, reason: &str) -> Result<()> {
+        // What time alone changes is told at its time.
+        tokio::time::sleep_until(changed.into()).await;
         let row = |line: &String| {
             let cells: Vec<&str> = line.split_whitespace().collect();
             cells.get(1) == Some(&kind) && cells.get(2) == Some(&name) && cells.contains(&reason)
@@ -142,11 +147,34 @@ async fn story(cluster: &Cluster) -> Result<()> {
     let watched = Watched::begin(cluster).await?;
     apply(cluster, PATIENT).await?;
     apply(cluster, SITUATIONS).await?;
+    let held = hold(cluster, &watched).await?;
     failing(&watched).await?;
     living(cluster, &watched).await?;
     ending(cluster, &watched).await?;
     patient(&watched).await?;
+    forgotten(cluster, &watched, held).await?;
     watched.never_wrong()
+}
+
+/// Deletes a Deployment that a finalizer holds; says when.
+async fn hold(cluster: &Cluster, watched: &Watched) -> Result<Instant> {
+    let delete = ["delete", "deploy/held", "--wait=false"];
+    cluster.kubectl(&delete).await?.ok()?;
+    let is_going = |object: &Value| {
+        object.name() == "held" && object.str_at(&["metadata", "deletionTimestamp"]).is_some()
+    };
+    watched.deployments.first("deployment held", is_going).await
+}
+
+/// A deletion that nobody ends, after its five minutes.
+async fn forgotten(cluster: &Cluster, watched: &Watched, held: Instant) -> Result<()> {
+    let due = held + STUCK_AFTER;
+    watched
+        .told(due, "Deployment", "held", "FinalizersPending")
+        .await?;
+    let free = r#"{"metadata":{"finalizers":null}}"#;
+    let freed = ["patch", "deploy/held", "-p", free];
+    cluster.kubectl(&freed).await?.ok().map(drop)
 }
 
 /// Trouble that shows at once.

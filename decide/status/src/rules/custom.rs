@@ -169,7 +169,17 @@ fn bad_phase(scene: &Scene<'_, '_>) -> Option<Draft> {
 fn is_bad_word(phase: &str) -> bool {
     matches!(
         phase,
-        "failed" | "error" | "degraded" | "invalid" | "unhealthy" | "failedvalidation"
+        "failed"
+            | "error"
+            | "errored"
+            | "degraded"
+            | "invalid"
+            | "unhealthy"
+            | "unavailable"
+            | "unready"
+            | "notready"
+            | "not ready"
+            | "failedvalidation"
     )
 }
 

@@ -7,12 +7,13 @@ use std::{env, fs};
 use serde_json::{Value, json};
 
 /// The files of cases.
-pub(crate) const FILES: [&str; 5] = [
+pub(crate) const FILES: [&str; 6] = [
     "pods.yaml",
     "replicated.yaml",
     "jobs.yaml",
     "custom.yaml",
     "scenarios.yaml",
+    "odd.yaml",
 ];
 
 /// The cases of a file, each with its objects, the subject first.
