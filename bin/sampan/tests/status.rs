@@ -83,8 +83,8 @@ impl Server {
     fn address(&self) -> String {
         let text = std::fs::read_to_string(self.data.path().join("admin.kubeconfig")).unwrap();
         let config: Value = serde_json::from_str(&text).unwrap();
-        let server = config["clusters"][0]["cluster"]["server"].as_str();
-        server.unwrap().to_owned()
+        let server = config.pointer("/clusters/0/cluster/server");
+        server.and_then(Value::as_str).unwrap().to_owned()
     }
 
     fn status(&self, arguments: &[&str]) -> Command {
