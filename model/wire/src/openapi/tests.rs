@@ -215,7 +215,7 @@ fn kinds_without_type_facts_are_told_too() {
     let document = read(&v3(&registry, "apis/status.sampan.io/v1").unwrap());
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let kind = |kind: &str| json!([{"group": "status.sampan.io", "kind": kind, "version": "v1"}]);
-    let v2 = v2(&registry);
+    let v2 = read(&v2(&registry));
     for name in ["Workload", "WorkloadList"] {
         for component in [
             &schemas[&format!("io.sampan.status.v1.{name}")],
