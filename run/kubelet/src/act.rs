@@ -5,6 +5,7 @@ mod images;
 mod sandboxes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -19,7 +20,9 @@ use crate::observe::Picture;
 use crate::volumes::{self, Mounted};
 
 /// Wait before an object that was removed and is still there is removed again.
-const DELETED_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
+const DELETED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Wait before what the runtime or the API server refused is tried again.
+const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Where an action takes place.
 pub(crate) struct Scene {
@@ -143,7 +146,7 @@ pub(crate) async fn act(scene: Scene, action: Action) -> Outcome {
             "the runtime refused"
         );
         // Looked at again at once, it would be refused again at once.
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(REFUSED_AGAIN_AFTER).await;
     }
     Outcome::Changed
 }
@@ -202,7 +205,7 @@ async fn delete(scene: &Scene) {
                 error = &error as &dyn std::error::Error,
                 "cannot remove the pod, trying again"
             );
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(REFUSED_AGAIN_AFTER).await;
         }
     }
 }

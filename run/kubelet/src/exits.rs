@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cri::Runtime;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -14,6 +15,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::debug;
+
+/// How often the runtime is asked about a process that cannot be waited for.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What kind of id the runtime is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +155,6 @@ pub(crate) async fn over(runtime: &Runtime, id: &str, of: Of) {
         if !runs {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }

@@ -15,6 +15,9 @@ use tracing::debug;
 use super::{Failed, Scene};
 use crate::{convert, hooks, volumes};
 
+/// Least time a container has to end, whatever its preStop hook took: upstream's `minimumGracePeriodInSeconds`.
+const STOP_GRACE_MIN: Duration = Duration::from_secs(2);
+
 /// The stop of one container.
 pub(super) struct Stop {
     pub(super) name: String,
@@ -297,9 +300,7 @@ pub(super) async fn stop(scene: &Scene, stop: Stop) -> Result<(), CallError> {
             agent.record(&scene.pod, event.about(&pod_spec, &own.name));
         }
         // Whatever the hook took, the container itself is given a moment.
-        grace = grace
-            .saturating_sub(begun.elapsed())
-            .max(Duration::from_secs(2));
+        grace = grace.saturating_sub(begun.elapsed()).max(STOP_GRACE_MIN);
     }
     agent.runtime.stop_container(&stop.id, grace).await
 }

@@ -14,6 +14,8 @@ use super::{Formatter, Options, tail_offset};
 
 /// Bytes read from the file at once.
 const BLOCK_BYTES: usize = 64 << 10;
+/// Longest wait for a file that is followed and not there yet.
+const FILE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 /// Blocks that may wait for a slow client.
 pub(crate) const BLOCKS_MAX: usize = 4;
 
@@ -68,7 +70,7 @@ async fn open(path: &Path, ended: Option<&CancellationToken>) -> io::Result<toki
         Err(error) if error.kind() == io::ErrorKind::NotFound && ended.is_some() => {
             if let Some(directory) = path.parent() {
                 let watch = Watch::new(directory)?;
-                tokio::time::timeout(std::time::Duration::from_secs(1), watch.changed())
+                tokio::time::timeout(FILE_WAIT_MAX, watch.changed())
                     .await
                     .ok();
             }
