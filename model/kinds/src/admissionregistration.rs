@@ -1,5 +1,6 @@
 //! Webhooks and policies of admission: the kinds of `admissionregistration.k8s.io`.
 
+mod policy;
 mod webhook;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::{Checked, anything};
+use crate::plain::Checked;
 use crate::print;
 use crate::row::Group;
 
@@ -22,14 +23,14 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "MutatingAdmissionPolicy",
             "mutatingadmissionpolicies",
-            Checked::new(&print::policy::MUTATING_POLICY, anything).counted(),
+            Checked::new(&print::policy::MUTATING_POLICY, policy::mutating).counted(),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "MutatingAdmissionPolicyBinding",
             "mutatingadmissionpolicybindings",
-            Checked::new(&print::policy::POLICY_BINDING, anything).counted(),
+            Checked::new(&print::policy::POLICY_BINDING, policy::mutating_binding).counted(),
         )
         .category("api-extensions")
         .build(),
@@ -43,7 +44,7 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ValidatingAdmissionPolicy",
             "validatingadmissionpolicies",
-            Checked::new(&print::policy::VALIDATING_POLICY, anything).counted(),
+            Checked::new(&print::policy::VALIDATING_POLICY, policy::validating).counted(),
         )
         .category("api-extensions")
         .status()
@@ -51,7 +52,7 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ValidatingAdmissionPolicyBinding",
             "validatingadmissionpolicybindings",
-            Checked::new(&print::policy::POLICY_BINDING, anything).counted(),
+            Checked::new(&print::policy::POLICY_BINDING, policy::validating_binding).counted(),
         )
         .category("api-extensions")
         .build(),

@@ -23,6 +23,7 @@ mod metadata;
 mod plain;
 mod print;
 mod row;
+mod status;
 
 mod admissionregistration;
 mod apiextensions;

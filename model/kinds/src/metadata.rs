@@ -1,6 +1,7 @@
 //! What every object's metadata must satisfy. Source: apimachinery `api/validation/objectmeta.go`.
 
 mod looks;
+mod writes;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ const IMMUTABLE: &str = "field is immutable";
 const EMPTY: &str = "must not be empty";
 
 pub(crate) use looks::of_change;
+pub use writes::{fixed_at_status_update, needs_version};
 
 /// What is wrong with the metadata of a new object of a kind.
 pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {

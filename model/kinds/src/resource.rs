@@ -1,10 +1,12 @@
 //! Dynamic resource allocation: the kinds of `resource.k8s.io`.
 
+use meta::Object;
 use serde_json::Value;
 
+use crate::check::{Errors, Node};
 use crate::edit::Edit as _;
 use crate::kind::Kind;
-use crate::plain::{Checked, Plain, anything};
+use crate::plain::{Checked, anything};
 use crate::print;
 use crate::row::Group;
 
@@ -25,14 +27,14 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.namespaced(
             "ResourceClaim",
             "resourceclaims",
-            Plain(&print::other::RESOURCE_CLAIM),
+            Checked::new(&print::other::RESOURCE_CLAIM, anything).changes(fixed_spec),
         )
         .status()
         .build(),
         V1.namespaced(
             "ResourceClaimTemplate",
             "resourceclaimtemplates",
-            Plain(&print::NAME_AND_AGE),
+            Checked::new(&print::NAME_AND_AGE, anything).changes(fixed_spec),
         )
         .build(),
         V1.cluster(
@@ -44,6 +46,11 @@ pub(crate) fn rows() -> Vec<Kind> {
         )
         .build(),
     ]
+}
+
+/// What was claimed stays. Source: `ValidateResourceClaimUpdate`.
+fn fixed_spec(new: &Object, old: &Object, errors: &mut Errors) {
+    Node::root(new).immutable(&Node::root(old), "spec", errors);
 }
 
 pub(crate) fn default_request(request: &mut Value) {

@@ -194,10 +194,6 @@ pub trait Strategy: Send + Sync {
     fn allows_create_on_update(&self) -> bool {
         false
     }
-    /// Whether an update may leave the resource version out.
-    fn allows_unconditional_update(&self) -> bool {
-        true
-    }
 
     /// Columns of the Table; upstream's default is Name and Created At.
     fn columns(&self) -> Vec<Column> {

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use crate::kind::Kind;
 use crate::metadata;
+pub use crate::metadata::{fixed_at_status_update, needs_version};
 use crate::schema::{self, Schema};
+use crate::status;
 use crate::strategy::Context;
 
 /// What is wrong with a new object that is prepared for storing.
@@ -26,6 +28,9 @@ pub fn validate_update(
 ) -> Vec<FieldError> {
     let mut errors = metadata::of_change(kind, new, old, cx.subresource);
     errors.extend(kind.strategy.validate_update(new, old, cx));
+    if cx.subresource == Some("status") {
+        errors.extend(status::check(&kind.kind, new, old));
+    }
     print_internally(kind, &mut errors);
     errors
 }

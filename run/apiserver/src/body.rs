@@ -198,6 +198,11 @@ pub(crate) fn fit(
         let why = not_convertible(&named, gvk);
         return Err(misfit(&named, why));
     }
+    // An empty list means what an empty entry means, but would be lost like a list that was left out.
+    let managers = ["metadata", "managedFields"];
+    if document.value.at(&managers) == Some(&Value::Array(Vec::new())) {
+        document.value.set(&managers, serde_json::json!([{}]));
+    }
     document
         .value
         .set(&["apiVersion"], gvk.api_version().into());

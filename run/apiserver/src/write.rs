@@ -94,10 +94,11 @@ fn invalid(call: &Call, name: &str, errors: &[meta::FieldError]) -> Result<(), S
     if errors.is_empty() {
         return Ok(());
     }
-    Err(StatusError::invalid(
-        &call.kind.group,
-        &call.kind.kind,
-        name,
-        errors,
-    ))
+    // Events of the newer group are those of the older one to upstream's rules.
+    let stored_as = call.kind.stored_as.as_ref();
+    let group = match stored_as {
+        Some(stored) => stored.group.as_str(),
+        None => call.kind.group.as_ref(),
+    };
+    Err(StatusError::invalid(group, &call.kind.kind, name, errors))
 }

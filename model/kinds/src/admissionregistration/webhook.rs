@@ -208,12 +208,7 @@ fn url(client: &Node<'_>, errors: &mut Errors) {
 
 fn service(service: &Node<'_>, errors: &mut Errors) {
     for field in ["name", "namespace"] {
-        if service.text(field).is_empty() {
-            errors.push(FieldError::required(
-                &service.at(field),
-                format!("service {field} is required"),
-            ));
-        }
+        service.needs(field, errors);
     }
     let port = service.int("port").unwrap_or(443);
     if !(1..=65535).contains(&port) {
@@ -222,14 +217,23 @@ fn service(service: &Node<'_>, errors: &mut Errors) {
     }
     let text = service.text("path");
     let path = service.at("path");
-    if !service.has("path") || text == "/" {
+    if text.is_empty() || text == "/" {
         return;
     }
-    let Some(rest) = text.strip_prefix('/') else {
-        errors.push(FieldError::invalid(&path, text, "must start with a '/'"));
+    if text == "//" {
+        let why = "segment[0] may not be empty";
+        errors.push(FieldError::invalid(&path, text, why));
         return;
-    };
-    for (index, step) in rest.trim_end_matches('/').split('/').enumerate() {
+    }
+    if !text.starts_with('/') {
+        errors.push(FieldError::invalid(&path, text, "must start with a '/'"));
+    }
+    // Whatever the first character is, upstream goes on behind it.
+    let mut rest = text.chars();
+    rest.next();
+    let rest = rest.as_str();
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    for (index, step) in rest.split('/').enumerate() {
         if step.is_empty() {
             let why = format!("segment[{index}] may not be empty");
             errors.push(FieldError::invalid(&path, text, why));

@@ -1,6 +1,6 @@
 //! Deployment.
 
-use meta::{FieldError, Object, Path};
+use meta::{FieldError, Object, ObjectExt as _, Path};
 use serde_json::{Value, json};
 
 use super::validate;
@@ -35,6 +35,10 @@ impl Strategy for Deployment {
         }
         spec.default_to("revisionHistoryLimit", 10);
         spec.default_to("progressDeadlineSeconds", 600);
+    }
+    fn is_respecified(&self, new: &Object, old: &Object) -> bool {
+        let marks = |object: &Object| object.at(&["metadata", "annotations"]).cloned();
+        crate::metadata::is_respecified(new, old) || marks(new) != marks(old)
     }
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())

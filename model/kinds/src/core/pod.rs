@@ -29,6 +29,15 @@ impl Strategy for Pod {
     }
     fn default(&self, new: &mut Object) {
         pod_spec::default_pod(new);
+        let seconds = new.int_at(&["spec", "terminationGracePeriodSeconds"]);
+        if seconds.is_some_and(|seconds| seconds < 0) {
+            // Source: conversion of `Pod`.
+            new.child_mut("spec")
+                .put("terminationGracePeriodSeconds", 1);
+        }
+        if let Some(status) = new.get_mut("status") {
+            addresses(status);
+        }
     }
     fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
         let class = new.get("spec").map_or("BestEffort", pod_spec::qos_class);
@@ -135,7 +144,33 @@ impl Strategy for Pod {
     print_with!(print::pod::POD);
 }
 
+/// The first address stands in two fields, which follow each other. Source: conversion of `PodStatus`.
+fn addresses(status: &mut Value) {
+    let first = status
+        .list_at(&["podIPs"])
+        .first()
+        .and_then(|ip| ip.str_at(&["ip"]))
+        .map(str::to_owned);
+    let one = status.str_at(&["podIP"]).unwrap_or_default().to_owned();
+    match first {
+        _ if one.is_empty() => {
+            if let Some(first) = first {
+                status.put("podIP", first);
+            }
+        }
+        Some(first) if first == one => {}
+        _ => status.put("podIPs", json!([{"ip": one}])),
+    }
+}
+
 fn keep_spec_and_status(new: &mut Object, old: &Object) {
+    // Source: `metav1.ResetObjectMetaForStatus`.
+    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        match old.at(&["metadata", field]) {
+            Some(value) => new.metadata_mut().insert(field.into(), value.clone()),
+            None => new.metadata_mut().remove(field),
+        };
+    }
     for field in ["spec", "status"] {
         if let Some(value) = old.get(field) {
             new.put(field, value.clone());

@@ -6,7 +6,7 @@ use super::pod_spec::validate::host_path;
 use crate::check::{Errors, Node, descending_path, no_backsteps};
 
 /// Fields that a source cannot do without.
-const NEEDED: [(&str, &[&str]); 18] = [
+const NEEDED: [(&str, &[&str]); 19] = [
     ("gitRepo", &["repository"]),
     ("gcePersistentDisk", &["pdName"]),
     ("awsElasticBlockStore", &["volumeID"]),
@@ -24,6 +24,7 @@ const NEEDED: [(&str, &[&str]); 18] = [
     ("azureDisk", &["diskName", "diskURI"]),
     ("scaleIO", &["gateway", "system", "volumeName"]),
     ("local", &["path"]),
+    ("storageos", &["volumeName"]),
     ("csi", &["volumeHandle"]),
 ];
 const PARTITION: &str = "must be between 0 and 255, inclusive";
@@ -53,6 +54,15 @@ pub(super) fn check(field: &str, source: &Node<'_>, errors: &mut Errors) {
             ));
         }
         "iscsi" => iscsi(source, errors),
+        "storageos" => {
+            for name in ["volumeName", "volumeNamespace"] {
+                if !source.text(name).is_empty() {
+                    source.complain(name, names::dns1123_label(source.text(name)), errors);
+                }
+            }
+            secret_name(source, errors);
+        }
+        "cinder" => secret_name(source, errors),
         "local" if !source.text("path").is_empty() => {
             no_backsteps(source.text("path"), &source.at("path"), errors);
         }
@@ -73,6 +83,12 @@ fn partition(source: &Node<'_>, errors: &mut Errors) {
             number,
             PARTITION,
         ));
+    }
+}
+
+fn secret_name(source: &Node<'_>, errors: &mut Errors) {
+    if let Some(reference) = source.get("secretRef") {
+        reference.needs("name", errors);
     }
 }
 

@@ -3,7 +3,7 @@
 use meta::{FieldError, Object, Path};
 use serde_json::Value;
 
-use crate::check::{Errors, Node};
+use crate::check::{Errors, IMMUTABLE, Node};
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -30,6 +30,15 @@ fn series_errors(series: &Node<'_>, errors: &mut Errors) {
     }
     if series.text("lastObservedTime").is_empty() {
         errors.push(FieldError::required(&series.at("lastObservedTime"), ""));
+    }
+}
+
+/// The type of a field that holds a struct.
+fn struct_of(field: &str) -> Option<&'static str> {
+    match field {
+        "involvedObject" | "related" => Some("io.k8s.api.core.v1.ObjectReference"),
+        "source" => Some("io.k8s.api.core.v1.EventSource"),
+        _ => None,
     }
 }
 
@@ -112,6 +121,7 @@ impl Strategy for Event {
             "firstTimestamp",
             "lastTimestamp",
             "count",
+            "reason",
             "type",
             "eventTime",
             "action",
@@ -119,8 +129,38 @@ impl Strategy for Event {
             "reportingComponent",
             "reportingInstance",
         ];
+        if new.child("series").value != old.child("series").value
+            && let Some(series) = new.get("series")
+        {
+            series_errors(&series, &mut errors);
+        }
         for field in fields {
-            new.immutable(&old, field, &mut errors);
+            if new.child(field).value == old.child(field).value {
+                continue;
+            }
+            let value = new.child(field).value.clone();
+            let name = if field == "reportingComponent" {
+                "reportingController"
+            } else {
+                field
+            };
+            let text = match (field, &value) {
+                ("firstTimestamp" | "lastTimestamp" | "eventTime", Value::Null) => Value::Null,
+                ("count", Value::Null) => 0.into(),
+                (_, Value::Null) => "".into(),
+                _ => value.clone(),
+            };
+            let shown = struct_of(field).and_then(|name| {
+                let whole = if value.is_null() {
+                    serde_json::json!({})
+                } else {
+                    value
+                };
+                crate::schema::internal::named(name, &whole)
+            });
+            let mut error = FieldError::invalid(&Path::new(name), text, IMMUTABLE);
+            error.shown = shown;
+            errors.push(error);
         }
         errors
     }

@@ -180,7 +180,10 @@ impl<'a> Walk<'a> {
             if is_left_out(field, value) {
                 dropped.push(name.clone());
             }
-            if field.presence == Presence::Always && is_empty_composite(value) {
+            if self.drops_disabled
+                && field.presence == Presence::Always
+                && is_empty_composite(value)
+            {
                 // Upstream stores protobuf, which knows no empty lists and maps.
                 *value = zero(self.graph, &field.ty);
             }

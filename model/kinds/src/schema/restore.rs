@@ -100,8 +100,10 @@ pub fn text(schema: &Schema, old: Option<&Object>, outcome: &Value) -> String {
 }
 
 fn mixed(schema: &Schema, old: &Value, new: &Value) -> String {
-    let Value::Object(map) = new else {
-        return internal::on_the_wire(&schema.graph, &schema.ty, new);
+    let map = match (new, old) {
+        (Value::Object(map), _) => map,
+        (Value::Array(items), Value::Array(olds)) => return list(schema, olds, items),
+        _ => return internal::on_the_wire(&schema.graph, &schema.ty, new),
     };
     let mut text = String::from("{");
     for (index, (name, value)) in map.iter().enumerate() {
@@ -119,6 +121,20 @@ fn mixed(schema: &Schema, old: &Value, new: &Value) -> String {
     }
     text.push('}');
     text
+}
+
+fn list(schema: &Schema, olds: &[Value], items: &[Value]) -> String {
+    let item = schema.item();
+    let texts: Vec<String> = items
+        .iter()
+        .enumerate()
+        .map(|(index, value)| match (&item, olds.get(index)) {
+            (Some(item), Some(was)) if was != value => mixed(item, was, value),
+            (Some(item), _) => internal::on_the_wire(&item.graph, &item.ty, value),
+            (None, _) => meta::field::go_json(value),
+        })
+        .collect();
+    format!("[{}]", texts.join(","))
 }
 
 #[cfg(test)]

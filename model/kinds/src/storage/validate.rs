@@ -1,6 +1,6 @@
 //! What is wrong with storage kinds. Source: pkg/apis/storage/validation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meta::{FieldError, Object, Path, names};
 
@@ -34,19 +34,38 @@ pub(super) fn storage_class(object: &Object, errors: &mut Errors) {
         &["Immediate", "WaitForFirstConsumer"],
         errors,
     );
+    let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
     for term in root.items("allowedTopologies") {
-        let mut known = BTreeSet::new();
-        for expression in term.items("matchLabelExpressions") {
-            let key = expression.text("key");
-            if !expression.has_items("values") {
-                errors.push(FieldError::required(&expression.at("values"), ""));
-            }
-            expression.complain("key", names::qualified_name(key), errors);
-            if !known.insert(key) {
-                errors.push(FieldError::duplicate(&expression.at("key"), key));
+        let known = topology(&term, errors);
+        if terms.contains(&known) {
+            let path = term.at("matchLabelExpressions");
+            errors.push(FieldError::duplicate(&path, ""));
+        }
+        terms.push(known);
+    }
+}
+
+/// Source: `ValidateTopologySelectorTerm`.
+fn topology<'a>(term: &Node<'a>, errors: &mut Errors) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut known = BTreeMap::new();
+    for expression in term.items("matchLabelExpressions") {
+        let key = expression.text("key");
+        let mut values = BTreeSet::new();
+        if !expression.has_items("values") {
+            errors.push(FieldError::required(&expression.at("values"), ""));
+        }
+        for (index, value) in expression.texts("values").into_iter().enumerate() {
+            if !values.insert(value) {
+                let path = expression.at("values").index(index);
+                errors.push(FieldError::duplicate(&path, value));
             }
         }
+        expression.complain("key", names::qualified_name(key), errors);
+        if known.insert(key, values).is_some() {
+            errors.push(FieldError::duplicate(&expression.at("key"), key));
+        }
     }
+    known
 }
 
 fn parameters(root: &Node<'_>, errors: &mut Errors) {

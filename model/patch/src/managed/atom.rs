@@ -87,7 +87,7 @@ impl<'a> Node<'a> {
             shape: Shape::Typed(ty),
         };
         match ty {
-            Type::Any => self.deduce(value, false),
+            Type::Any => self.deduce(value, true),
             Type::Struct(index) => match graph.types.get(*index) {
                 Some(item) => Atom::Map(MapAtom {
                     atomic: item.atomic && !matches!(self.shape, Shape::Granular(_)),

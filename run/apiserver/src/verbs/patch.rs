@@ -203,6 +203,24 @@ fn check_config(config: &Object, gvk: &Gvk) -> Result<(), StatusError> {
     )))
 }
 
+/// 500 for a configuration whose values fit the schema, but not the type. Source: `structuredMergeManager.Apply`.
+fn unconvertible(config: &Object, said: &Gvk, why: &str) -> StatusError {
+    let gvk = format!("{}/{}, Kind={}", said.group, said.version, said.kind);
+    let why = if why.starts_with("illegal base64") {
+        format!("error decoding from json: {why}")
+    } else {
+        why.to_owned()
+    };
+    let (namespace, name) = (config.namespace(), config.name());
+    StatusError::new(
+        500,
+        "",
+        format!(
+            "failed to convert new object ({namespace}/{name}; {gvk}) to proper version: unable to convert unstructured object to {gvk}: {why}"
+        ),
+    )
+}
+
 /// Patches the stored object and decodes the result strictly enough.
 struct Patched<'a> {
     patch: Patch,
@@ -211,6 +229,24 @@ struct Patched<'a> {
 }
 
 impl Patched<'_> {
+    /// A strategic patch is made on the type itself: the kind and version it names change nothing.
+    fn keep_kind(&self, outcome: &mut Value) -> Result<(), StatusError> {
+        for (field, kept) in [
+            ("apiVersion", self.target.gvk.api_version()),
+            ("kind", self.target.gvk.kind.clone()),
+        ] {
+            let is_text = |value: &Value| value.is_string() || value.is_null();
+            if outcome.get(field).is_some_and(|value| !is_text(value)) {
+                let why = restore::problem(self.target.schema, outcome).unwrap_or_default();
+                let (shown, why) = self.shown(None, outcome, why);
+                let error = FieldError::invalid(&Path::new("patch"), shown, why);
+                return Err(StatusError::invalid("", "", "", &[error]));
+            }
+            outcome.set(&[field], kept.into());
+        }
+        Ok(())
+    }
+
     /// What is shown of a patch whose outcome is no object, and why it is none: for a strategic one the patch itself.
     fn shown(&self, old: Option<&Object>, outcome: &Value, why: String) -> (String, String) {
         let schema = self.target.schema;
@@ -226,7 +262,9 @@ impl Patched<'_> {
     /// The answer to a patch whose outcome is no object of the kind; it shows the outcome, or a strategic patch itself.
     fn refusal(&self, old: Option<&Object>, misfit: Misfit) -> StatusError {
         let (shown, why) = match (&self.patch, misfit) {
-            (Patch::Apply(_), misfit) => return misfit.refusal(self.target.gvk),
+            (Patch::Apply(config), Misfit::Undecodable { said, why }) => {
+                return unconvertible(&config.value, &said, &why);
+            }
             (_, Misfit::Malformed(status)) => return status,
             (_, Misfit::Undecodable { why, .. }) => match self.patch.patched(old, &self.target) {
                 Ok(outcome) => self.shown(old, &outcome.value, why),
@@ -240,8 +278,11 @@ impl Patched<'_> {
 
 impl Change for Patched<'_> {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
-        let document = self.patch.patched(old, &self.target)?;
+        let mut document = self.patch.patched(old, &self.target)?;
         let (gvk, schema) = (self.target.gvk, self.target.schema);
+        if matches!(self.patch, Patch::Strategic(_)) {
+            self.keep_kind(&mut document.value)?;
+        }
         let decoded = match body::fit(document, gvk, schema, self.validation, &[]) {
             Ok(decoded) => decoded,
             Err(misfit) => return Err(self.refusal(old, misfit)),

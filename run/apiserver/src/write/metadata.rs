@@ -7,12 +7,11 @@ use meta::{GroupResource, Object, ObjectExt, StatusError};
 use serde_json::Value;
 
 /// Fields of `metadata` that a client cannot give a new object. Source: `rest.WipeObjectMetaSystemFields`.
-const SYSTEM: [&str; 6] = [
+const SYSTEM: [&str; 5] = [
     "uid",
     "creationTimestamp",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
-    "resourceVersion",
     "selfLink",
 ];
 
@@ -161,7 +160,6 @@ pub(super) fn check_preconditions(
     resource: &GroupResource,
     new: &Object,
     old: &Object,
-    allows_unconditional: bool,
     kind: &Kind,
     identity: Identity,
 ) -> Result<(), StatusError> {
@@ -175,12 +173,14 @@ pub(super) fn check_preconditions(
         );
         return Err(StatusError::conflict(resource, name, &why));
     }
-    if given.is_empty() && !allows_unconditional {
+    let is_whole = identity == Identity::Precondition;
+    if given.is_empty() && is_whole && kinds::write::needs_version(kind) {
         let path = Path::new("metadata").child("resourceVersion");
         let error = FieldError::invalid(&path, 0, "must be specified for an update");
         return Err(StatusError::invalid(
             &kind.group,
-            &kind.kind,
+            // Upstream's store knows the resource alone.
+            &kind.plural,
             name,
             &[error],
         ));

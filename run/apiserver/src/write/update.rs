@@ -87,16 +87,8 @@ async fn attempt(
     let old = stored::object(kind, entry)?;
     let (new, mut warnings) = change.change(Some(&old))?;
     check_name(&new, old.name())?;
-    let allows_unconditional = kind.strategy.allows_unconditional_update();
     let is_conditional = !new.resource_version().is_empty() && new.resource_version() != "0";
-    metadata::check_preconditions(
-        &kind.group_resource(),
-        &new,
-        &old,
-        allows_unconditional,
-        kind,
-        change.identity(),
-    )?;
+    metadata::check_preconditions(&kind.group_resource(), &new, &old, kind, change.identity())?;
     let new = match settle(call, new, &old, options, change, &mut warnings) {
         Ok(new) => new,
         Err(error) => return Err(call.refused(error, warnings)),
@@ -186,7 +178,7 @@ fn settle(
             kind.strategy.prepare_update(&mut new, old, &context);
         }
         Some("status") => {
-            only_status(&mut new, old);
+            only_status(&mut new, old, kinds::write::fixed_at_status_update(kind));
             kind.strategy.prepare_subresource(&mut new, old, &context);
         }
         Some(_) => kind.strategy.prepare_subresource(&mut new, old, &context),
@@ -245,11 +237,21 @@ fn no_such_uid(call: &Call, name: &str, uid: &str) -> StatusError {
     StatusError::conflict(&call.kind.group_resource(), name, &why)
 }
 
-/// Takes the status, annotations, finalizers and field ownership of the new object and the rest of the old one.
-fn only_status(new: &mut Object, old: &Object) {
+/// Takes the status and what people give an object of the new one, but for the fields in `fixed`, and the rest of the
+/// old one.
+fn only_status(new: &mut Object, old: &Object, fixed: &[&str]) {
     let mut kept = old.clone();
     copy(&mut kept, new, "status");
-    for field in ["annotations", "finalizers", "managedFields"] {
+    for field in [
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+        "managedFields",
+    ] {
+        if fixed.contains(&field) {
+            continue;
+        }
         match new.at(&["metadata", field]) {
             Some(value) => kept.set(&["metadata", field], value.clone()),
             None => {

@@ -187,11 +187,10 @@ fn sources(spec: &Node<'_>, errors: &mut Errors) {
 
 /// Secrets that a source refers to, in any namespace.
 fn secrets(field: &str, source: &Node<'_>, errors: &mut Errors) {
-    const CSI: [&str; 5] = [
+    const CSI: [&str; 4] = [
         "controllerPublishSecretRef",
         "controllerExpandSecretRef",
         "nodePublishSecretRef",
-        "nodeStageSecretRef",
         "nodeExpandSecretRef",
     ];
     if field == "csi" {
@@ -209,10 +208,10 @@ fn secrets(field: &str, source: &Node<'_>, errors: &mut Errors) {
             }
         }
     }
-    if field == "cinder"
+    if matches!(field, "cinder" | "storageos")
         && let Some(reference) = source.get("secretRef")
     {
-        reference.needs("name", errors);
+        // The name is needed in pods, too.
         reference.needs("namespace", errors);
     }
     if field == "azureFile" && source.has("secretNamespace") {

@@ -7,6 +7,7 @@ use crate::check::{Errors, IMMUTABLE, Node, quantity};
 use crate::core::pod_spec::validate::claim_spec_errors;
 use crate::edit::Edit as _;
 
+const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 const SPEC: &str = "io.k8s.api.core.v1.PersistentVolumeClaimSpec";
 const CHANGED: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
 
@@ -20,6 +21,15 @@ pub(super) fn check(object: &Object) -> Errors {
 /// What of a claim stays. Source: `ValidatePersistentVolumeClaimUpdate`.
 pub(super) fn change(new: &Object, old: &Object) -> Errors {
     let mut errors = check(new);
+    let class = |claim: &Object| {
+        let annotations = claim.at(&["metadata", "annotations"]);
+        let class = annotations.and_then(|all| all.get(BETA_CLASS)).cloned();
+        class.unwrap_or_else(|| "".into())
+    };
+    if class(new) != class(old) {
+        let path = Path::new("metadata").child("annotations").child(BETA_CLASS);
+        errors.push(FieldError::invalid(&path, class(new), IMMUTABLE));
+    }
     let is_bound = new.str_at(&["status", "phase"]) == Some("Bound");
     let mut was = old.get("spec").cloned().unwrap_or_default();
     let mut spec = new.get("spec").cloned().unwrap_or_default();

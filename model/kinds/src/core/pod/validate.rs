@@ -1,6 +1,7 @@
 //! What is wrong with a pod, new or changed. Source: `ValidatePodCreate`, `ValidatePodUpdate`.
 
 mod gated;
+mod status;
 
 use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
@@ -173,16 +174,7 @@ fn munged(new: &Value, old: &Value) -> Value {
 pub(super) fn subresource(new: &Object, old: &Object, name: &str) -> Errors {
     let mut errors = Errors::new();
     match name {
-        "status" => {
-            let (new, old) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
-            if new.text("nodeName") != old.text("nodeName") {
-                let why = "may not be changed directly";
-                errors.push(FieldError::forbidden(
-                    &meta::Path::new("status").child("nodeName"),
-                    why,
-                ));
-            }
-        }
+        "status" => errors = status::check(new, old),
         "ephemeralcontainers" => {
             let spec = Node::root(new).child("spec");
             validate::spec(&spec, Holder::Pod(new.name()), &mut errors);

@@ -124,9 +124,14 @@ fn source(volume: &Node<'_>, pod: Option<&str>, errors: &mut Errors) {
             }
             "projected" => projected(&source, errors),
             "csi" => inline_csi(&source, errors),
-            "image" if !source.text("pullPolicy").is_empty() => {
-                let policies = ["Always", "IfNotPresent", "Never"];
-                source.one_of("pullPolicy", &policies, errors);
+            "image" => {
+                if pod.is_some() {
+                    source.needs("reference", errors);
+                }
+                if !source.text("pullPolicy").is_empty() {
+                    let policies = ["Always", "IfNotPresent", "Never"];
+                    source.one_of("pullPolicy", &policies, errors);
+                }
             }
             "ephemeral" => ephemeral(volume, &source, pod, errors),
             _ => volume_source::check(field, &source, errors),

@@ -1,0 +1,413 @@
+//! Admission policies and their bindings. Source: pkg/apis/admissionregistration/validation; expressions are taken as
+//! they are.
+
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, ObjectExt as _, names};
+
+use super::webhook::rule_with_operations;
+use crate::check::{Errors, Node, label_selector};
+
+const CONDITIONS_MAX: usize = 64;
+const ANNOTATIONS_MAX: usize = 20;
+const MUTATED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
+
+/// Words that CEL keeps for itself.
+const RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+/// A ValidatingAdmissionPolicy.
+pub(super) fn validating(object: &Object, errors: &mut Errors) {
+    let spec = Node::root(object).child("spec");
+    both(&spec, false, errors);
+    variables(&spec, errors);
+    let (validations, marks) = (spec.items("validations"), spec.items("auditAnnotations"));
+    if validations.is_empty() && marks.is_empty() {
+        let why = "validations or auditAnnotations must contain at least one item";
+        errors.push(FieldError::required(&spec.at("validations"), why));
+        errors.push(FieldError::required(&spec.at("auditAnnotations"), why));
+        return;
+    }
+    for validation in validations {
+        self::validation(&validation, errors);
+    }
+    if marks.len() > ANNOTATIONS_MAX {
+        let list = spec.child("auditAnnotations");
+        let why = format!("must not have more than {ANNOTATIONS_MAX} auditAnnotations");
+        errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
+    }
+    let mut known = BTreeSet::new();
+    for mark in marks {
+        let key = mark.text("key");
+        let full = format!("{}/{key}", object.name());
+        let complaints = names::qualified_name(&full);
+        errors.extend(crate::metadata::invalid(&mark.at("key"), &full, complaints));
+        needs_text(
+            &mark,
+            "valueExpression",
+            "valueExpression is not specified",
+            errors,
+        );
+        if !known.insert(key) {
+            errors.push(FieldError::duplicate(&mark.at("key"), key));
+        }
+    }
+}
+
+/// A MutatingAdmissionPolicy.
+pub(super) fn mutating(object: &Object, errors: &mut Errors) {
+    let spec = Node::root(object).child("spec");
+    both(&spec, true, errors);
+    variables(&spec, errors);
+    if !spec.has_items("mutations") {
+        let why = "mutations must contain at least one item";
+        errors.push(FieldError::required(&spec.at("mutations"), why));
+    }
+    for mutation in spec.items("mutations") {
+        self::mutation(&mutation, errors);
+    }
+    spec.needs_one_of("reinvocationPolicy", &["IfNeeded", "Never"], errors);
+}
+
+/// A ValidatingAdmissionPolicyBinding.
+pub(super) fn validating_binding(object: &Object, errors: &mut Errors) {
+    const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
+    let spec = Node::root(object).child("spec");
+    binding(&spec, errors);
+    let actions = spec.texts("validationActions");
+    let list = spec.child("validationActions");
+    let mut known = BTreeSet::new();
+    for (index, action) in actions.iter().enumerate() {
+        let path = list.path.index(index);
+        if !ACTIONS.contains(action) {
+            errors.push(FieldError::not_supported(&path, *action, &ACTIONS));
+        }
+        if !known.insert(action) {
+            errors.push(FieldError::duplicate(&path, *action));
+        }
+    }
+    if actions.contains(&"Deny") && actions.contains(&"Warn") {
+        let why = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
+        errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
+    }
+    if actions.is_empty() {
+        let why = "at least one validation action is required";
+        errors.push(FieldError::required(&list.path, why));
+    }
+}
+
+/// A MutatingAdmissionPolicyBinding.
+pub(super) fn mutating_binding(object: &Object, errors: &mut Errors) {
+    let spec = Node::root(object).child("spec");
+    binding(&spec, errors);
+    operations(&spec.child("matchResources"), errors);
+}
+
+/// What both sorts of policies say.
+fn both(spec: &Node<'_>, is_mutating: bool, errors: &mut Errors) {
+    spec.needs_one_of("failurePolicy", &["Fail", "Ignore"], errors);
+    if let Some(kind) = spec.get("paramKind") {
+        param_kind(&kind, errors);
+    }
+    let constraints = spec.child("matchConstraints");
+    if spec.has("matchConstraints") {
+        match_resources(&constraints, errors);
+        if !constraints.has_items("resourceRules") {
+            errors.push(FieldError::required(&constraints.at("resourceRules"), ""));
+        }
+        if is_mutating {
+            operations(&constraints, errors);
+        }
+    } else {
+        errors.push(FieldError::required(&constraints.path, ""));
+    }
+    match_conditions(spec, errors);
+}
+
+fn param_kind(kind: &Node<'_>, errors: &mut Errors) {
+    let version = kind.text("apiVersion");
+    let path = kind.at("apiVersion");
+    match version.split('/').collect::<Vec<_>>().as_slice() {
+        [""] => errors.push(FieldError::required(&path, "")),
+        [name] => version_label(kind, version, name, errors),
+        [group, name] => {
+            let complaints = names::dns1123_subdomain(group);
+            if !group.is_empty() && !complaints.is_empty() {
+                errors.push(FieldError::invalid(&path, *group, complaints.join(",")));
+            }
+            version_label(kind, version, name, errors);
+        }
+        _ => {
+            let why = format!("unexpected GroupVersion string: {version}");
+            errors.push(FieldError::invalid(&path, version, why));
+        }
+    }
+    let name = kind.text("kind");
+    let complaints = names::dns1035_label(&name.to_lowercase());
+    if name.is_empty() {
+        kind.needs("kind", errors);
+    } else if !complaints.is_empty() {
+        let why = format!(
+            "may have mixed case, but should otherwise match: {}",
+            complaints.join(",")
+        );
+        errors.push(FieldError::invalid(&kind.at("kind"), name, why));
+    }
+}
+
+fn version_label(kind: &Node<'_>, whole: &str, name: &str, errors: &mut Errors) {
+    let path = kind.at("apiVersion");
+    if name.is_empty() {
+        errors.push(FieldError::invalid(
+            &path,
+            whole,
+            "version must be specified",
+        ));
+        return;
+    }
+    let complaints = names::dns1035_label(name);
+    if !complaints.is_empty() {
+        errors.push(FieldError::invalid(&path, name, complaints.join(",")));
+    }
+}
+
+/// Source: `validateMatchResources`.
+fn match_resources(resources: &Node<'_>, errors: &mut Errors) {
+    resources.needs_one_of("matchPolicy", &["Equivalent", "Exact"], errors);
+    for field in ["namespaceSelector", "objectSelector"] {
+        match resources.get(field) {
+            None => errors.push(FieldError::required(&resources.at(field), "")),
+            Some(selector) => label_selector(&selector, errors),
+        }
+    }
+    for list in ["resourceRules", "excludeResourceRules"] {
+        for rule in resources.items(list) {
+            let mut known = BTreeSet::new();
+            for (index, name) in rule.texts("resourceNames").into_iter().enumerate() {
+                let path = rule.at("resourceNames").index(index);
+                let complaints = names::path_segment(name);
+                errors.extend(crate::metadata::invalid(&path, name, complaints));
+                if !known.insert(name) {
+                    errors.push(FieldError::duplicate(&path, name));
+                }
+            }
+            rule_with_operations(&rule, errors);
+        }
+    }
+}
+
+/// Nobody mutates what is deleted.
+fn operations(resources: &Node<'_>, errors: &mut Errors) {
+    let path = resources.at("resourceRules").child("operations");
+    for rule in resources.items("resourceRules") {
+        for operation in rule.texts("operations") {
+            if !MUTATED.contains(&operation) {
+                errors.push(FieldError::not_supported(&path, operation, &MUTATED));
+            }
+        }
+    }
+}
+
+fn match_conditions(spec: &Node<'_>, errors: &mut Errors) {
+    let conditions = spec.items("matchConditions");
+    if conditions.len() > CONDITIONS_MAX {
+        let path = spec.at("matchConditions");
+        let count = conditions.len();
+        errors.push(FieldError::too_many(&path, count, CONDITIONS_MAX));
+    }
+    let mut known = BTreeSet::new();
+    for condition in conditions {
+        needs_text(&condition, "expression", "", errors);
+        let name = condition.text("name");
+        if name.is_empty() {
+            condition.needs("name", errors);
+            continue;
+        }
+        condition.complain("name", names::qualified_name(name), errors);
+        if !known.insert(name) {
+            errors.push(FieldError::duplicate(&condition.at("name"), name));
+        }
+    }
+}
+
+fn variables(spec: &Node<'_>, errors: &mut Errors) {
+    for variable in spec.items("variables") {
+        needs_text(&variable, "name", "name is not specified", errors);
+        let name = variable.text("name");
+        if !name.trim().is_empty() && !is_identifier(name) {
+            let why = "must be a valid CEL identifier";
+            errors.push(FieldError::invalid(&variable.at("name"), name, why));
+        }
+        needs_text(
+            &variable,
+            "expression",
+            "expression is not specified",
+            errors,
+        );
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let starts = name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+    starts && name.bytes().all(is_word) && !RESERVED.contains(&name)
+}
+
+fn needs_text(holder: &Node<'_>, field: &str, why: &str, errors: &mut Errors) {
+    if holder.text(field).trim().is_empty() {
+        errors.push(FieldError::required(&holder.at(field), why));
+    }
+}
+
+fn validation(validation: &Node<'_>, errors: &mut Errors) {
+    const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+    needs_text(
+        validation,
+        "expression",
+        "expression is not specified",
+        errors,
+    );
+    for field in ["messageExpression", "message"] {
+        let text = validation.text(field);
+        if !text.is_empty() && text.trim().is_empty() {
+            let why = "must be non-empty if specified";
+            errors.push(FieldError::invalid(&validation.at(field), text, why));
+        } else if field == "message" && text.trim().contains(['\n', '\r']) {
+            let why = "must not contain line breaks";
+            errors.push(FieldError::invalid(&validation.at(field), text, why));
+        }
+    }
+    if validation.has("reason") {
+        validation.one_of("reason", &REASONS, errors);
+    }
+}
+
+fn mutation(mutation: &Node<'_>, errors: &mut Errors) {
+    let (held, other) = match mutation.text("patchType") {
+        "" => return mutation.needs("patchType", errors),
+        "JSONPatch" => ("jsonPatch", "applyConfiguration"),
+        "ApplyConfiguration" => ("applyConfiguration", "jsonPatch"),
+        _ => {
+            let valid = ["ApplyConfiguration", "JSONPatch"];
+            return mutation.one_of("patchType", &valid, errors);
+        }
+    };
+    let kind = mutation.text("patchType");
+    match mutation.get(held) {
+        None => {
+            let why = format!("must be specified when patchType is {kind}");
+            errors.push(FieldError::required(&mutation.at(held), why));
+        }
+        Some(patch) => needs_text(&patch, "expression", "", errors),
+    }
+    if mutation.has(other) {
+        let why = format!("must not be specified when patchType is {kind}");
+        let shown = format!("{{{other}}}");
+        errors.push(FieldError::invalid(&mutation.at(other), shown, why));
+    }
+}
+
+/// What both sorts of bindings say.
+fn binding(spec: &Node<'_>, errors: &mut Errors) {
+    let policy = spec.text("policyName");
+    if policy.is_empty() {
+        spec.needs("policyName", errors);
+    } else {
+        spec.complain("policyName", names::dns1123_subdomain(policy), errors);
+    }
+    if let Some(reference) = spec.get("paramRef") {
+        param_ref(&reference, errors);
+    }
+    if let Some(resources) = spec.get("matchResources") {
+        match_resources(&resources, errors);
+    }
+}
+
+fn param_ref(reference: &Node<'_>, errors: &mut Errors) {
+    let why = "name and selector are mutually exclusive";
+    let name = reference.text("name");
+    if !name.is_empty() {
+        reference.complain("name", names::path_segment(name), errors);
+        if reference.has("selector") {
+            errors.push(FieldError::forbidden(&reference.at("name"), why));
+        }
+    }
+    if let Some(selector) = reference.get("selector") {
+        label_selector(&selector, errors);
+        if !name.is_empty() {
+            errors.push(FieldError::forbidden(&selector.path, why));
+        }
+    } else if name.is_empty() {
+        let why = "one of name or selector must be specified";
+        errors.push(FieldError::required(&reference.path, why));
+    }
+    reference.needs_one_of("parameterNotFoundAction", &["Deny", "Allow"], errors);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn said(check: fn(&Object, &mut Errors), spec: &Value) -> Vec<String> {
+        let mut errors = Errors::new();
+        check(
+            &json!({"metadata": {"name": "p"}, "spec": spec}),
+            &mut errors,
+        );
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_policy_needs_something_to_match_and_to_check() {
+        assert_eq!(
+            said(validating, &json!({"failurePolicy": "Fail"})),
+            [
+                "spec.matchConstraints: Required value",
+                "spec.validations: Required value: validations or auditAnnotations must contain at least one item",
+                "spec.auditAnnotations: Required value: validations or auditAnnotations must contain at least one item",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mutation_is_of_one_sort() {
+        let said = said(
+            mutating,
+            &json!({"failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {"matchPolicy": "Exact", "namespaceSelector": {}, "objectSelector": {},
+                "resourceRules": [{"operations": ["DELETE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]},
+            "mutations": [{"patchType": "JSONPatch", "applyConfiguration": {"expression": "x"}}]}),
+        );
+        assert_eq!(said.len(), 3, "{said:?}");
+    }
+
+    #[test]
+    fn a_binding_names_its_parameters_in_one_way() {
+        let reference = json!({"name": "x", "selector": {}, "parameterNotFoundAction": "Deny"});
+        let spec = json!({"policyName": "p", "paramRef": reference, "validationActions": ["Deny", "Warn"]});
+        assert_eq!(said(validating_binding, &spec).len(), 3);
+    }
+}
