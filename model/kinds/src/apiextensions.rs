@@ -1,8 +1,8 @@
 //! CustomResourceDefinition: the kinds of `apiextensions.k8s.io`.
 
+mod definition;
+
 use crate::kind::Kind;
-use crate::plain::{Checked, anything};
-use crate::print;
 use crate::row::Group;
 
 const V1: Group = Group {
@@ -16,7 +16,7 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "CustomResourceDefinition",
             "customresourcedefinitions",
-            Checked::new(&print::CREATED_AT, anything).counted(),
+            definition::CustomResourceDefinition,
         )
         .short(&["crd", "crds"])
         .category("api-extensions")

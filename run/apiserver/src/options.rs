@@ -12,6 +12,11 @@ use serde_json::Value;
 pub(crate) struct Query(BTreeMap<String, Vec<String>>);
 
 impl Query {
+    /// Sets a parameter that is not there.
+    pub(crate) fn default(&mut self, name: &str, value: &str) {
+        let unsaid = self.0.entry(name.to_owned());
+        unsaid.or_insert_with(|| vec![value.to_owned()]);
+    }
     pub(crate) fn read(query: &str) -> Self {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -227,6 +227,7 @@ impl ApiServer {
         };
         let answer = media::negotiate(accept, offer)
             .ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
+        let query = indented(query, &parts.headers);
         let body = Limited::new(body, self.config().limits.body_bytes_max)
             .collect()
             .await;
@@ -313,6 +314,21 @@ fn accept(headers: &HeaderMap) -> &str {
     accept
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
+}
+
+/// Programs that people look at answers with, by the start of their name. Source: apiserver `isPrettyPrint`.
+const SHOWING: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
+
+/// Asks for indented answers in the name of a program that shows them to people and does not say.
+fn indented(mut query: Query, headers: &HeaderMap) -> Query {
+    let agent = headers.get(http::header::USER_AGENT);
+    let agent = agent
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or_default();
+    if SHOWING.iter().any(|name| agent.starts_with(name)) {
+        query.default("pretty", "true");
+    }
+    query
 }
 
 /// In what format a request is refused: a Status has every form.
