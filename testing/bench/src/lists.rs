@@ -1,17 +1,17 @@
 //! Lists: all of 5,000 pods in every form, and a few objects among many.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use meta::ObjectExt;
 
 use crate::Server;
-use crate::report::{Better, Figure, compare, median, megabytes, milliseconds};
+use crate::report::{Better, Figure, median, megabytes, milliseconds, show};
 use crate::request::{self, answer, fill, map, maps, pod, pods};
 
 const PODS: usize = 5_000;
 /// How often each list is asked for; the servers take turns.
-const ROUNDS: usize = 15;
+const ROUNDS: u32 = 15;
 const JSON: &str = "application/json";
 /// What kubectl asks for.
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -79,22 +79,26 @@ pub(crate) async fn measure_selective(servers: &[Server], objects: usize) -> Res
 }
 
 async fn list(what: &str, servers: &[Server], path: &str, accept: &str) -> Result<()> {
-    let mut figures: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
+    let mut times: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
+    let mut worked = vec![Duration::ZERO; servers.len()];
     for _ in 0..ROUNDS {
-        for (server, figures) in servers.iter().zip(&mut figures) {
+        for ((server, times), worked) in servers.iter().zip(&mut times).zip(&mut worked) {
             let request = request::get(path, accept)?;
-            let begun = Instant::now();
+            let (before, begun) = (server.processor_time()?, Instant::now());
             let (code, bytes) = answer(&server.client, request).await?;
             let mut figure = milliseconds(begun.elapsed());
             anyhow::ensure!(code == 200, "the list answered {code}");
+            *worked += server.processor_time()?.saturating_sub(before);
             let size = u64::try_from(bytes).map_or(0.0, megabytes);
             figure.text = format!("{} ({size:.2} MB)", figure.text);
-            figures.push(figure);
+            times.push(figure);
         }
     }
-    let mut middles = figures.into_iter().filter_map(median);
-    if let Some(ours) = middles.next() {
-        compare(what, Better::Less, &ours, middles.next().as_ref());
-    }
+    show(what, Better::Less, times.into_iter().filter_map(median));
+    let what = format!("processor time of the server for that {what}");
+    let each = worked
+        .into_iter()
+        .map(|worked| milliseconds(worked / ROUNDS));
+    show(&what, Better::Less, each);
     Ok(())
 }

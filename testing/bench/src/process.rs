@@ -74,23 +74,9 @@ impl Process {
         rss(self.pid)
     }
 
-    /// Processor time used so far, in seconds. Linux counts hundredths.
-    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
-            .context("the process is gone")?;
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks = |index: usize| {
-            fields
-                .get(index)
-                .and_then(|field| field.parse::<u32>().ok())
-                .unwrap_or_default()
-        };
-        Ok(f64::from(ticks(11) + ticks(12)) / 100.0)
+    /// Processor time used so far.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        processor_time(self.pid)
     }
 
     /// Ends it in order.
@@ -101,6 +87,25 @@ impl Process {
         self.child.wait().await.context("the process did not end")?;
         Ok(())
     }
+}
+
+/// Processor time that a process has used. Linux counts hundredths of a second.
+pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<u64>().ok())
+            .unwrap_or_default()
+    };
+    Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
 }
 
 /// Resident memory of a process, in bytes.

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use meta::ObjectExt;
 use serde_json::json;
 
 use crate::Server;
-use crate::report::{Better, Figure, compare, median, percentile};
+use crate::report::{Better, Figure, median, percentile, show};
 use crate::request::{self, answer, applied, map, maps, pod, pods, send};
 
 /// How long each rate is measured.
@@ -46,19 +47,29 @@ impl Verb {
         }
     }
 
-    fn request(self, namespace: &str, name: &str) -> Result<http::Request<kube::client::Body>> {
+    /// The request for an object; `turn` differs from request to request, so that no write is one that changes nothing.
+    fn request(
+        self,
+        namespace: &str,
+        name: &str,
+        turn: usize,
+    ) -> Result<http::Request<kube::client::Body>> {
         let (json, of) = ("application/json", format!("{}/{name}", maps(namespace)));
         match self {
             Self::Create => send("POST", &maps(namespace), json, &map(name)),
             Self::Get => request::get(&of, json),
-            Self::Update => send("PUT", &of, json, &map(name)),
+            Self::Update => {
+                let mut object = map(name);
+                object.set(&["data", "turn"], turn.to_string().into());
+                send("PUT", &of, json, &object)
+            }
             Self::Apply => {
                 let path = format!("{of}?fieldManager=bench&force=true");
                 send(
                     "PATCH",
                     &path,
                     "application/apply-patch+yaml",
-                    &applied(name),
+                    &applied(name, turn),
                 )
             }
             Self::Delete => send("DELETE", &of, json, &json!({})),
@@ -92,11 +103,8 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
         }
         for (index, verb) in VERBS.iter().enumerate() {
             let middle = |figures: &Vec<Vec<Figure>>| median(figures.get(index)?.clone());
-            let mut middles = figures.iter().filter_map(middle);
-            if let Some(ours) = middles.next() {
-                let what = format!("{}, {clients} clients", verb.name());
-                compare(&what, Better::More, &ours, middles.next().as_ref());
-            }
+            let what = format!("{}, {clients} clients", verb.name());
+            show(&what, Better::More, figures.iter().filter_map(middle));
         }
     }
     Ok(())
@@ -120,7 +128,7 @@ async fn rate(
             let mut times = Vec::new();
             while begun.elapsed() < SPAN && !(verb.is_once() && times.len() == made) {
                 let name = format!("object-{worker}-{}", times.len() % made);
-                let request = verb.request(namespace, &name)?;
+                let request = verb.request(namespace, &name, times.len())?;
                 let sent = Instant::now();
                 let (code, _) = answer(&server.client, request).await?;
                 anyhow::ensure!(code < 300, "{} answered {code}", verb.name());

@@ -26,7 +26,7 @@ pub(crate) fn row(what: &str, result: &str) {
 }
 
 /// A row that compares, when there is something to compare with.
-pub(crate) fn compare(what: &str, better: Better, ours: &Figure, peer: Option<&Figure>) {
+fn compare(what: &str, better: Better, ours: &Figure, peer: Option<&Figure>) {
     let Some(peer) = peer else {
         return row(what, &ours.text);
     };
@@ -38,6 +38,15 @@ pub(crate) fn compare(what: &str, better: Better, ours: &Figure, peer: Option<&F
         "| {what} | {} | {} | {ratio:.1} |",
         ours.text, peer.text
     ));
+}
+
+/// A row of our figure and the stock server's, unless that is not there or not known.
+pub(crate) fn show(what: &str, better: Better, figures: impl IntoIterator<Item = Figure>) {
+    let mut figures = figures.into_iter();
+    if let Some(ours) = figures.next() {
+        let peer = figures.next().filter(|peer| peer.value > 0.0);
+        compare(what, better, &ours, peer.as_ref());
+    }
 }
 
 /// The first lines of the table.

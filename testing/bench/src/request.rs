@@ -87,9 +87,9 @@ pub(crate) async fn fill(
 pub(crate) fn map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "x".repeat(200)}})
 }
-/// The same, as it is applied.
-pub(crate) fn applied(name: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"applied": "yes"}})
+/// A field of the same, as it is applied with this value.
+pub(crate) fn applied(name: &str, value: usize) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"applied": value.to_string()}})
 }
 /// A pod that nobody schedules.
 pub(crate) fn pod(name: &str) -> Value {

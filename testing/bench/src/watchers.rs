@@ -14,14 +14,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::Server;
-use crate::report::{Better, Figure, compare, median, percentile};
+use crate::report::{Better, Figure, median, milliseconds, percentile, show};
 use crate::request::{self, answer, map, maps, send};
 
 const WATCHERS: [usize; 2] = [100, 1_000];
 /// Changes whose way to the last watcher is timed, over all rounds.
-const UPDATES: usize = 500;
+const UPDATES: u32 = 500;
 /// The servers take turns so often.
-const ROUNDS: usize = 5;
+const ROUNDS: u32 = 5;
 /// Longest wait for a change to arrive everywhere.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -42,53 +42,60 @@ struct Watches {
 /// Times changes on every server.
 pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
     for watchers in WATCHERS {
-        let (mut opened, namespace) = (Vec::new(), format!("watched-{watchers}"));
+        let namespace = format!("watched-{watchers}");
+        let (mut opened, mut sizes) = (Vec::new(), Vec::new());
         for server in servers {
-            request::namespace(&server.client, &namespace).await?;
-            let create = send(
-                "POST",
-                &maps(&namespace),
-                "application/json",
-                &map("watched"),
-            )?;
-            answer(&server.client, create).await?;
             let before = server.rss()?;
-            let watches = Watches::open(server, &namespace, watchers).await?;
-            let after = server.rss()?;
-            let count = u64::try_from(watchers).unwrap_or(u64::MAX);
-            opened.push((watches, after.saturating_sub(before) / count / 1000));
+            opened.push(Watches::open(server, &namespace, watchers).await?);
+            let grown = server.rss()?.saturating_sub(before);
+            sizes.push(kilobytes(
+                grown / u64::try_from(watchers).unwrap_or(u64::MAX),
+            ));
         }
-        let mut figures: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
+        let mut times: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
+        let mut worked = vec![Duration::ZERO; servers.len()];
         for _ in 0..ROUNDS {
-            for ((server, (watches, _)), figures) in
-                servers.iter().zip(&mut opened).zip(&mut figures)
-            {
-                figures.push(watches.time(server, &namespace).await?);
+            let servers = servers.iter().zip(&mut opened);
+            for (((server, watches), times), worked) in servers.zip(&mut times).zip(&mut worked) {
+                let before = server.processor_time()?;
+                times.push(watches.time(server, &namespace).await?);
+                *worked += server.processor_time()?.saturating_sub(before);
             }
         }
         let what = format!("update to the last of {watchers} watchers");
-        let mut middles = figures.into_iter().filter_map(median);
-        if let Some(ours) = middles.next() {
-            compare(&what, Better::Less, &ours, middles.next().as_ref());
-        }
-        let mut sizes = opened.iter().map(|(_, kilobytes)| Figure {
-            text: format!("{kilobytes} KB"),
-            value: f64::from(u32::try_from(*kilobytes).unwrap_or(u32::MAX)),
-        });
+        show(&what, Better::Less, times.into_iter().filter_map(median));
+        let what = format!("processor time of the server for an update to {watchers} watchers");
+        let each = worked
+            .into_iter()
+            .map(|worked| milliseconds(worked / UPDATES));
+        show(&what, Better::Less, each);
         let what = format!("memory for each of {watchers} watchers and its connection");
-        if let Some(ours) = sizes.next() {
-            let peer = sizes.next().filter(|peer| peer.value > 0.0);
-            compare(&what, Better::Less, &ours, peer.as_ref());
-        }
-        for (watches, _) in &mut opened {
+        show(&what, Better::Less, sizes);
+        for watches in &mut opened {
             watches.tasks.shutdown().await;
         }
     }
     Ok(())
 }
 
+fn kilobytes(bytes: u64) -> Figure {
+    let kilobytes = bytes / 1000;
+    Figure {
+        text: format!("{kilobytes} KB"),
+        value: f64::from(u32::try_from(kilobytes).unwrap_or(u32::MAX)),
+    }
+}
+
 impl Watches {
     async fn open(server: &Server, namespace: &str, watchers: usize) -> Result<Self> {
+        request::namespace(&server.client, namespace).await?;
+        let create = send(
+            "POST",
+            &maps(namespace),
+            "application/json",
+            &map("watched"),
+        )?;
+        answer(&server.client, create).await?;
         let get = request::get(&format!("{}/watched", maps(namespace)), "application/json")?;
         let (parts, _) = get.into_parts();
         let watched = Request::from_parts(parts, Vec::new());
