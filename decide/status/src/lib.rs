@@ -97,6 +97,7 @@
 //!   what section 4 makes of the message.
 //! - P6: a `PodScheduled` that is False on a pod whose containers run is out of date.
 //! - P7c: the latch of an init container ends when its last failure is no longer recent.
+//! - P11: beside completed containers the others must be ready too; one that is not is judged by its probes.
 //! - D11, S9, DS8: replicas that are missing only in the counts, while every pod is sound and one has
 //!   just come, turned ready or begun to go, are on their way for a minute: controllers count a moment
 //!   after the pods have changed. G3: a pod that begins to go is movement.

@@ -64,7 +64,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (
         "status.cause",
         "object",
-        "The first of the causes; absent when nothing is wrong.",
+        "The first of the causes; null when nothing is wrong.",
     ),
     (
         "status.causes",
