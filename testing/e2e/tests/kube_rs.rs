@@ -170,7 +170,9 @@ async fn applies_patches_and_entries_write_what_they_say() -> Result<()> {
     let server = Server::start().await?;
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server).await?);
     let apply = async |manager: &str, data: serde_json::Value| {
-        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data});
+        let meta = json!({"name": "web"});
+        let config =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data});
         maps.patch("web", &PatchParams::apply(manager), &Patch::Apply(config))
             .await
     };
