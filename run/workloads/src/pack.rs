@@ -1,7 +1,7 @@
 //! Objects in few bytes: words that every object repeats take one byte, times five, uids sixteen.
 //!
 //! The form is private to the process and changes freely. A hundred thousand pods fit where their
-//! JSON trees would take gigabytes, and one is unpacked in microseconds.
+//! JSON trees would take gigabytes, and one is unpacked in some ten microseconds.
 
 mod words;
 
