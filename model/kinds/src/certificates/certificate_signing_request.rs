@@ -69,8 +69,8 @@ impl Strategy for CertificateSigningRequest {
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         validate::check(new)
     }
-    fn validate_update(&self, new: &Object, old: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
-        validate::change(new, old)
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        validate::change(new, old, cx.subresource)
     }
     print_with!(print::other::CERTIFICATE_SIGNING_REQUEST);
 }
@@ -84,17 +84,25 @@ fn kept(new: &Object, old: &Object) -> Object {
     kept
 }
 
-/// A signer's update leaves approvals and denials as they are. Source: `csrStatusStrategy.PrepareForUpdate`.
+/// A signer's update leaves approvals and denials as they are; where it adds or removes one, that is refused.
+/// Source: `preserveConditionInstances`.
 fn keep_approvals(new: &mut Object, old: &Object) {
-    let is_approval =
-        |condition: &&Value| matches!(condition.str_at(&["type"]), Some("Approved" | "Denied"));
-    let of_old = old.list_at(&["status", "conditions"]).iter();
-    let of_new = new.list_at(&["status", "conditions"]).iter();
-    let conditions: Vec<Value> = of_old
-        .filter(is_approval)
-        .chain(of_new.filter(|condition| !is_approval(condition)))
-        .cloned()
-        .collect();
+    let mut conditions = new.list_at(&["status", "conditions"]).to_vec();
+    for kind in ["Approved", "Denied"] {
+        let is_of_kind = |condition: &Value| condition.str_at(&["type"]) == Some(kind);
+        let was: Vec<&Value> = old
+            .list_at(&["status", "conditions"])
+            .iter()
+            .filter(|condition| is_of_kind(condition))
+            .collect();
+        let now = conditions.iter_mut().filter(|one| is_of_kind(one));
+        let now: Vec<&mut Value> = now.collect();
+        if now.len() == was.len() {
+            for (now, was) in now.into_iter().zip(was) {
+                now.clone_from(was);
+            }
+        }
+    }
     if !conditions.is_empty() {
         new.set(&["status", "conditions"], conditions.into());
     }

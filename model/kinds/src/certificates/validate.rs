@@ -1,10 +1,12 @@
 //! What is wrong with a CertificateSigningRequest. Source: `validateCertificateSigningRequest`.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use meta::{FieldError, Object, ObjectExt as _, names};
+use serde_json::Value;
 
 use crate::check::{Errors, Node};
 
@@ -171,24 +173,58 @@ fn conditions(object: &Object, errors: &mut Errors) {
     }
 }
 
-/// Approved and denied stay; through the object itself, nothing of the request changes.
-pub(super) fn change(new: &Object, old: &Object) -> Errors {
+/// What became of a request stays: nobody takes it back, and only who may decide it does.
+pub(super) fn change(new: &Object, old: &Object, subresource: Option<&str>) -> Errors {
     let mut errors = check(new);
-    let has = |object: &Object, kind: &str| {
-        object
-            .list_at(&["status", "conditions"])
-            .iter()
-            .any(|one| one.str_at(&["type"]) == Some(kind))
-    };
     let path = meta::Path::new("status").child("conditions");
     for kind in ["Approved", "Denied", "Failed"] {
-        if has(old, kind) && !has(new, kind) {
-            let why = format!(
-                "updates may not remove a condition of type {}",
-                meta::field::quote(kind)
-            );
-            errors.push(FieldError::forbidden(&path, why));
-        }
+        let was = of_kind(old, kind);
+        let now = of_kind(new, kind);
+        let is_decision = kind != "Failed" && subresource != Some("approval");
+        let verb = match now.len().cmp(&was.len()) {
+            Ordering::Less => "remove",
+            Ordering::Greater if is_decision => "add",
+            Ordering::Equal if now != was => "modify",
+            _ => continue,
+        };
+        let kind = meta::field::quote(kind);
+        let why = format!("updates may not {verb} a condition of type {kind}");
+        errors.push(FieldError::forbidden(&path, why));
     }
+    certificate(new, old, subresource, &mut errors);
     errors
+}
+
+fn of_kind<'a>(object: &'a Object, kind: &str) -> Vec<&'a Value> {
+    let conditions = object.list_at(&["status", "conditions"]).iter();
+    conditions
+        .filter(|one| one.str_at(&["type"]) == Some(kind))
+        .collect()
+}
+
+/// Through its status, a request is given a certificate once.
+fn certificate(new: &Object, old: &Object, subresource: Option<&str>, errors: &mut Errors) {
+    let text = |object: &Object| {
+        let text = object.str_at(&["status", "certificate"]);
+        text.unwrap_or_default().to_owned()
+    };
+    let (now, was) = (text(new), text(old));
+    if now == was {
+        return;
+    }
+    let path = meta::Path::new("status").child("certificate");
+    let bytes = STANDARD.decode(&now).unwrap_or_default();
+    if !now.is_empty() && !String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----") {
+        let why = "must contain at least one CERTIFICATE PEM block";
+        errors.push(FieldError::invalid(&path, "<certificate data>", why));
+    }
+    if subresource != Some("status") {
+        errors.push(FieldError::forbidden(
+            &path,
+            "updates may not set certificate content",
+        ));
+    } else if !was.is_empty() {
+        let why = "updates may not modify existing certificate content";
+        errors.push(FieldError::forbidden(&path, why));
+    }
 }

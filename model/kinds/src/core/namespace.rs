@@ -71,8 +71,8 @@ impl Strategy for Namespace {
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let spec = Node::root(new).child("spec");
-        let path = spec.at("finalizers");
-        for name in spec.texts("finalizers") {
+        for (index, name) in spec.texts("finalizers").into_iter().enumerate() {
+            let path = spec.at("finalizers").index(index);
             errors.extend(invalid(&path, name, names::qualified_name(name)));
             if !name.contains('/') && name != FINALIZER {
                 let why = "name is neither a standard finalizer name nor is it fully qualified";

@@ -63,8 +63,12 @@ impl Strategy for Pod {
             Some("ephemeralcontainers") => {
                 let wanted = new.at(&["spec", "ephemeralContainers"]).cloned();
                 keep_spec_and_status(new, old);
-                if let Some(wanted) = wanted {
-                    new.child_mut("spec").put("ephemeralContainers", wanted);
+                let spec = new.child_mut("spec");
+                match wanted {
+                    Some(wanted) => spec.put("ephemeralContainers", wanted),
+                    None => {
+                        spec.drop_field("ephemeralContainers");
+                    }
                 }
             }
             Some("resize") => resize(new, old),

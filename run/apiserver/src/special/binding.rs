@@ -28,7 +28,7 @@ impl Special for Binding {
             "" => binding.name().to_owned(),
             name => name.to_owned(),
         };
-        if !binding.name().is_empty() && binding.name() != name {
+        if binding.name() != name {
             return Err(StatusError::bad_request(
                 "name in URL does not match name in Binding object",
             ));

@@ -119,6 +119,9 @@ impl Change for Rescale<'_> {
                 &reset,
             );
         }
+        if matches!(self.wish, Wish::Put { .. }) {
+            write::check_name(&scale, name)?;
+        }
         check(&scale, name)?;
         let count = scale.int_at(&["spec", "replicas"]).unwrap_or_default();
         let mut changed = parent.clone();

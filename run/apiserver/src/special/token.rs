@@ -159,7 +159,8 @@ fn bound(call: &Call, request: &Object) -> Result<Option<Bound>, StatusError> {
         ("v1", "Secret") => ("secrets", call.info.namespace.as_str()),
         ("v1", "Node") => ("nodes", ""),
         _ => {
-            let why = format!("cannot bind token to object of type {api_version}, Kind={kind}");
+            let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+            let why = format!("cannot bind token to object of type {group}/{version}, Kind={kind}");
             return Err(StatusError::bad_request(why));
         }
     };

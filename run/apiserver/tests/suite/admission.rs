@@ -120,16 +120,29 @@ async fn approving_changes_conditions_and_signing_leaves_approvals() {
     assert!(approved["metadata"]["labels"].is_null());
     let condition = &approved["status"]["conditions"][0];
     assert!(condition["lastUpdateTime"].is_string() && condition["lastTransitionTime"].is_string());
-    approved["status"] =
-        json!({"conditions": [{"type": "Failed", "status": "True", "reason": "No"}]});
-    let failed = talk
-        .put(&format!("{path}/status"), approved)
+    let mut put_status = async |status: Value| {
+        approved["status"] = status;
+        talk.put(&format!("{path}/status"), approved.clone()).await
+    };
+    let failed = json!({"type": "Failed", "status": "True", "reason": "No"});
+    let refused = |what: &str| {
+        format!("CertificateSigningRequest.certificates.k8s.io \"ann\" is invalid: status.{what}")
+    };
+    put_status(json!({"conditions": [failed]})).await.refused(
+        422,
+        &refused("conditions: Forbidden: updates may not remove a condition of type \"Approved\""),
+    );
+    let denied = json!({"type": "Denied", "status": "True"});
+    assert_eq!(put_status(json!({"conditions": [denied]})).await.code, 422);
+    let mine = json!({"type": "Approved", "status": "True", "reason": "Other"});
+    put_status(json!({"conditions": [mine], "certificate": "YQ=="})).await.refused(
+        422,
+        &refused("certificate: Invalid value: \"<certificate data>\": must contain at least one CERTIFICATE PEM block"),
+    );
+    let failed = put_status(json!({"conditions": [failed, mine]}))
         .await
         .expect(200);
     let conditions = failed["status"]["conditions"].as_array().unwrap();
-    let types: Vec<&Value> = conditions
-        .iter()
-        .map(|condition| &condition["type"])
-        .collect();
-    assert_eq!(types, ["Approved", "Failed"]);
+    let said: Vec<&Value> = conditions.iter().map(|one| &one["reason"]).collect();
+    assert_eq!(said, ["No", "Mine"]);
 }

@@ -142,12 +142,7 @@ fn deleted_gates(spec: &Node<'_>, was: &Node<'_>, errors: &mut Errors) {
 /// The new spec with everything set back that may change.
 fn munged(new: &Value, old: &Value) -> Value {
     let mut spec = new.clone();
-    let mut fields = vec![
-        "activeDeadlineSeconds",
-        "schedulingGates",
-        "tolerations",
-        "ephemeralContainers",
-    ];
+    let mut fields = vec!["activeDeadlineSeconds", "schedulingGates", "tolerations"];
     let seconds = |spec: &Value| spec.int_at(&["terminationGracePeriodSeconds"]);
     if seconds(old).is_some_and(|seconds| seconds < 0) && seconds(new) == Some(1) {
         fields.push("terminationGracePeriodSeconds");
