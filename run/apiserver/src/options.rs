@@ -378,7 +378,10 @@ fn read_at(version: &str, matching: &str, has_limit: bool) -> Result<At, StatusE
         ("", _) => Ok(At::Latest),
         ("0", _) => Ok(At::Any),
         (version, matching) => {
-            let number = parse_revision(version)?;
+            let number = parse_revision(version).map_err(|error| {
+                // `ValidateListOptions` of upstream's storage; watches give the bare error.
+                StatusError::bad_request(format!("invalid resource version: {}", error.0.message))
+            })?;
             // Upstream reads a limited list of a given version without a match rule as exact.
             let is_exact = matching == "Exact" || (matching.is_empty() && has_limit);
             Ok(if is_exact {

@@ -200,6 +200,10 @@ async fn what_is_not_served_or_not_understood_is_said() {
     talk.get(&format!("{MAPS}?limit=abc"))
         .await
         .refused(400, "strconv.ParseInt: parsing \"abc\": invalid syntax");
+    talk.get(&format!("{MAPS}?resourceVersion=abc")).await.refused(
+        400,
+        "invalid resource version: resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \"abc\": invalid syntax",
+    );
     talk.post(&format!("{MAPS}?fieldValidation=Strict"), json!({"metadata": {"name": "x"}, "bogus": 1})).await.refused(
         400,
         "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"bogus\"",
