@@ -12,9 +12,12 @@ use crate::error::ClientError;
 
 /// Largest event of a watch: an object of 3 MiB, twice over for its frame and managed fields.
 const WATCH_EVENT_BYTES_MAX: usize = 6 << 20;
-/// Asks for metadata alone, and takes the whole object from a server that cannot do so.
+/// Asks for the metadata of a watch's objects alone, and takes the whole objects from a server that cannot do so.
 const METADATA_ONLY: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+/// The same for a list: upstream's server answers 406 to a list that is asked for as one object.
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// A client that reads and writes objects of any kind.
 #[derive(Clone)]
@@ -309,7 +312,7 @@ impl Rest {
         query: &[(&str, &str)],
     ) -> Result<Page, ClientError> {
         let path = with_query(&path(resource, namespace, "", None), query);
-        let accept = accept_for(detail);
+        let accept = accept_for(detail, METADATA_LIST);
         let request = Self::request(Method::GET, &path, "", accept, Vec::new())?;
         let mut list = self
             .client
@@ -358,7 +361,8 @@ impl Rest {
         query: &[(&str, &str)],
     ) -> Result<Watching<impl AsyncBufRead + use<>>, ClientError> {
         let path = with_query(&path(resource, namespace, "", None), query);
-        let request = Self::request(Method::GET, &path, "", accept_for(detail), Vec::new())?;
+        let accept = accept_for(detail, METADATA_ONLY);
+        let request = Self::request(Method::GET, &path, "", accept, Vec::new())?;
         let stream = self
             .client
             .request_stream(request)
@@ -373,10 +377,10 @@ impl Rest {
     }
 }
 
-fn accept_for(detail: Detail) -> &'static str {
+fn accept_for(detail: Detail, metadata: &'static str) -> &'static str {
     match detail {
         Detail::Whole => "application/json",
-        Detail::Metadata => METADATA_ONLY,
+        Detail::Metadata => metadata,
     }
 }
 

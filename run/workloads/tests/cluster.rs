@@ -20,6 +20,9 @@ use sampan_workloads::{Plan, Session, StatusError, View};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+/// Longest wait for a watch.
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Answers by path; a watch stays open and tells what a test sends.
@@ -82,9 +85,12 @@ impl Cluster {
     /// Whether somebody watches a path now.
     async fn watched(&self, path: &str) {
         let is_watched = || self.watches.lock().unwrap().contains_key(path);
-        while !is_watched() {
-            tokio::task::yield_now().await;
-        }
+        let watched = async {
+            while !is_watched() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(WAIT_MAX, watched).await.unwrap();
     }
 
     fn tell(&self, path: &str, kind: &str, object: &Value) {
@@ -113,17 +119,20 @@ impl Cluster {
             return Response::new(BodyExt::boxed_unsync(StreamBody::new(lines)));
         }
         self.asked.lock().unwrap().push(path.clone());
-        let missing = (
-            404,
-            json!({"kind": "Status", "code": 404, "message": "no such path"}),
-        );
-        let (code, body) = self
-            .answers
-            .lock()
-            .unwrap()
-            .get(&path)
-            .cloned()
-            .unwrap_or(missing);
+        let refusal = |code: u16, message: &str| {
+            let status = json!({"kind": "Status", "code": code, "message": message});
+            (code, status)
+        };
+        let accept = request.headers().get("accept");
+        let accept = accept.map_or("", |accept| accept.to_str().unwrap());
+        let (code, body) = if accept.contains("as=PartialObjectMetadata;") {
+            // As upstream's server does it: a list is no single object.
+            refusal(406, "the requested object is a list")
+        } else {
+            let answers = self.answers.lock().unwrap();
+            let found = answers.get(&path).cloned();
+            found.unwrap_or_else(|| refusal(404, "no such path"))
+        };
         let body = Full::new(Bytes::from(body.to_string())).boxed_unsync();
         Response::builder().status(code).body(body).unwrap()
     }
