@@ -20,7 +20,7 @@ pub(crate) fn print(graph: &TypeGraph, ty: &Type, value: &Value) -> Option<Strin
         return None;
     }
     let mut text = String::new();
-    shape(graph, ty, value).compact(&mut text);
+    shape(graph, ty, value, Names::Internal).compact(&mut text);
     Some(text)
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn indented(
             Some(item) => structure(graph, item, value, &wanted),
             None => Shape::Text("null".into()),
         },
-        ty => shape(graph, ty, value),
+        ty => shape(graph, ty, value, Names::Internal),
     };
     let mut text = String::new();
     shape.indented(0, &mut text);
@@ -52,40 +52,8 @@ pub(crate) fn indented(
 /// The text of a value in the names on the wire, with the fields in the order of their structs.
 pub(crate) fn on_the_wire(graph: &TypeGraph, ty: &Type, value: &Value) -> String {
     let mut text = String::new();
-    wire(graph, ty, value).compact(&mut text);
+    shape(graph, ty, value, Names::Wire).compact(&mut text);
     text
-}
-
-fn wire(graph: &TypeGraph, ty: &Type, value: &Value) -> Shape {
-    match (ty, value) {
-        (Type::Struct(index), Value::Object(map)) => {
-            let fields = graph.types.get(*index).map(|item| &item.fields);
-            let mut fields: Vec<&Field> = fields.into_iter().flatten().collect();
-            fields.sort_by_key(|field| field.order);
-            let held = |field: &Field| Some((field.name.clone(), map.get(&field.name)?));
-            Shape::Map(
-                fields
-                    .into_iter()
-                    .filter_map(|field| {
-                        let (name, value) = held(field)?;
-                        Some((name, wire(graph, &field.ty, value)))
-                    })
-                    .collect(),
-            )
-        }
-        (Type::List(list), Value::Array(items)) => Shape::List(
-            items
-                .iter()
-                .map(|item| wire(graph, &list.item, item))
-                .collect(),
-        ),
-        (Type::Map { value: inner, .. }, Value::Object(map)) => Shape::Map(
-            map.iter()
-                .map(|(key, item)| (key.clone(), wire(graph, inner, item)))
-                .collect(),
-        ),
-        _ => plain(value),
-    }
 }
 
 /// JSON whose maps keep their order.
@@ -157,25 +125,47 @@ fn json(value: &Value) -> String {
     meta::field::go_json(value)
 }
 
-fn shape(graph: &TypeGraph, ty: &Type, value: &Value) -> Shape {
+/// Whose names the fields of structs have.
+#[derive(Clone, Copy)]
+enum Names {
+    /// Go's, as declared internally.
+    Internal,
+    /// Those on the wire.
+    Wire,
+}
+
+fn shape(graph: &TypeGraph, ty: &Type, value: &Value, names: Names) -> Shape {
     match (ty, value) {
-        (Type::Struct(index), Value::Object(_)) => match graph.types.get(*index) {
-            Some(item) => structure(graph, item, value, &|_| true),
-            None => plain(value),
+        (Type::Struct(index), Value::Object(map)) => match (graph.types.get(*index), names) {
+            (Some(item), Names::Internal) => structure(graph, item, value, &|_| true),
+            (Some(item), Names::Wire) => on_wire(graph, item, map),
+            (None, _) => plain(value),
         },
         (Type::List(list), Value::Array(items)) => Shape::List(
             items
                 .iter()
-                .map(|item| shape(graph, &list.item, item))
+                .map(|item| shape(graph, &list.item, item, names))
                 .collect(),
         ),
         (Type::Map { value: inner, .. }, Value::Object(map)) => Shape::Map(
             map.iter()
-                .map(|(key, item)| (key.clone(), shape(graph, inner, item)))
+                .map(|(key, item)| (key.clone(), shape(graph, inner, item, names)))
                 .collect(),
         ),
         _ => plain(value),
     }
+}
+
+/// A struct in the names on the wire, its fields as declared; what has no field is not shown.
+fn on_wire(graph: &TypeGraph, item: &StructType, map: &Map<String, Value>) -> Shape {
+    let mut fields: Vec<&Field> = item.fields.iter().collect();
+    fields.sort_by_key(|field| field.order);
+    let held = fields.into_iter().filter_map(|field| {
+        let value = map.get(&field.name)?;
+        let shown = shape(graph, &field.ty, value, Names::Wire);
+        Some((field.name.clone(), shown))
+    });
+    Shape::Map(held.collect())
 }
 
 /// A value whose type nobody knows.
@@ -206,7 +196,7 @@ fn structure(
         }
         let held = value.get(&field.name).filter(|held| !held.is_null());
         let shown = match held {
-            Some(held) => shape(graph, &field.ty, held),
+            Some(held) => shape(graph, &field.ty, held, Names::Internal),
             None if is_shared => continue,
             None => unset(graph, field),
         };
@@ -224,7 +214,7 @@ fn structure(
 fn unset(graph: &TypeGraph, field: &Field) -> Shape {
     match (field.presence, &field.ty) {
         (Presence::Pointer | Presence::Nullable, _) => Shape::Text("null".into()),
-        (_, ty @ Type::Struct(_)) => shape(graph, ty, &Value::Object(Map::new())),
+        (_, ty @ Type::Struct(_)) => shape(graph, ty, &Value::Object(Map::new()), Names::Internal),
         (_, ty) => plain(&super::zero(graph, ty)),
     }
 }
