@@ -2,7 +2,7 @@
 //!
 //! Needs root and containerd, and fails with a sentence without them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sampan_e2e::cluster::{Cluster, line};
 
 const HELLO: &str = include_str!("../../../examples/hello/deployment.yaml");
@@ -51,7 +51,12 @@ async fn story(cluster: &Cluster) -> Result<()> {
         .await?
         .ok()?;
     rolled_out(cluster).await?;
-    let logs = cluster.kubectl(&["logs", "deploy/hello"]).await?.ok()?;
+    // `logs deploy/hello` may choose a pod of the revision before that is still ending.
+    let pod = format!(
+        "pod/{}",
+        staying(cluster).await?.first().context("a pod stays")?
+    );
+    let logs = cluster.kubectl(&["logs", &pod]).await?.ok()?;
     ensure!(logs.contains("hello v2"), "{logs}");
     cluster
         .kubectl(&["rollout", "undo", "deploy/hello"])
@@ -74,20 +79,28 @@ async fn rolled_out(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&rollout).await?.ok().map(drop)
 }
 
+/// The pods of the Deployment that are not on their way out.
+async fn staying(cluster: &Cluster) -> Result<Vec<String>> {
+    let names = "-o=go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}";
+    let get = ["get", "pods", "-l", "app=hello", names];
+    let shown = cluster.kubectl(&get).await?.ok()?;
+    Ok(shown.split_whitespace().map(str::to_owned).collect())
+}
+
 /// A deleted pod goes away, and another one takes its place.
 async fn replaced(cluster: &Cluster) -> Result<()> {
-    // Pods of the revision before may still be ending.
-    let staying = "-o=go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}";
-    let names = ["get", "pods", "-l", "app=hello", staying];
-    let before = cluster.kubectl(&names).await?.ok()?;
-    let victim = before.split(' ').next().unwrap_or_default().to_owned();
+    let victim = staying(cluster).await?;
+    let victim = victim.first().context("a pod stays")?;
     cluster
-        .kubectl(&["delete", "pod", &victim, "--timeout=60s"])
+        .kubectl(&["delete", "pod", victim, "--timeout=60s"])
         .await?
         .ok()?;
     rolled_out(cluster).await?;
-    let after = cluster.kubectl(&names).await?.ok()?;
-    ensure!(!after.contains(&victim), "{victim} is still there: {after}");
+    let after = staying(cluster).await?;
+    ensure!(
+        !after.contains(victim),
+        "{victim} is still there: {after:?}"
+    );
     Ok(())
 }
 
