@@ -65,6 +65,22 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn what_never_comes_is_named() {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+        });
+        let client = kube::Client::new(silent, "default");
+        assert_eq!(
+            wait(client.clone(), Some("n")).await.unwrap(),
+            "node n is not Ready after 30s: see `kubectl describe node n`"
+        );
+        assert_eq!(
+            wait(client, None).await.unwrap(),
+            "namespace default has no service account after 30s: see what is logged"
+        );
+    }
+
     #[test]
     fn a_node_is_ready_when_its_condition_says_so() {
         let node = |conditions: Value| json!({"status": {"conditions": conditions}});

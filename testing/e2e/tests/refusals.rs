@@ -163,3 +163,29 @@ async fn a_start_that_fails_half_way_is_undone() -> Result<()> {
     let printed = machine.up_after(&make, &["--images", directory]).await?;
     machine.refused(&printed, &["broken.tar cannot be imported"])
 }
+
+#[tokio::test]
+async fn a_node_agent_that_ends_by_itself_ends_the_whole() -> Result<()> {
+    let machine = Machine::new().await?;
+    // Where its directory should be.
+    std::fs::write(machine.data.path().join("kubelet"), "")?;
+    let printed = machine.up_after("true", &[]).await?;
+    ensure!(printed.code == 1, "{printed:?}");
+    let told = [
+        "cannot make the directory",
+        "a part of sampan ended: see what is logged",
+    ];
+    for words in told {
+        ensure!(
+            [&printed.stdout, &printed.stderr]
+                .iter()
+                .any(|out| out.contains(words)),
+            "no {words:?} in {printed:?}"
+        );
+    }
+    // containerd runs on, as after every end; it goes when the user says so.
+    let mut down = Command::new(&machine.binary);
+    down.arg("down").arg("--data-dir").arg(machine.data.path());
+    cluster::printed(down, "").await?.ok()?;
+    nothing_is_left(machine.data.path())
+}
