@@ -1,7 +1,7 @@
 //! The objects of one kind as last seen, with indexes.
 //!
 //! They are kept as bytes, which take a tenth of the memory of decoded objects. What is read is decoded, and a bounded
-//! number of those stay so.
+//! number of those stay so while their kind is busy.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +10,8 @@ use meta::{Key, Object, ObjectExt, Resource, raw};
 
 use crate::rest::Detail;
 
-/// Most objects of a kind that stay decoded after they were read.
-const DECODED_MAX: usize = 4096;
+/// Most objects of a kind that stay decoded after they were read; a pod takes 30 to 40 KB so.
+const DECODED_MAX: usize = 512;
 /// The same where only metadata is kept: nothing reads it over and over.
 const DECODED_METADATA_MAX: usize = 256;
 /// Separates namespace and name in a slot; sorts before every other character.
@@ -190,6 +190,11 @@ impl Cache {
     /// The objects on this node; an empty name asks for pods without one. None where only metadata is kept.
     pub fn on_node(&self, node: &str) -> Vec<Arc<Object>> {
         self.indexed(self.by_node.get(node))
+    }
+    /// Lets go of what stayed decoded.
+    pub(crate) fn forget_decoded(&self) {
+        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        *decoded = Decoded::default();
     }
     /// Every object, packed.
     pub(crate) fn packed(&self) -> Vec<Packed> {

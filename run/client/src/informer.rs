@@ -5,6 +5,7 @@
 //! between is told to the handlers as ordinary changes. Every other failure waits, longer each time.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// A watch that ends sooner than this counts as failed, so that nobody is flooded with requests.
 const WATCH_MIN: Duration = Duration::from_secs(1);
+/// Silence after which a kind's objects need not stay decoded: who works on them has read them.
+const QUIET: Duration = Duration::from_secs(10);
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 type Handler = Box<dyn Fn(&Change) + Send + Sync>;
@@ -210,46 +213,17 @@ impl Informer {
         let mut watching = rest
             .watch(&self.shared.resource, "", self.shared.detail, &query)
             .await?;
-        let mut initial: Option<BTreeMap<_, _>> = from_nothing.then(BTreeMap::new);
-        while let Some((happened, object)) = watching.next_bytes().await? {
-            match happened {
-                Happened::Error => {
-                    let path = self.shared.resource.plural.to_string();
-                    let status = serde_json::from_slice(object)
-                        .map_err(|source| ClientError::Answer { path, source })?;
-                    return Err(ClientError::Refused(status));
-                }
-                Happened::Bookmark => {
-                    let bookmark: Object = serde_json::from_slice(object).unwrap_or_default();
-                    bookmark.resource_version().clone_into(version);
-                    if bookmark.annotation(INITIAL_EVENTS_END) == Some("true")
-                        && let Some(objects) = initial.take()
-                    {
-                        self.replace(objects, version);
-                    } else if initial.is_none() {
-                        self.advance(version);
-                    }
-                }
-                Happened::Added | Happened::Modified => {
-                    let object = self.pack(object);
-                    if let Some(initial) = &mut initial {
-                        initial.insert(object.slot(), object);
-                    } else {
-                        *version = object.version();
-                        self.apply(object);
-                    }
-                }
-                Happened::Deleted => {
-                    let object = self.pack(object);
-                    if let Some(initial) = &mut initial {
-                        initial.remove(&object.slot());
-                    } else {
-                        *version = object.version();
-                        self.delete(&object);
-                    }
-                }
-                Happened::Other => {}
-            }
+        let mut initial = from_nothing.then(BTreeMap::new);
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = watching.next_bytes() => next?,
+                never = self.rest_when_quiet() => match never {},
+            };
+            let Some((happened, object)) = next else {
+                break;
+            };
+            self.take(happened, object, &mut initial, version)?;
         }
         if initial.is_some() {
             // Ended before the initial events did: what came cannot be resumed.
@@ -259,6 +233,62 @@ impl Informer {
             return Err(ClientError::WatchBroken { path, source });
         }
         Ok(())
+    }
+
+    /// Takes an event in: among the initial ones while they last, into the cache after them.
+    fn take(
+        &self,
+        happened: Happened,
+        object: &[u8],
+        initial: &mut Option<BTreeMap<Slot, Packed>>,
+        version: &mut String,
+    ) -> Result<(), ClientError> {
+        match happened {
+            Happened::Error => {
+                let path = self.shared.resource.plural.to_string();
+                let status = serde_json::from_slice(object)
+                    .map_err(|source| ClientError::Answer { path, source })?;
+                return Err(ClientError::Refused(status));
+            }
+            Happened::Bookmark => {
+                let bookmark: Object = serde_json::from_slice(object).unwrap_or_default();
+                bookmark.resource_version().clone_into(version);
+                if bookmark.annotation(INITIAL_EVENTS_END) == Some("true")
+                    && let Some(objects) = initial.take()
+                {
+                    self.replace(objects, version);
+                } else if initial.is_none() {
+                    self.advance(version);
+                }
+            }
+            Happened::Added | Happened::Modified => {
+                let object = self.pack(object);
+                if let Some(initial) = initial {
+                    initial.insert(object.slot(), object);
+                } else {
+                    *version = object.version();
+                    self.apply(object);
+                }
+            }
+            Happened::Deleted => {
+                let object = self.pack(object);
+                if let Some(initial) = initial {
+                    initial.remove(&object.slot());
+                } else {
+                    *version = object.version();
+                    self.delete(&object);
+                }
+            }
+            Happened::Other => {}
+        }
+        Ok(())
+    }
+
+    /// Lets go of decoded objects after a silence; never ends.
+    async fn rest_when_quiet(&self) -> Infallible {
+        tokio::time::sleep(QUIET).await;
+        self.cache().forget_decoded();
+        std::future::pending().await
     }
 
     fn pack(&self, object: &[u8]) -> Packed {
@@ -405,6 +435,11 @@ impl Informers {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures::{StreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use meta::Key;
+
     use super::*;
 
     const PODS: Resource = Resource::namespaced("", "v1", "Pod", "pods");
@@ -429,5 +464,27 @@ mod tests {
         assert_eq!(informer.progress().borrow().version, 7);
         let requests = requests.load(Ordering::Relaxed);
         assert!((5..15).contains(&requests), "{requests}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_decoded_is_let_go_after_a_silence() {
+        let added = r#"{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"6"}}}"#;
+        let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let lines = Ok::<_, std::io::Error>(format!("{added}\n{COMPLETE}\n"));
+            let lines = lines.map(|lines| Frame::data(lines.into()));
+            let frames = stream::iter([lines]).chain(stream::pending());
+            let body = StreamBody::new(frames);
+            async { Ok::<_, std::io::Error>(http::Response::new(body)) }
+        });
+        let rest = Rest::new(kube::Client::new(service, "default"));
+        let informer = Informer::new(PODS, Detail::Whole, "");
+        let (running, shutdown) = (informer.clone(), CancellationToken::new());
+        tokio::spawn(async move { running.run(&rest, &shutdown).await });
+        assert!(informer.synced().await);
+        let read = || informer.cache().get(&Key::new("", "a")).unwrap();
+        let first = read();
+        assert!(Arc::ptr_eq(&first, &read()));
+        tokio::time::sleep(2 * QUIET).await;
+        assert!(!Arc::ptr_eq(&first, &read()) && first == read());
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use client::recorder::Note;
 use client::{ClientError, Recorder, Rest};
-use controllers::condition;
 use controllers::resources::{NAMESPACES, NODES, PODS};
+use controllers::{Snapshot, condition};
 use jiff::Timestamp;
 use meta::{Object, ObjectExt};
 use scheduler::{Pod, Rejections};
@@ -31,6 +31,7 @@ const WRITES_MAX: usize = 64;
 pub(crate) const NAME: &str = "default-scheduler";
 
 struct Scheduling {
+    world: World,
     state: Mutex<State>,
     changed: Notify,
     rest: Rest,
@@ -46,6 +47,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         Arc::clone(&shared.settings),
     );
     let scheduling = Arc::new(Scheduling {
+        world: world.clone(),
         state: Mutex::default(),
         changed: Notify::new(),
         rest: shared.informers.rest().clone(),
@@ -90,13 +92,7 @@ impl Scheduling {
             let next = self.state().next(Instant::now());
             match next {
                 Next::Placed { pod, node } => self.bind(pod, node).await,
-                Next::Rejected {
-                    pod,
-                    object,
-                    rejections,
-                } => {
-                    self.explain(pod, object, rejections).await;
-                }
+                Next::Rejected { pod, rejections } => self.explain(pod, rejections).await,
                 Next::Wait(None) => changed.await,
                 Next::Wait(Some(at)) => tokio::select! {
                     () = changed => {}
@@ -150,12 +146,16 @@ impl Scheduling {
     }
 
     /// Says why a pod waits, in its condition and in an event.
-    async fn explain(self: &Arc<Self>, pod: Arc<Pod>, object: Arc<Object>, rejections: Rejections) {
+    async fn explain(&self, pod: Arc<Pod>, rejections: Rejections) {
         let message = rejections.message();
         debug!(pod = %pod.key, message, "pod fits nowhere");
         self.recorder
             .record(note(&pod, true, "FailedScheduling", message.clone()));
-        let Some(patch) = unschedulable(&object, &message, Timestamp::now()) else {
+        let known = self.world.get(&PODS, &pod.key);
+        let patch = known
+            .filter(|known| known.uid() == pod.uid)
+            .and_then(|known| unschedulable(&known, &message, Timestamp::now()));
+        let Some(patch) = patch else {
             return;
         };
         let Ok(permit) = Arc::clone(&self.writes).acquire_owned().await else {

@@ -27,7 +27,6 @@ pub(super) enum Next {
     /// Say why a pod waits.
     Rejected {
         pod: Arc<Pod>,
-        object: Arc<Object>,
         rejections: Rejections,
     },
     /// Wait for a change, or until a time.
@@ -46,7 +45,6 @@ enum Place {
 
 struct Waiting {
     pod: Arc<Pod>,
-    object: Arc<Object>,
     place: Place,
     attempts: u32,
     tried_at: Instant,
@@ -98,13 +96,8 @@ impl State {
                 waiting.rejected_by = Some(rejections.plugins.clone());
                 let at = now + RETRY_ANYWAY;
                 waiting.place = Place::Later(at);
-                let object = Arc::clone(&waiting.object);
                 self.later.insert((at, key));
-                Next::Rejected {
-                    pod,
-                    object,
-                    rejections,
-                }
+                Next::Rejected { pod, rejections }
             }
         }
     }
@@ -226,7 +219,6 @@ impl State {
             return false;
         }
         if let Some(known) = self.waiting.get_mut(&key) {
-            known.object = Arc::clone(object);
             if *known.pod == pod || matches!(known.place, Place::Binding) {
                 return false;
             }
@@ -238,7 +230,6 @@ impl State {
             key.clone(),
             Waiting {
                 pod: Arc::new(pod),
-                object: Arc::clone(object),
                 place: Place::Later(now),
                 attempts: 0,
                 tried_at: now,
