@@ -3,8 +3,14 @@
 pub(crate) mod horizontal_pod_autoscaler;
 mod validate;
 
-use crate::kind::Kind;
+use jiff::Timestamp;
+use meta::Object;
+use serde_json::Value;
+
+use crate::kind::{Column, Kind};
+use crate::print::scaling;
 use crate::row::Group;
+use crate::strategy::Strategy;
 use horizontal_pod_autoscaler::{V1Form, V2Form};
 
 const V1: Group = Group {
@@ -17,6 +23,23 @@ const V2: Group = Group {
     version: "v2",
     types: "io.k8s.api.autoscaling.v2",
 };
+
+/// How a Scale prints, which is no kind of its own.
+pub struct Scale;
+
+impl Strategy for Scale {
+    fn columns(&self) -> Vec<Column> {
+        // Upstream marks no column of this table as the name.
+        let mut columns = scaling::SCALE.columns();
+        for column in &mut columns {
+            column.format = "".into();
+        }
+        columns
+    }
+    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        (scaling::SCALE.cells)(object, now)
+    }
+}
 
 pub(crate) fn rows() -> Vec<Kind> {
     let name = ("HorizontalPodAutoscaler", "horizontalpodautoscalers");

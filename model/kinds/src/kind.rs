@@ -83,6 +83,17 @@ impl Kind {
     pub fn group_resource(&self) -> GroupResource {
         GroupResource::new(&self.group, &self.plural)
     }
+    /// The Go package of upstream's own form of the kind, as some refusals name it.
+    pub fn go_package(&self) -> &str {
+        let name = self.schema.as_struct().map_or("", |ty| ty.name.as_str());
+        let mut parts = name.rsplit('.').skip(2);
+        match parts.next() {
+            // Upstream keeps both sorts of Events as one.
+            Some("events") => "core",
+            Some(package) => package,
+            None => "unstructured",
+        }
+    }
     /// Group and plural under which objects are stored.
     pub fn storage_resource(&self) -> GroupResource {
         self.stored_as

@@ -47,6 +47,7 @@ mod resource;
 mod scheduling;
 mod storage;
 
+pub use autoscaling::Scale;
 pub use builtin::builtin;
 pub use kind::{Column, Kind, Scope, Subresource};
 pub use registry::Registry;

@@ -20,7 +20,7 @@ const IMMUTABLE: &str = "field is immutable";
 const EMPTY: &str = "must not be empty";
 
 pub(crate) use looks::of_change;
-pub use writes::{fixed_at_status_update, needs_version};
+pub use writes::{allows_create_on_update, fixed_at_status_update, needs_version, reset_fields};
 
 /// What is wrong with the metadata of a new object of a kind.
 pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {
@@ -74,11 +74,12 @@ fn whole(kind: &Kind, object: &Object, errors: &mut Vec<FieldError>) {
 }
 
 /// Groups whose kinds have their finalizers checked by the general rules alone.
-const PLAIN_FINALIZERS: [&str; 5] = [
+const PLAIN_FINALIZERS: [&str; 6] = [
     "admissionregistration.k8s.io",
     "apiextensions.k8s.io",
     "apiregistration.k8s.io",
     "coordination.k8s.io",
+    "node.k8s.io",
     "policy",
 ];
 /// Source: `helper.IsStandardFinalizerName`.
@@ -86,7 +87,8 @@ const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDelet
 
 /// Finalizers of a new object are qualified or of those that the machinery knows.
 pub(crate) fn unqualified_finalizers(kind: &Kind, object: &Object) -> Vec<FieldError> {
-    if PLAIN_FINALIZERS.contains(&kind.group.as_ref()) {
+    let is_old_event = kind.group.is_empty() && kind.kind == "Event";
+    if is_old_event || PLAIN_FINALIZERS.contains(&kind.group.as_ref()) {
         return Vec::new();
     }
     standard_finalizers(object)

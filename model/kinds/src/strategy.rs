@@ -190,10 +190,6 @@ pub trait Strategy: Send + Sync {
     fn allocates(&self) -> bool {
         false
     }
-    /// Whether a PUT to a name that does not exist creates the object.
-    fn allows_create_on_update(&self) -> bool {
-        false
-    }
 
     /// Columns of the Table; upstream's default is Name and Created At.
     fn columns(&self) -> Vec<Column> {

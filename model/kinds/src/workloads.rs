@@ -48,9 +48,6 @@ impl Strategy for Workload {
     fn open_api(&self) -> Option<Value> {
         Some(described::workload())
     }
-    fn allows_create_on_update(&self) -> bool {
-        true
-    }
     fn columns(&self) -> Vec<Column> {
         PRINTER.columns()
     }

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use crate::kind::Kind;
 use crate::metadata;
-pub use crate::metadata::{fixed_at_status_update, needs_version};
+pub use crate::metadata::{
+    allows_create_on_update, fixed_at_status_update, needs_version, reset_fields,
+};
 use crate::schema::{self, Schema};
 use crate::status;
 use crate::strategy::Context;

@@ -170,22 +170,19 @@ impl LabelSelector {
 
 fn requirement(key: &str, operator: Operator, values: Vec<String>) -> Result<Requirement, String> {
     if let Some(error) = names::qualified_name(key).first() {
-        return Err(format!(
-            "unable to parse requirement: <nil>: Invalid value: {}: {error}",
-            quote(key)
-        ));
+        return Err(format!("<nil>: Invalid value: {}: {error}", quote(key)));
     }
     let is_numeric = matches!(operator, Operator::GreaterThan | Operator::LessThan);
     for (index, value) in values.iter().enumerate() {
         if is_numeric && value.parse::<i64>().is_err() {
             return Err(format!(
-                "unable to parse requirement: values[{index}][{key}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer",
+                "values[{index}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer",
                 quote(value)
             ));
         }
         if let Some(error) = names::label_value(value).first() {
             return Err(format!(
-                "unable to parse requirement: values[{index}][{key}]: Invalid value: {}: {error}",
+                "values[{index}][{key}]: Invalid value: {}: {error}",
                 quote(value)
             ));
         }

@@ -287,6 +287,18 @@ impl StatusError {
         );
         Self::new(415, "UnsupportedMediaType", message)
     }
+    /// 406, as the router says it. Source: go-restful `RouterJSR311.detectRoute`.
+    pub fn no_representation(available: &[&str]) -> Self {
+        let message = format!(
+            "406: Not Acceptable\n\nAvailable representations: {}",
+            available.join(", ")
+        );
+        Self::new(406, "NotAcceptable", message).with_details(Details::default())
+    }
+    /// 406 for an object that cannot be turned into what the client asked for.
+    pub fn not_convertible(why: &str) -> Self {
+        Self::new(406, "NotAcceptable", why)
+    }
     /// 406, listing what can be produced.
     pub fn not_acceptable(produced: &[&str]) -> Self {
         let message = format!(

@@ -28,7 +28,9 @@ pub fn json(current: &Value, patch: &[u8]) -> Result<Value, StatusError> {
         Value::Null => &[],
         other => return Err(not_decodable(other, "[]handlers.jsonPatchOp")),
     };
-    if let Some(other) = operations.iter().find(|operation| !operation.is_object()) {
+    // Null is an operation that says nothing, and so does not apply.
+    let is_operation = |value: &&Value| value.is_object() || value.is_null();
+    if let Some(other) = operations.iter().find(|value| !is_operation(value)) {
         return Err(not_decodable(other, "handlers.jsonPatchOp"));
     }
     if operations.len() > JSON_PATCH_OPERATIONS_MAX {

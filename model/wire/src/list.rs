@@ -9,7 +9,7 @@ pub struct Head {
     pub api_version: String,
     /// `kind` of the list.
     pub kind: String,
-    /// The revision the list is the truth at.
+    /// The revision the list is the truth at; 0 for what is of none.
     pub revision: u64,
     /// Token for the next page; empty on the last one.
     pub next: String,
@@ -21,7 +21,9 @@ impl Head {
     /// `metadata` of the list.
     pub fn metadata(&self) -> Value {
         let mut metadata = Map::new();
-        metadata.insert("resourceVersion".into(), self.revision.to_string().into());
+        if self.revision > 0 {
+            metadata.insert("resourceVersion".into(), self.revision.to_string().into());
+        }
         if !self.next.is_empty() {
             metadata.insert("continue".into(), self.next.clone().into());
         }
@@ -30,6 +32,14 @@ impl Head {
         }
         metadata.into()
     }
+}
+
+/// A list that has no items, not even none: `null`, as upstream shows lists of metadata.
+pub fn without_items(head: &Head) -> Vec<u8> {
+    let mut list = open(head);
+    list.pop();
+    list.extend_from_slice(b"null}\n");
+    list
 }
 
 /// What stands behind the last item of a list, and behind the last row of a Table.

@@ -22,8 +22,10 @@ pub enum Shape {
     Object,
     /// A Table of that version of `meta.k8s.io`.
     Table(String),
-    /// PartialObjectMetadata, or its list, of that version of `meta.k8s.io`.
+    /// PartialObjectMetadata of that version of `meta.k8s.io`.
     Partial(String),
+    /// PartialObjectMetadataList of that version of `meta.k8s.io`.
+    PartialList(String),
 }
 
 /// What to answer with.
@@ -35,11 +37,34 @@ pub struct Answer {
     pub shape: Shape,
 }
 
+impl Answer {
+    /// In what format it is refused: a Status has every form, but is turned into nothing else.
+    pub fn refused_in(&self) -> Format {
+        match self.shape {
+            Shape::Object => self.format,
+            _ => Format::Json,
+        }
+    }
+}
+
 /// What can be produced, for refusals.
 pub const PRODUCED: &[&str] = &[
     "application/json",
     "application/yaml",
     "application/vnd.kubernetes.protobuf",
+];
+/// What routes of collections can produce, for refusals: the objects, or a stream of events.
+pub const LISTED: &[&str] = &[
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
+/// What can be produced of a stream of events, for refusals.
+pub const STREAMED: &[&str] = &[
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
 ];
 /// What bodies are read, for refusals.
 pub const READ: &[&str] = PRODUCED;
@@ -70,6 +95,14 @@ impl Format {
             Self::Protobuf => protobuf::MEDIA_TYPE,
         }
     }
+}
+
+/// Whether a client accepts one of these media types, by name or by `*/*`. Nothing but the name of a clause counts.
+///
+/// Source: go-restful `Route.matchesAccept`, which stands before the negotiation proper.
+pub fn is_accepted(accept: &str, produced: &[&str]) -> bool {
+    let mut names = accept.split(',').map(media_type);
+    accept.is_empty() || names.any(|name| name == "*/*" || produced.contains(&name))
 }
 
 /// The clause of an `Accept` header that is liked best and can be served; `None` when there is none. Absent means JSON.
@@ -130,7 +163,8 @@ impl<'a> Clause<'a> {
                 (main, sub) => format.media_type().split_once('/') == Some((main, sub)),
             };
             let is_possible = match (format, &shape) {
-                (Format::Json, _) | (Format::Protobuf, Shape::Partial(_)) => true,
+                (Format::Json, _)
+                | (Format::Protobuf, Shape::Partial(_) | Shape::PartialList(_)) => true,
                 (Format::Yaml, _) => !offer.is_stream && stream.is_empty(),
                 (Format::Protobuf, Shape::Object) => offer.protobuf,
                 (Format::Protobuf, Shape::Table(_)) => false,
@@ -153,9 +187,8 @@ impl<'a> Clause<'a> {
         match kind {
             "" if group.is_empty() && version.is_empty() => Some(Shape::Object),
             "Table" if is_known => Some(Shape::Table(version.to_owned())),
-            "PartialObjectMetadata" | "PartialObjectMetadataList" if is_known => {
-                Some(Shape::Partial(version.to_owned()))
-            }
+            "PartialObjectMetadata" if is_known => Some(Shape::Partial(version.to_owned())),
+            "PartialObjectMetadataList" if is_known => Some(Shape::PartialList(version.to_owned())),
             _ => None,
         }
     }
@@ -212,6 +245,21 @@ mod tests {
         assert_eq!(format(metadata, custom), Some(Format::Protobuf));
         let table = "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1";
         assert_eq!(format(table, KIND), None);
+    }
+
+    #[test]
+    fn routes_know_media_types_by_their_whole_name() {
+        for (accept, wanted) in [
+            ("", true),
+            ("*/*", true),
+            ("text/html, application/json;as=Foo", true),
+            ("application/*", false),
+            ("*", false),
+            ("text/html", false),
+            ("application/cbor", false),
+        ] {
+            assert_eq!(is_accepted(accept, PRODUCED), wanted, "{accept}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Presentation {
     pub fn head(&self, head: &Head) -> Head {
         match &self.shape {
             Shape::Object | Shape::Table(_) => head.clone(),
-            Shape::Partial(version) => Head {
+            Shape::Partial(version) | Shape::PartialList(version) => Head {
                 api_version: format!("meta.k8s.io/{version}"),
                 kind: "PartialObjectMetadataList".into(),
                 ..head.clone()
@@ -56,7 +56,9 @@ impl Presentation {
     /// The list, or the Table, up to its first item. `head` is of the list of whole objects.
     pub fn open_list(&self, head: &Head, columns: &[Column]) -> Vec<u8> {
         match &self.shape {
-            Shape::Object | Shape::Partial(_) => list::open(&self.head(head)),
+            Shape::Object | Shape::Partial(_) | Shape::PartialList(_) => {
+                list::open(&self.head(head))
+            }
             Shape::Table(version) => table::open(head, version, Some(columns)),
         }
     }
@@ -74,7 +76,9 @@ impl Presentation {
     ) -> Result<(), serde_json::Error> {
         match &self.shape {
             Shape::Object => out.extend_from_slice(object),
-            Shape::Partial(version) => partial::write(out, object, version),
+            Shape::Partial(version) | Shape::PartialList(version) => {
+                partial::write(out, object, version);
+            }
             Shape::Table(version) => {
                 let cells = strategy.cells(&self.read(object)?, now);
                 table::write_row(out, &cells, object, self.include, version);

@@ -26,7 +26,16 @@ pub(crate) fn document(call: &Call) -> Result<Document, StatusError> {
         Format::Yaml => wire::yaml::read(&call.body),
         Format::Protobuf => return enveloped(call),
     };
-    read.map_err(|why| unrecognized(&call.kind.kind, &why, &call.body))
+    read.map_err(|why| unrecognized(expected(call), &why, &call.body))
+}
+
+/// The kind that a request's body should be of.
+fn expected(call: &Call) -> &str {
+    let subresource = call
+        .subresource()
+        .and_then(|name| call.kind.subresource(name));
+    let body = subresource.and_then(|subresource| subresource.body.as_ref());
+    body.map_or(&call.kind.kind, |gvk| &gvk.kind)
 }
 
 /// Upstream's complaint about bytes that do not even say what they are.

@@ -1,6 +1,7 @@
 //! Query parameters and the options they make, with upstream's refusals.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use meta::field::{FieldError, Path};
 use meta::selector::{FieldSelector, LabelSelector};
@@ -43,6 +44,23 @@ impl Query {
             .get(key)
             .and_then(|values| values.first())
             .is_some_and(|value| value != "false" && value != "0")
+    }
+    /// How long the client gives the request; `None` when it does not say, or says no bound.
+    ///
+    /// # Errors
+    /// It says what is no duration. Source: apiserver `filters/request_deadline.go`.
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, StatusError> {
+        let text = self.text("timeout");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let timeout = meta::time::parse_duration(text).map_err(|why| {
+            StatusError::bad_request(format!(
+                "invalid timeout specified in the request URL - {why}"
+            ))
+        })?;
+        let timeout = Duration::try_from(timeout).unwrap_or_default();
+        Ok(Some(timeout).filter(|timeout| !timeout.is_zero()))
     }
     /// The one name that `fieldSelector` lets through, for the right to list or watch one object.
     ///
@@ -170,6 +188,8 @@ pub(crate) struct DeleteOptions {
     pub(crate) dry_run: bool,
     pub(crate) grace_seconds: Option<i64>,
     pub(crate) propagation: Option<Propagation>,
+    /// The deprecated `orphanDependents`, as it came.
+    pub(crate) orphans: Option<bool>,
     pub(crate) uid: Option<String>,
     pub(crate) resource_version: Option<String>,
 }
@@ -235,6 +255,7 @@ impl DeleteOptions {
             dry_run: !dry_run.is_empty(),
             grace_seconds,
             propagation,
+            orphans: orphan,
             uid: precondition("uid"),
             resource_version: precondition("resourceVersion"),
         })
@@ -282,10 +303,8 @@ impl ListOptions {
         let next = query.text("continue").to_owned();
         let sends_initial_events =
             !query.text("sendInitialEvents").is_empty() && query.flag("sendInitialEvents");
-        refuse(
-            "ListOptions",
-            &match_errors(query, version, matching, &next, is_watch),
-        )?;
+        let check = if is_watch { watch_errors } else { match_errors };
+        refuse("ListOptions", &check(query, version, matching, &next))?;
         let limit = query
             .number("limit")?
             .and_then(|limit| usize::try_from(limit).ok())
@@ -311,54 +330,18 @@ impl ListOptions {
     }
 }
 
-/// Source: `pkg/apis/meta/internalversion/validation` `ValidateListOptions`.
-fn match_errors(
-    query: &Query,
-    version: &str,
-    matching: &str,
-    next: &str,
-    is_watch: bool,
-) -> Vec<FieldError> {
+/// Source: apimachinery `internalversion/validation` `ValidateListOptions`.
+fn match_errors(query: &Query, version: &str, matching: &str, next: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let path = Path::new("resourceVersionMatch");
-    let forbid = |why: &str| FieldError::forbidden(&path, why);
-    if !query.text("sendInitialEvents").is_empty() && is_watch {
-        if matching.is_empty() {
-            errors.push(forbid(
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            ));
-        } else if matching != "NotOlderThan" {
-            errors.push(FieldError::not_supported(
-                &path,
-                matching,
-                &["NotOlderThan"],
-            ));
-        }
-        return errors;
+    let mut forbid = |why: &str| errors.push(FieldError::forbidden(&path, why));
+    if !matching.is_empty() && version.is_empty() {
+        forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
     }
-    if !query.text("sendInitialEvents").is_empty() {
-        errors.push(FieldError::forbidden(
-            &Path::new("sendInitialEvents"),
-            "sendInitialEvents is forbidden for list",
-        ));
+    if !matching.is_empty() && !next.is_empty() {
+        forbid("resourceVersionMatch is forbidden when continue is provided");
     }
-    if matching.is_empty() {
-        return errors;
-    }
-    if is_watch {
-        errors.push(forbid("resourceVersionMatch is forbidden for watch"));
-    }
-    if version.is_empty() {
-        errors.push(forbid(
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        ));
-    }
-    if !next.is_empty() {
-        errors.push(forbid(
-            "resourceVersionMatch is forbidden when continue is provided",
-        ));
-    }
-    if !matches!(matching, "Exact" | "NotOlderThan") {
+    if !matches!(matching, "" | "Exact" | "NotOlderThan") {
         errors.push(FieldError::not_supported(
             &path,
             matching,
@@ -366,9 +349,46 @@ fn match_errors(
         ));
     }
     if matching == "Exact" && version == "0" {
-        errors.push(forbid(
+        errors.push(FieldError::forbidden(
+            &path,
             "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
         ));
+    }
+    if !query.text("sendInitialEvents").is_empty() {
+        errors.push(FieldError::forbidden(
+            &Path::new("sendInitialEvents"),
+            "sendInitialEvents is forbidden for list",
+        ));
+    }
+    errors
+}
+
+/// Source: apimachinery `internalversion/validation` `validateWatchOptions`, after `SetListOptionsDefaults`, by which a
+/// watch of any state asks for initial events.
+fn watch_errors(query: &Query, version: &str, matching: &str, next: &str) -> Vec<FieldError> {
+    let path = Path::new("resourceVersionMatch");
+    let says_events = !query.text("sendInitialEvents").is_empty();
+    let is_plain = !says_events && matching.is_empty();
+    let matching = match version {
+        "" | "0" if is_plain => "NotOlderThan",
+        _ if is_plain => return Vec::new(),
+        _ => matching,
+    };
+    let mut errors = Vec::new();
+    let mut forbid = |why: &str| errors.push(FieldError::forbidden(&path, why));
+    if says_events && matching != "NotOlderThan" {
+        forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    }
+    if !says_events && !is_plain {
+        forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    }
+    if !matches!(matching, "" | "NotOlderThan") {
+        let known = ["NotOlderThan"];
+        errors.push(FieldError::not_supported(&path, matching, &known));
+    }
+    if !matching.is_empty() && !next.is_empty() {
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        errors.push(FieldError::forbidden(&path, why));
     }
     errors
 }

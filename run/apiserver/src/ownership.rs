@@ -10,7 +10,7 @@ use crate::options::WriteOptions;
 /// Records what a write other than an apply changed.
 pub(crate) fn record(call: &Call, options: &WriteOptions, live: Option<&Object>, new: &mut Object) {
     let kind = &call.kind;
-    let reset = kind.strategy.reset_fields(call.subresource());
+    let reset = kinds::write::reset_fields(kind, call.subresource());
     let manager = manager_as(call, options, &call.api_version);
     managed::update(live, new, &manager, &kind.schema, &reset);
 }

@@ -40,7 +40,7 @@ impl RequestInfo {
             verb: method.as_str().to_lowercase(),
             ..Self::default()
         };
-        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let (group, version, parts) = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
@@ -164,6 +164,12 @@ mod tests {
                 Method::GET,
                 "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
                 "get rbac.authorization.k8s.io/v1 :clusterroles/system:node/",
+            ),
+            // Nothing between two slashes is a name.
+            (
+                Method::GET,
+                "/api/v1/namespaces/web/pods//p",
+                "list /v1 web:pods//p",
             ),
             (
                 Method::GET,

@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
-use kinds::Kind;
+use kinds::{Kind, Strategy};
 use meta::{Status, StatusError};
 use serde_json::Value;
 use wire::media::{Format, Shape};
@@ -110,8 +110,13 @@ pub(crate) fn object(
     object: Bytes,
 ) -> Result<Response<Body>, StatusError> {
     let presentation = presentation(call, kind)?;
-    if call.answer.shape == Shape::Object {
-        return json(call, code, object);
+    match call.answer.shape {
+        Shape::Object => return json(call, code, object),
+        Shape::PartialList(_) => {
+            let go_type = format!("*{}.{}", kind.go_package(), kind.kind);
+            return Err(no_list(&go_type));
+        }
+        Shape::Partial(_) | Shape::Table(_) => {}
     }
     let strategy = &*kind.strategy;
     let (columns, mut shown) = (strategy.columns(), Vec::new());
@@ -119,6 +124,49 @@ pub(crate) fn object(
         .write_single(&mut shown, &object, strategy, Some(&columns), call.now)
         .map_err(StatusError::internal)?;
     json(call, code, shown)
+}
+
+/// 406 for a single object that should be shown as a list.
+fn no_list(go_type: &str) -> StatusError {
+    StatusError::not_convertible(&format!(
+        "you requested PartialObjectMetadataList, but the requested object is not a list ({go_type})"
+    ))
+}
+
+/// A scale.
+pub(crate) fn scale(
+    call: &Call,
+    scale: &Value,
+    warnings: &[String],
+) -> Result<Response<Body>, StatusError> {
+    let mut shown = wire::encode::bytes(scale);
+    match &call.answer.shape {
+        Shape::Object => {}
+        Shape::PartialList(_) => return Err(no_list("*autoscaling.Scale")),
+        Shape::Partial(_) | Shape::Table(_) => {
+            let include = include(call)?;
+            let presentation = Presentation::new(call.answer.shape.clone(), include, &kinds::Scale);
+            let (object, columns) = (std::mem::take(&mut shown), kinds::Scale.columns());
+            presentation
+                .write_single(&mut shown, &object, &kinds::Scale, Some(&columns), call.now)
+                .map_err(StatusError::internal)?;
+        }
+    }
+    let mut response = json(call, StatusCode::OK, shown)?;
+    warn(&mut response, warnings);
+    Ok(response)
+}
+
+/// Refuses to show a list as what a single object can be turned into.
+pub(crate) fn check_list(call: &Call) -> Result<(), StatusError> {
+    if !matches!(call.answer.shape, Shape::Partial(_)) {
+        return Ok(());
+    }
+    Err(StatusError::not_convertible(&format!(
+        "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
+        call.kind.go_package(),
+        call.kind.list_kind
+    )))
 }
 
 /// How the client of a call wants to see objects of a kind.

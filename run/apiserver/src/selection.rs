@@ -51,11 +51,13 @@ impl Selection {
         let mut is_read = false;
         for term in &options.fields.0 {
             let field = term.field.as_str();
-            if matches!(field, "metadata.name" | "metadata.namespace") {
+            // Kinds with fields of their own name every field there is: those of the cluster no namespace.
+            let has_namespace = kind.is_namespaced() || known.is_empty();
+            if field == "metadata.name" || (field == "metadata.namespace" && has_namespace) {
                 continue;
             }
             if !known.contains(&field) {
-                return Err(StatusError::bad_request(unknown_field(field, known)));
+                return Err(StatusError::bad_request(unknown_field(field, kind)));
             }
             is_read = true;
         }
@@ -163,14 +165,18 @@ fn labels(object: &[u8]) -> BTreeMap<String, String> {
         .unwrap_or_default()
 }
 
-/// Upstream has two sentences: one for kinds with fields of their own, one for the rest.
-fn unknown_field(field: &str, known: &[&str]) -> String {
-    if known.is_empty() {
-        let quoted = meta::field::quote(field);
-        format!(
+/// Upstream has two sentences: one for kinds with fields of their own, which two kinds put in their own words, and one
+/// for the rest. Source: the calls of `AddFieldLabelConversionFunc`.
+fn unknown_field(field: &str, kind: &Kind) -> String {
+    let quoted = meta::field::quote(field);
+    match kind.kind.as_ref() {
+        _ if kind.strategy.selectable_fields().is_empty() => format!(
             "{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-        )
-    } else {
-        format!("field label not supported: {field}")
+        ),
+        "Job" => format!("field label {quoted} not supported for Job"),
+        "ResourceSlice" => {
+            format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}")
+        }
+        _ => format!("field label not supported: {field}"),
     }
 }

@@ -15,7 +15,7 @@ use kinds::strategy::User;
 use kinds::{Kind, Lookup};
 use meta::{Gvr, StatusError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use wire::media::{self, Format, Offer};
+use wire::media::{self, Answer, Format, Offer};
 use wire::protobuf;
 
 use crate::call::Call;
@@ -163,10 +163,13 @@ impl ApiServer {
             return fixed::answer(self, &parts).await;
         }
         let class = limits::class(&info.verb, &info.subresource);
+        let mut longest = Duration::from_secs(self.config().limits.request_seconds);
+        if class != Class::LongRunning {
+            longest = query.timeout()?.unwrap_or(longest).min(longest);
+        }
         let permit = self.inner.in_flight.enter(class)?;
         let answering = self.answer(parts, body, query, info.clone());
         if class != Class::LongRunning {
-            let longest = Duration::from_secs(self.config().limits.request_seconds);
             let answered = tokio::time::timeout(longest, answering).await;
             return answered.unwrap_or_else(|_| Err(out_of_time()));
         }
@@ -220,13 +223,7 @@ impl ApiServer {
             };
             return proxy::connect(connect).await;
         }
-        let accept = accept(&parts.headers);
-        let offer = Offer {
-            protobuf: protobuf::has_form(&kind.gvk()),
-            is_stream: info.verb == "watch",
-        };
-        let answer = media::negotiate(accept, offer)
-            .ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
+        let answer = negotiate(accept(&parts.headers), &kind, &info)?;
         let query = indented(query, &parts.headers);
         let body = Limited::new(body, self.config().limits.body_bytes_max)
             .collect()
@@ -276,6 +273,7 @@ impl ApiServer {
         } else {
             &kind
                 .subresource(&info.subresource)
+                .filter(|_| info.rest.is_empty() || proxy::is_carried(kind, &info.subresource))
                 .ok_or_else(StatusError::no_route)?
                 .verbs
         };
@@ -316,6 +314,27 @@ fn accept(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
+/// In what form a resource is answered. What no route produces is refused before what cannot be produced.
+fn negotiate(accept: &str, kind: &Kind, info: &RequestInfo) -> Result<Answer, StatusError> {
+    let routed = match info.verb.as_str() {
+        "list" | "watch" => media::LISTED,
+        _ => media::PRODUCED,
+    };
+    if !media::is_accepted(accept, routed) {
+        return Err(StatusError::no_representation(routed));
+    }
+    let offer = Offer {
+        protobuf: protobuf::has_form(&kind.gvk()),
+        is_stream: info.verb == "watch",
+    };
+    let produced = if offer.is_stream {
+        media::STREAMED
+    } else {
+        media::PRODUCED
+    };
+    media::negotiate(accept, offer).ok_or_else(|| StatusError::not_acceptable(produced))
+}
+
 /// Programs that people look at answers with, by the start of their name. Source: apiserver `isPrettyPrint`.
 const SHOWING: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
 
@@ -331,14 +350,14 @@ fn indented(mut query: Query, headers: &HeaderMap) -> Query {
     query
 }
 
-/// In what format a request is refused: a Status has every form.
+/// In what format a request is refused.
 fn refusal_format(info: &RequestInfo, headers: &HeaderMap) -> Format {
     let every = Offer {
         protobuf: true,
         is_stream: false,
     };
     let answer = media::negotiate(accept(headers), every).filter(|_| info.is_resource);
-    answer.map_or(Format::Json, |answer| answer.format)
+    answer.map_or(Format::Json, |answer| answer.refused_in())
 }
 
 /// Source: apiserver `server/filters/timeout.go`.

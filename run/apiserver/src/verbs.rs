@@ -23,7 +23,7 @@ use crate::{respond, special};
 /// # Errors
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
-    let (kind, format) = (Arc::clone(&call.kind), call.answer.format);
+    let (kind, format) = (Arc::clone(&call.kind), call.answer.refused_in());
     let warned = Arc::clone(&call.warned);
     let result = perform(call).await;
     // Refusals carry warnings too.

@@ -19,7 +19,7 @@ use crate::stored;
 pub(crate) use below::below;
 pub(crate) use create::create;
 pub(crate) use delete::{Deleted, delete};
-pub(crate) use metadata::Identity;
+pub(crate) use metadata::{Identity, without_version};
 pub(crate) use update::{Change, check_name, update};
 
 /// A write that was carried out (or would have been, when dry).

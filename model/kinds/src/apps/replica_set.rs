@@ -1,6 +1,6 @@
 //! ReplicaSet.
 
-use meta::{FieldError, Object, ObjectExt as _};
+use meta::{FieldError, Object};
 
 use super::validate;
 use crate::core::pod_spec::warnings;
@@ -14,15 +14,6 @@ pub(crate) struct ReplicaSet;
 impl Strategy for ReplicaSet {
     fn default(&self, new: &mut Object) {
         new.child_mut("spec").default_to("replicas", 1);
-    }
-    fn selectable_fields(&self) -> &'static [&'static str] {
-        &["status.replicas"]
-    }
-    fn selectable_value(&self, object: &Object, _field: &str) -> String {
-        object
-            .int_at(&["status", "replicas"])
-            .unwrap_or_default()
-            .to_string()
     }
     fn scale(&self) -> Option<Scale> {
         Some(Scale::standard())

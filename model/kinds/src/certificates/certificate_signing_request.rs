@@ -55,6 +55,10 @@ impl Strategy for CertificateSigningRequest {
         }
         date_conditions(new, old, cx.now);
     }
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        // Source: `validation.ValidateCertificateRequestName`, which has nothing against any name; keys must have one part.
+        meta::names::path_segment(name)
+    }
     fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
         let other = match subresource {
             None => "status",

@@ -14,9 +14,6 @@ impl Strategy for Endpoints {
     fn has_generation(&self) -> bool {
         false
     }
-    fn allows_create_on_update(&self) -> bool {
-        true
-    }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();
         for subset in Node::root(new).items("subsets") {

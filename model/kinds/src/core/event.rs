@@ -15,9 +15,6 @@ impl Strategy for Event {
     fn has_generation(&self) -> bool {
         false
     }
-    fn allows_create_on_update(&self) -> bool {
-        true
-    }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();
         check(new, "reportingComponent", &mut errors);

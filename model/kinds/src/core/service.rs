@@ -89,9 +89,6 @@ impl Strategy for Service {
             new.child_mut("status").put("loadBalancer", json!({}));
         }
     }
-    fn allows_create_on_update(&self) -> bool {
-        true
-    }
     fn allocate(
         &self,
         new: &mut Object,

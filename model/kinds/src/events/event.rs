@@ -46,9 +46,6 @@ impl Strategy for Event {
     fn has_generation(&self) -> bool {
         false
     }
-    fn allows_create_on_update(&self) -> bool {
-        true
-    }
     fn store_form(&self, object: &mut Object) {
         for (newer, stored) in FIELDS {
             if let Some(value) = object.drop_field(newer) {

@@ -1,5 +1,7 @@
 //! Which metadata a write must have, and which it cannot change.
 
+use meta::Path;
+
 use crate::kind::Kind;
 
 /// Kinds whose updates must name the version they were made from. Source: `AllowUnconditionalUpdate`.
@@ -26,8 +28,59 @@ pub fn needs_version(kind: &Kind) -> bool {
     CONDITIONAL.contains(&kind.kind.as_ref())
 }
 
+/// Kinds whose objects a PUT creates when they are not there. Source: `AllowCreateOnUpdate`; verdicts are the status
+/// layer's own.
+const MADE_BY_UPDATE: [&str; 11] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Endpoints",
+    "Event",
+    "Lease",
+    "LimitRange",
+    "Role",
+    "RoleBinding",
+    "RuntimeClass",
+    "Service",
+    "Workload",
+];
+
+/// Whether a PUT to a name that does not exist creates the object.
+pub fn allows_create_on_update(kind: &Kind) -> bool {
+    MADE_BY_UPDATE.contains(&kind.kind.as_ref())
+}
+
 /// What people give an object that a write of its status leaves alone. Source: `ResetObjectMetaForStatus`.
-const GIVEN: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
+const GIVEN: [&str; 6] = [
+    "labels",
+    "annotations",
+    "finalizers",
+    "ownerReferences",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+];
+
+/// The same with the uid, where upstream keeps all of the old metadata.
+const ALL: [&str; 7] = [
+    "labels",
+    "annotations",
+    "finalizers",
+    "ownerReferences",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "uid",
+];
+
+/// Fields that writes of a kind, through a subresource, never own. Source: each strategy's `GetResetFields`.
+pub fn reset_fields(kind: &Kind, subresource: Option<&str>) -> Vec<Path> {
+    let mut fields = kind.strategy.reset_fields(subresource);
+    let is_fixed =
+        subresource == Some("status") && fixed_at_status_update(kind).len() >= GIVEN.len();
+    // Upstream has it as a comment for definitions.
+    if is_fixed && kind.kind != "CustomResourceDefinition" {
+        fields.push(Path::new("metadata"));
+    }
+    fields
+}
 
 /// The fields of metadata that a write of the status cannot change; most kinds let it change all.
 ///
@@ -35,15 +88,14 @@ const GIVEN: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReference
 pub fn fixed_at_status_update(kind: &Kind) -> &'static [&'static str] {
     match kind.kind.as_ref() {
         "Deployment" => &["labels"],
-        "Pod" => &["ownerReferences"],
+        "Pod" => &["ownerReferences", "deletionTimestamp"],
         "APIService"
         | "CustomResourceDefinition"
-        | "FlowSchema"
-        | "PriorityLevelConfiguration"
         | "ResourceClaim"
         | "ServiceCIDR"
         | "ValidatingAdmissionPolicy"
         | "VolumeAttachment" => &GIVEN,
+        "FlowSchema" | "PriorityLevelConfiguration" => &ALL,
         _ => &[],
     }
 }
@@ -55,11 +107,17 @@ mod tests {
     #[test]
     fn every_kind_named_here_is_there() {
         let registry = crate::builtin();
-        let is_known = |name: &str| registry.rows().any(|row| row.kind == name);
-        assert!(CONDITIONAL.iter().all(|name| is_known(name)));
+        let own = crate::workloads::rows();
+        let is_known = |name: &str| {
+            let rows = registry.rows().map(|row| &**row).chain(&own);
+            rows.into_iter().any(|row| row.kind == name)
+        };
+        let named = CONDITIONAL.iter().chain(&MADE_BY_UPDATE);
+        let unknown: Vec<_> = named.filter(|name| !is_known(name)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
         let fixed = registry
             .rows()
-            .filter(|row| fixed_at_status_update(row) == GIVEN);
+            .filter(|row| fixed_at_status_update(row).len() >= GIVEN.len());
         assert_eq!(fixed.count(), 8);
     }
 }

@@ -5,6 +5,35 @@ use serde_json::Value;
 
 use super::{AGE, Col, EVERYTHING, NAME, Printer, age, number};
 
+/// Scales.
+pub(crate) static SCALE: Printer = Printer {
+    columns: &[
+        NAME,
+        Col(
+            "Desired",
+            "integer",
+            "@io.k8s.api.autoscaling.v1.ScaleSpec.replicas",
+            0,
+        ),
+        Col(
+            "Available",
+            "integer",
+            "@io.k8s.api.autoscaling.v1.ScaleStatus.replicas",
+            0,
+        ),
+        AGE,
+    ],
+    reads: EVERYTHING,
+    cells: |object, now| {
+        vec![
+            object.name().into(),
+            number(object, &["spec", "replicas"]),
+            number(object, &["status", "replicas"]),
+            age(object, now),
+        ]
+    },
+};
+
 /// PodDisruptionBudgets.
 pub(crate) static POD_DISRUPTION_BUDGET: Printer = Printer {
     columns: &[

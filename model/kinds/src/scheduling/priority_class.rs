@@ -24,9 +24,6 @@ impl Strategy for PriorityClass {
     fn is_respecified(&self, _new: &Object, _old: &Object) -> bool {
         false
     }
-    fn allows_create_on_update(&self) -> bool {
-        true
-    }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let root = Node::root(new);

@@ -55,6 +55,44 @@ fn find(graph: &TypeGraph, ty: &Type, go_type: &str, value: &Value) -> Option<St
     }
 }
 
+/// Cuts numbers down to the 32 bits of the fields they are meant for, as a conversion in Go does.
+///
+/// Source: apimachinery `runtime.fromUnstructured`, which sets an `int32` from whatever integer it finds.
+pub fn narrow(schema: &Schema, value: &mut Value) {
+    cut(&schema.graph, &schema.ty, value);
+}
+
+fn cut(graph: &TypeGraph, ty: &Type, value: &mut Value) {
+    match (ty, value) {
+        (Type::Struct(index), Value::Object(map)) => {
+            let fields = graph.types.get(*index).map(|ty| ty.fields.as_slice());
+            for field in fields.unwrap_or_default() {
+                if let Some(value) = map.get_mut(&field.name) {
+                    cut(graph, &field.ty, value);
+                }
+            }
+        }
+        (Type::Map { value: inner, .. }, Value::Object(map)) => {
+            for value in map.values_mut() {
+                cut(graph, inner, value);
+            }
+        }
+        (Type::List(list), Value::Array(items)) => {
+            for item in items {
+                cut(graph, &list.item, item);
+            }
+        }
+        (Type::Int32, value) => {
+            let wide = value.as_i64().filter(|wide| i32::try_from(*wide).is_err());
+            if let Some(wide) = wide {
+                let [_, _, _, _, low @ ..] = wide.to_be_bytes();
+                *value = i32::from_be_bytes(low).into();
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Go's kind of a value.
 fn sort(value: &Value) -> &'static str {
     match value {

@@ -4,20 +4,19 @@
 
 use async_trait::async_trait;
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::Response;
 use kinds::strategy::Scale as Paths;
 use meta::selector::LabelSelector;
 use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
 use patch::managed::{self, Replicas};
 use serde_json::{Value, json};
 
-use super::{BodyType, Special, answer};
+use super::{BodyType, Special};
 use crate::call::Call;
 use crate::options::WriteOptions;
-use crate::ownership;
 use crate::verbs::patch::{Patch, Target, read_patch};
 use crate::write::{self, Change, Ownership};
-use crate::{body, stored};
+use crate::{ownership, respond, stored};
 
 /// Serves the subresource.
 pub(super) struct Scale;
@@ -39,7 +38,7 @@ impl Special for Scale {
             let entry = entry.map_err(|error| stored::refusal(&call.kind, &error))?;
             let entry = entry.ok_or_else(|| call.not_found(&call.info.name))?;
             let scale = scale_of(&stored::object(&call.kind, &entry)?, &paths);
-            return answer(call, StatusCode::OK, &scale, &[]);
+            return respond::scale(call, &scale, &[]);
         }
         let body_type = BodyType::of(
             Gvk::new("autoscaling", "v1", "Scale"),
@@ -64,7 +63,7 @@ impl Special for Scale {
         let parent: Object =
             serde_json::from_slice(&written.object).map_err(StatusError::internal)?;
         let scale = scale_of(&parent, &paths);
-        answer(call, StatusCode::OK, &scale, &written.warnings)
+        respond::scale(call, &scale, &written.warnings)
     }
 }
 
@@ -119,10 +118,9 @@ impl Change for Rescale<'_> {
                 &reset,
             );
         }
-        if matches!(self.wish, Wish::Put { .. }) {
-            write::check_name(&scale, name)?;
-        }
+        write::check_name(&scale, name)?;
         check(&scale, name)?;
+        self.check_uid(&scale, parent)?;
         let count = scale.int_at(&["spec", "replicas"]).unwrap_or_default();
         let mut changed = parent.clone();
         let path: Vec<&str> = self
@@ -152,6 +150,20 @@ impl Change for Rescale<'_> {
 }
 
 impl Rescale<'_> {
+    /// A patch cannot make the scale that of another object; the write path sees to it for a PUT.
+    fn check_uid(&self, scale: &Object, parent: &Object) -> Result<(), StatusError> {
+        let (wanted, found) = (scale.uid(), parent.uid());
+        if matches!(self.wish, Wish::Put { .. }) || wanted.is_empty() || wanted == found {
+            return Ok(());
+        }
+        let mut resource = self.call.kind.group_resource();
+        resource.resource.push_str("/scale");
+        let why = format!(
+            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        );
+        Err(StatusError::conflict(&resource, parent.name(), &why))
+    }
+
     /// The scale as the client wants it.
     fn wished(&self, live: &Object) -> Result<(Object, Vec<String>), StatusError> {
         let BodyType { gvk, schema } = &self.body_type;
@@ -166,8 +178,7 @@ impl Rescale<'_> {
             reset: &[Path::new("status")],
             force: self.options.force.unwrap_or_default(),
         };
-        let document = patch.patched(Some(live), &target)?;
-        let decoded = body::decode_as(document, gvk, schema, self.options.field_validation, &[])?;
+        let decoded = patch.outcome(Some(live), &target, self.options.field_validation)?;
         Ok((decoded.object, decoded.warnings))
     }
 }

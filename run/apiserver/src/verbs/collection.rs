@@ -1,15 +1,16 @@
 //! DELETE of all selected objects of a collection.
 
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::Response;
 use meta::{ObjectExt, StatusError};
 use wire::list::Head;
 
+use super::list::Selected;
 use super::{delete, list};
 use crate::call::Call;
 use crate::options::ListOptions;
 use crate::selection::Selection;
-use crate::{respond, write};
+use crate::write;
 
 pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = delete::options(call)?;
@@ -31,8 +32,6 @@ pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, Sta
         revision: call.server.config().store.revision().0,
         ..Head::default()
     };
-    let mut body = wire::list::open(&head);
-    body.extend_from_slice(&deleted.join(&b','));
-    body.extend_from_slice(wire::list::CLOSE);
-    respond::json(call, StatusCode::OK, body)
+    let items = deleted;
+    list::answer(call, Selected { items, head })
 }

@@ -8,7 +8,7 @@ use meta::{Object, ObjectExt, Status, StatusError};
 use wire::media::{self, Format};
 
 use crate::call::Call;
-use crate::options::{DeleteOptions, Propagation};
+use crate::options::DeleteOptions;
 use crate::write::Deleted;
 use crate::{body, respond, write};
 
@@ -83,11 +83,8 @@ fn answer(
         });
         return respond::status(call, &status);
     }
-    // Source: handlers/delete.go: 202 when the caller asked for a cascade that is still going on.
-    let is_cascading = options
-        .propagation
-        .is_some_and(|wanted| wanted != Propagation::Orphan);
-    let code = if !deleted.is_gone && is_cascading {
+    // Source: handlers/delete.go, where only the deprecated way to ask for a cascade counts.
+    let code = if !deleted.is_gone && options.orphans == Some(false) {
         StatusCode::ACCEPTED
     } else {
         StatusCode::OK

@@ -19,19 +19,20 @@ use crate::options::{At, ListOptions};
 use crate::selection::Selection;
 use crate::stored;
 
+pub(super) use answer::answer;
 pub(crate) use answer::answer_items;
 
 /// The objects of one page, as the row's bytes.
 pub(super) struct Selected {
     pub(super) items: Vec<Bytes>,
-    head: Head,
+    pub(super) head: Head,
 }
 
 pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, false)?;
     let selection = Selection::read(&options, call, &call.info.name)?;
     let selected = select(call, &options, &selection).await?;
-    answer::answer(call, selected)
+    answer(call, selected)
 }
 
 /// What a continue token holds. Source: apiserver `storage/continue.go`, version `meta.k8s.io/v1`.

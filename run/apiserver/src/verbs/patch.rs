@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::Response;
+use kinds::Kind;
 use kinds::schema::{Schema, restore};
 use meta::status::Details;
 use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
@@ -23,7 +24,7 @@ const APPLY: &str = "application/apply-patch+yaml";
 
 pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
     let (options, patch) = read_patch(call)?;
-    let reset = call.kind.strategy.reset_fields(call.subresource());
+    let reset = kinds::write::reset_fields(&call.kind, call.subresource());
     let change = Patched {
         patch,
         target: Target {
@@ -34,6 +35,8 @@ pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
             force: options.force.unwrap_or_default(),
         },
         validation: options.field_validation,
+        kind: &call.kind,
+        name: &call.info.name,
     };
     let written = write::update(call, &call.info.name, &options, &change).await?;
     let mut response = respond::object(call, &call.kind, written.code(), written.object.clone())?;
@@ -47,10 +50,10 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
     let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
     ownership::check_options(&options, content_type == APPLY)?;
     let patch = match content_type {
-        JSON => {
-            check_operations(call)?;
-            Patch::Json(call.body.to_vec())
-        }
+        JSON => Patch::Json {
+            complaints: operations(call)?,
+            patch: call.body.to_vec(),
+        },
         MERGE => match read(call, "error decoding patch: ")? {
             document if document.value.is_null() => {
                 return Err(StatusError::bad_request("Invalid JSON Patch"));
@@ -89,22 +92,42 @@ fn read(call: &Call, prefix: &str) -> Result<Document, StatusError> {
     }
 }
 
-/// The operations of a JSON patch must be a list.
-fn check_operations(call: &Call) -> Result<(), StatusError> {
+/// What operations of a JSON patch consist of. Source: apiserver `handlers.jsonPatchOp`.
+const OPERATION: [&str; 4] = ["op", "from", "path", "value"];
+
+/// The operations of a JSON patch must be a list; answers with what in them is not known or stands twice.
+fn operations(call: &Call) -> Result<Vec<String>, StatusError> {
     let refuse = |why: &str| StatusError::bad_request(format!("error decoding patch: {why}"));
     let document = wire::json::read(&call.body).map_err(|why| refuse(&why))?;
-    match (&document.value, body::go_sort(&document.value)) {
-        (Value::Array(_), _) | (_, None) => Ok(()),
-        (_, Some(sort)) => Err(refuse(&format!(
-            "json: cannot unmarshal {sort} into Go value of type []handlers.jsonPatchOp"
-        ))),
-    }
+    let operations = match (&document.value, body::go_sort(&document.value)) {
+        (Value::Array(operations), _) => operations.as_slice(),
+        (_, None) => &[],
+        (_, Some(sort)) => {
+            return Err(refuse(&format!(
+                "json: cannot unmarshal {sort} into Go value of type []handlers.jsonPatchOp"
+            )));
+        }
+    };
+    let unknown = operations
+        .iter()
+        .enumerate()
+        .flat_map(|(index, operation)| {
+            let fields = operation.as_object().into_iter().flat_map(|map| map.keys());
+            let unknown = fields.filter(|field| !OPERATION.contains(&field.as_str()));
+            unknown.map(move |field| format!("unknown field \"[{index}].{field}\""))
+        });
+    let complaints = document.duplicates.iter().cloned().chain(unknown);
+    Ok(complaints.map(|one| format!("json patch {one}")).collect())
 }
 
 /// A patch in one of its four forms.
 pub(crate) enum Patch {
     /// RFC 6902, as it came.
-    Json(Vec<u8>),
+    Json {
+        patch: Vec<u8>,
+        /// What is not known of it, or stands twice.
+        complaints: Vec<String>,
+    },
     /// RFC 7386.
     Merge(Document),
     /// Upstream's own, by the type's merge keys.
@@ -136,7 +159,7 @@ impl Patch {
     ) -> Result<Document, StatusError> {
         let present = || live.ok_or_else(|| StatusError::internal("a patch needs an object"));
         let (value, duplicates): (Value, &[String]) = match self {
-            Self::Json(patch) => (patch::json(present()?, patch)?, &[]),
+            Self::Json { patch, complaints } => (patch::json(present()?, patch)?, complaints),
             Self::Merge(document) => (
                 patch::merge(present()?, &document.value),
                 &document.duplicates,
@@ -165,10 +188,81 @@ impl Patch {
         })
     }
 
+    /// The patched object as one of its kind.
+    ///
+    /// # Errors
+    /// The patch does not fit, or its outcome is no object of the kind: then what is shown is that, or a strategic patch
+    /// itself.
+    pub(crate) fn outcome(
+        &self,
+        live: Option<&Object>,
+        target: &Target<'_>,
+        validation: FieldValidation,
+    ) -> Result<body::Body, StatusError> {
+        let mut document = self.patched(live, target)?;
+        if matches!(self, Self::Strategic(_)) {
+            self.keep_kind(&mut document.value, target)?;
+            restore::narrow(target.schema, &mut document.value);
+        }
+        body::fit(document, target.gvk, target.schema, validation, &[])
+            .map_err(|misfit| self.refusal(live, target, misfit))
+    }
+
+    /// A strategic patch is made on the type itself: the kind and version it names change nothing.
+    fn keep_kind(&self, outcome: &mut Value, target: &Target<'_>) -> Result<(), StatusError> {
+        for (field, kept) in [
+            ("apiVersion", target.gvk.api_version()),
+            ("kind", target.gvk.kind.clone()),
+        ] {
+            let is_text = |value: &Value| value.is_string() || value.is_null();
+            if outcome.get(field).is_some_and(|value| !is_text(value)) {
+                let why = restore::problem(target.schema, outcome).unwrap_or_default();
+                let (shown, why) = self.shown(None, target, outcome, why);
+                let error = FieldError::invalid(&Path::new("patch"), shown, why);
+                return Err(StatusError::invalid("", "", "", &[error]));
+            }
+            outcome.set(&[field], kept.into());
+        }
+        Ok(())
+    }
+
+    /// What is shown of a patch whose outcome is no object, and why it is none: for a strategic one the patch itself.
+    fn shown(
+        &self,
+        old: Option<&Object>,
+        target: &Target<'_>,
+        outcome: &Value,
+        why: String,
+    ) -> (String, String) {
+        match self {
+            Self::Strategic(patch) => {
+                let why = restore::problem(target.schema, outcome).unwrap_or(why);
+                (patch::go_text(&patch.value), why)
+            }
+            _ => (restore::text(target.schema, old, outcome), why),
+        }
+    }
+
+    /// The answer to a patch whose outcome is no object of the kind.
+    fn refusal(&self, old: Option<&Object>, target: &Target<'_>, misfit: Misfit) -> StatusError {
+        let (shown, why) = match (self, misfit) {
+            (Self::Apply(config), Misfit::Undecodable { said, why }) => {
+                return unconvertible(&config.value, &said, &why);
+            }
+            (_, Misfit::Malformed(status)) => return status,
+            (_, Misfit::Undecodable { why, .. }) => match self.patched(old, target) {
+                Ok(outcome) => self.shown(old, target, &outcome.value, why),
+                Err(status) => return status,
+            },
+        };
+        let error = FieldError::invalid(&Path::new("patch"), shown, why);
+        StatusError::invalid("", "", "", &[error])
+    }
+
     /// Whether the patch itself says which version or which object it is for.
     pub(crate) fn names(&self, field: &str) -> bool {
         match self {
-            Self::Json(_) => false,
+            Self::Json { .. } => false,
             Self::Merge(document) | Self::Strategic(document) | Self::Apply(document) => {
                 document.value.at(&["metadata", field]).is_some()
             }
@@ -179,7 +273,7 @@ impl Patch {
     pub(crate) fn ownership(&self) -> Ownership {
         match self {
             Self::Apply(_) => Ownership::Applied,
-            Self::Json(_) | Self::Merge(_) | Self::Strategic(_) => Ownership::Recorded,
+            Self::Json { .. } | Self::Merge(_) | Self::Strategic(_) => Ownership::Recorded,
         }
     }
 }
@@ -226,71 +320,23 @@ struct Patched<'a> {
     patch: Patch,
     target: Target<'a>,
     validation: FieldValidation,
-}
-
-impl Patched<'_> {
-    /// A strategic patch is made on the type itself: the kind and version it names change nothing.
-    fn keep_kind(&self, outcome: &mut Value) -> Result<(), StatusError> {
-        for (field, kept) in [
-            ("apiVersion", self.target.gvk.api_version()),
-            ("kind", self.target.gvk.kind.clone()),
-        ] {
-            let is_text = |value: &Value| value.is_string() || value.is_null();
-            if outcome.get(field).is_some_and(|value| !is_text(value)) {
-                let why = restore::problem(self.target.schema, outcome).unwrap_or_default();
-                let (shown, why) = self.shown(None, outcome, why);
-                let error = FieldError::invalid(&Path::new("patch"), shown, why);
-                return Err(StatusError::invalid("", "", "", &[error]));
-            }
-            outcome.set(&[field], kept.into());
-        }
-        Ok(())
-    }
-
-    /// What is shown of a patch whose outcome is no object, and why it is none: for a strategic one the patch itself.
-    fn shown(&self, old: Option<&Object>, outcome: &Value, why: String) -> (String, String) {
-        let schema = self.target.schema;
-        match &self.patch {
-            Patch::Strategic(patch) => {
-                let why = restore::problem(schema, outcome).unwrap_or(why);
-                (patch::go_text(&patch.value), why)
-            }
-            _ => (restore::text(schema, old, outcome), why),
-        }
-    }
-
-    /// The answer to a patch whose outcome is no object of the kind; it shows the outcome, or a strategic patch itself.
-    fn refusal(&self, old: Option<&Object>, misfit: Misfit) -> StatusError {
-        let (shown, why) = match (&self.patch, misfit) {
-            (Patch::Apply(config), Misfit::Undecodable { said, why }) => {
-                return unconvertible(&config.value, &said, &why);
-            }
-            (_, Misfit::Malformed(status)) => return status,
-            (_, Misfit::Undecodable { why, .. }) => match self.patch.patched(old, &self.target) {
-                Ok(outcome) => self.shown(old, &outcome.value, why),
-                Err(status) => return status,
-            },
-        };
-        let error = FieldError::invalid(&Path::new("patch"), shown, why);
-        StatusError::invalid("", "", "", &[error])
-    }
+    kind: &'a Kind,
+    name: &'a str,
 }
 
 impl Change for Patched<'_> {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
-        let mut document = self.patch.patched(old, &self.target)?;
-        let (gvk, schema) = (self.target.gvk, self.target.schema);
-        if matches!(self.patch, Patch::Strategic(_)) {
-            self.keep_kind(&mut document.value)?;
-        }
-        let decoded = match body::fit(document, gvk, schema, self.validation, &[]) {
-            Ok(decoded) => decoded,
-            Err(misfit) => return Err(self.refusal(old, misfit)),
-        };
+        let decoded = self.patch.outcome(old, &self.target, self.validation)?;
         let mut new = decoded.object;
+        write::check_name(&new, self.name)?;
         let version = old.map_or("", |old| old.resource_version());
-        // A patch that does not name a version asks for none.
-        if new.resource_version() == version && !self.patch.names("resourceVersion") {
+        if new.resource_version().is_empty() && !version.is_empty() {
+            // The patch took the version away.
+            if kinds::write::needs_version(self.kind) {
+                return Err(write::without_version(self.kind, new.name()));
+            }
+        } else if new.resource_version() == version && !self.patch.names("resourceVersion") {
+            // A patch that does not name a version asks for none.
             new.remove(&["metadata", "resourceVersion"]);
         }
         Ok((new, decoded.warnings))

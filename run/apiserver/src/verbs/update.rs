@@ -16,7 +16,7 @@ pub(super) async fn update(call: &Call) -> Result<Response<Body>, StatusError> {
     write::check_name(&body.object, &call.info.name)?;
     let change = Replace {
         body,
-        creates: call.kind.strategy.allows_create_on_update(),
+        creates: kinds::write::allows_create_on_update(&call.kind),
     };
     let written = write::update(call, &call.info.name, &options, &change).await?;
     let mut response = respond::object(call, &call.kind, written.code(), written.object.clone())?;

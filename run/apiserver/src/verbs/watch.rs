@@ -316,7 +316,7 @@ impl Presenter {
         let kind = &self.call.kind;
         let (api_version, name) = match &self.call.answer.shape {
             Shape::Object => (kind.api_version(), kind.kind.to_string()),
-            Shape::Partial(version) => (
+            Shape::Partial(version) | Shape::PartialList(version) => (
                 format!("meta.k8s.io/{version}"),
                 "PartialObjectMetadata".to_owned(),
             ),

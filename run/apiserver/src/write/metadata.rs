@@ -134,11 +134,10 @@ const PREFIXES: [(&str, &str); 7] = [
 ];
 
 /// The key of an object in upstream's store, as its errors show it.
-fn storage_key(resource: &GroupResource, object: &Object) -> String {
+fn storage_key(resource: &GroupResource, namespace: &str, name: &str) -> String {
     let plural = resource.resource.as_str();
     let special = PREFIXES.iter().find(|(name, _)| *name == plural);
     let prefix = special.map_or(plural, |(_, prefix)| prefix);
-    let (namespace, name) = (object.namespace(), object.name());
     if namespace.is_empty() {
         format!("/{prefix}/{name}")
     } else {
@@ -155,6 +154,29 @@ pub(crate) enum Identity {
     Field,
 }
 
+/// 409 for a write that is meant for an object of another uid.
+pub(super) fn other_uid(
+    resource: &GroupResource,
+    namespace: &str,
+    name: &str,
+    wanted: &str,
+    found: &str,
+) -> StatusError {
+    let key = storage_key(resource, namespace, name);
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+    );
+    StatusError::conflict(resource, name, &why)
+}
+
+/// 422 for an update that names no version of a kind that wants one.
+pub(crate) fn without_version(kind: &Kind, name: &str) -> StatusError {
+    let path = Path::new("metadata").child("resourceVersion");
+    let error = FieldError::invalid(&path, 0, "must be specified for an update");
+    // Upstream's store knows the resource alone.
+    StatusError::invalid(&kind.group, &kind.plural, name, &[error])
+}
+
 /// Refuses a write whose object was read from another version, or is another object, than the stored one.
 pub(super) fn check_preconditions(
     resource: &GroupResource,
@@ -166,24 +188,11 @@ pub(super) fn check_preconditions(
     let name = old.name();
     let (given, uid) = (new.resource_version(), new.uid());
     if identity == Identity::Precondition && !uid.is_empty() && uid != old.uid() {
-        let why = format!(
-            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            storage_key(resource, old),
-            old.uid()
-        );
-        return Err(StatusError::conflict(resource, name, &why));
+        return Err(other_uid(resource, old.namespace(), name, uid, old.uid()));
     }
     let is_whole = identity == Identity::Precondition;
     if given.is_empty() && is_whole && kinds::write::needs_version(kind) {
-        let path = Path::new("metadata").child("resourceVersion");
-        let error = FieldError::invalid(&path, 0, "must be specified for an update");
-        return Err(StatusError::invalid(
-            &kind.group,
-            // Upstream's store knows the resource alone.
-            &kind.plural,
-            name,
-            &[error],
-        ));
+        return Err(without_version(kind, name));
     }
     if !given.is_empty() && given.parse::<u64>().is_err() {
         let quoted = meta::field::quote(given);

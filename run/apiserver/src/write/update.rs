@@ -59,11 +59,12 @@ pub(crate) async fn update(
             if !change.creates() || call.subresource().is_some() {
                 return Err(call.not_found(name));
             }
-            let (object, warnings) = change.change(None)?;
+            let (mut object, warnings) = change.change(None)?;
             check_name(&object, name)?;
-            if change.ownership() == Ownership::Applied && !object.uid().is_empty() {
-                return Err(no_such_uid(call, name, object.uid()));
+            if !object.uid().is_empty() {
+                return Err(no_such_uid(call, name, object.uid(), change.ownership()));
             }
+            object.remove(&["metadata", "resourceVersion"]);
             match create(call, object, options, warnings, change.ownership()).await {
                 Err(error) if error.reason() == "AlreadyExists" => continue,
                 result => return result,
@@ -229,16 +230,22 @@ pub(crate) fn check_name(new: &Object, name: &str) -> Result<(), StatusError> {
     Err(StatusError::bad_request(why))
 }
 
-/// Source: apiserver `applyPatcher.createNewObject`.
-fn no_such_uid(call: &Call, name: &str, uid: &str) -> StatusError {
-    let why = format!(
-        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-    );
-    StatusError::conflict(&call.kind.group_resource(), name, &why)
+/// For an object that is not there, but was asked for by its uid.
+///
+/// Source: apiserver `applyPatcher.createNewObject`, and the preconditions of `storage.GuaranteedUpdate`.
+fn no_such_uid(call: &Call, name: &str, uid: &str, ownership: Ownership) -> StatusError {
+    let resource = call.kind.group_resource();
+    if ownership == Ownership::Applied {
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
+        return StatusError::conflict(&resource, name, &why);
+    }
+    metadata::other_uid(&resource, &call.info.namespace, name, uid, "")
 }
 
-/// Takes the status and what people give an object of the new one, but for the fields in `fixed`, and the rest of the
-/// old one.
+/// Takes the status and the metadata of the new one, but for the fields in `fixed`, and the rest of the old one. What may
+/// not change at all is left for validation to say.
 fn only_status(new: &mut Object, old: &Object, fixed: &[&str]) {
     let mut kept = old.clone();
     copy(&mut kept, new, "status");
@@ -247,6 +254,9 @@ fn only_status(new: &mut Object, old: &Object, fixed: &[&str]) {
         "annotations",
         "finalizers",
         "ownerReferences",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "uid",
         "managedFields",
     ] {
         if fixed.contains(&field) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod admission;
+mod answers;
 mod bootstrap;
 mod load;
 mod protobuf;

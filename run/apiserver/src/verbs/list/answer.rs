@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kinds::Kind;
 use meta::StatusError;
 use wire::list::{self, Head};
-use wire::media::Format;
+use wire::media::{Format, Shape};
 use wire::present::Presentation;
 use wire::protobuf;
 
@@ -32,10 +32,18 @@ pub(crate) fn answer_items(call: &Call, items: Vec<Bytes>) -> Result<Response<Bo
 }
 
 /// The selected objects in the form the client asked for.
-pub(super) fn answer(call: &Call, selected: Selected) -> Result<Response<Body>, StatusError> {
+pub(in crate::verbs) fn answer(
+    call: &Call,
+    selected: Selected,
+) -> Result<Response<Body>, StatusError> {
     let presentation = respond::presentation(call, &call.kind)?;
+    respond::check_list(call)?;
     if call.answer.format == Format::Protobuf {
         return enveloped(call, &presentation, &selected);
+    }
+    if selected.items.is_empty() && matches!(presentation.shape(), Shape::PartialList(_)) {
+        let list = list::without_items(&presentation.head(&selected.head));
+        return respond::json(call, StatusCode::OK, list);
     }
     let columns = call.kind.strategy.columns();
     let mut pieces = Pieces {

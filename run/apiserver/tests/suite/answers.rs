@@ -1,0 +1,239 @@
+//! Requests that a stock 1.36 server was asked as well, with its answers as data.
+
+use serde_json::{Value, json};
+
+use crate::server::Talk;
+
+const MAPS: &str = "/api/v1/namespaces/web/configmaps";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/web/deployments";
+const ROUTED: &str = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const NOT_A_LIST: &str = "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)";
+const A_LIST: &str =
+    "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)";
+
+/// A server with a ConfigMap `a` and a Deployment `d`.
+async fn talk() -> Talk {
+    let talk = Talk::new().await;
+    talk.post(MAPS, json!({"metadata": {"name": "a"}}))
+        .await
+        .expect(201);
+    let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}}});
+    talk.post(DEPLOYMENTS, deployment).await.expect(201);
+    talk
+}
+
+fn form(kind: &str) -> String {
+    format!("application/json;as={kind};v=v1;g=meta.k8s.io")
+}
+
+#[tokio::test]
+async fn objects_and_lists_are_not_shown_in_each_others_form() {
+    let talk = talk().await;
+    let one = format!("{MAPS}/a");
+    let (partial, list) = (
+        form("PartialObjectMetadata"),
+        form("PartialObjectMetadataList"),
+    );
+    for (method, path, accept, message) in [
+        ("GET", one.as_str(), list.as_str(), NOT_A_LIST),
+        ("GET", MAPS, &partial, A_LIST),
+        ("DELETE", MAPS, &partial, A_LIST),
+        ("GET", &one, "application/*", ROUTED),
+        ("GET", &one, "text/html", ROUTED),
+        (
+            "GET",
+            &one,
+            "application/json;as=Foo;v=v1;g=meta.k8s.io",
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        ),
+    ] {
+        let headers = [("accept", accept)];
+        let answer = talk.send_as("suite/1", method, path, &headers, "").await;
+        answer.refused(406, message);
+    }
+    let empty = format!("{MAPS}?labelSelector=no");
+    let headers = [("accept", list.as_str())];
+    let answer = talk.send_as("suite/1", "GET", &empty, &headers, "").await;
+    assert_eq!(answer.expect(200)["items"], Value::Null);
+    let headers = [("accept", "application/yaml;as=Table;v=v1;g=meta.k8s.io")];
+    let absent = format!("{MAPS}/absent");
+    let answer = talk.send_as("suite/1", "GET", &absent, &headers, "").await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn a_scale_prints_and_is_patched_as_itself() {
+    let talk = talk().await;
+    let path = format!("{DEPLOYMENTS}/d/scale");
+    let headers = [("accept", form("Table"))];
+    let headers = headers
+        .each_ref()
+        .map(|(name, form)| (*name, form.as_str()));
+    let table = talk.send_as("suite/1", "GET", &path, &headers, "").await;
+    let table = table.expect(200);
+    let names = table["columnDefinitions"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|column| &column["name"]).collect();
+    assert_eq!(names, ["Name", "Desired", "Available", "Age"]);
+    assert_eq!(table["rows"][0]["cells"][1], 2);
+    for (body, code, message) in [
+        (
+            json!({"spec": "x"}),
+            422,
+            " \"\" is invalid: patch: Invalid value: \"map[spec:x]\": cannot restore struct from: string",
+        ),
+        (
+            json!({"foo": 1}),
+            422,
+            " \"\" is invalid: patch: Invalid value: \"map[foo:1]\": strict decoding error: unknown field \"foo\"",
+        ),
+        (
+            json!({"spec": {"replicas": "x"}}),
+            422,
+            " \"\" is invalid: patch: Invalid value: \"map[spec:map[replicas:x]]\": unrecognized type: int32",
+        ),
+        (
+            json!({"metadata": {"name": "zz"}}),
+            400,
+            "the name of the object (zz) does not match the name on the URL (d)",
+        ),
+    ] {
+        let path = format!("{path}?fieldValidation=Strict");
+        let answer = talk.patch("strategic-merge", &path, body).await;
+        answer.refused(code, message);
+    }
+    let wide = json!({"spec": {"replicas": 4_294_967_299_i64}});
+    let cut = talk.patch("strategic-merge", &path, wide).await.expect(200);
+    assert_eq!(cut["spec"]["replicas"], 3);
+    let other = talk.patch("merge", &path, json!({"metadata": {"uid": "u"}}));
+    let other = other.await;
+    assert_eq!(
+        (other.code, other.body["details"]["kind"].as_str()),
+        (409, Some("deployments/scale"))
+    );
+    let nameless = json!({"spec": {"replicas": 1}});
+    talk.put(&path, nameless).await.refused(
+        400,
+        "the name of the object (d based on URL) was undeterminable: name must be provided",
+    );
+    talk.put(&path, Value::Null).await.refused(
+        400,
+        "the name of the object (d based on URL) was undeterminable: name must be provided",
+    );
+}
+
+#[tokio::test]
+async fn a_binding_names_its_pod() {
+    let talk = talk().await;
+    let pods = "/api/v1/namespaces/web/pods";
+    let pod =
+        json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    talk.post(pods, pod).await.expect(201);
+    let bindings = format!("{pods}/p/binding");
+    for name in [json!({}), json!({"name": "q"})] {
+        let binding = json!({"metadata": name, "target": {"kind": "Node", "name": "n"}});
+        let why = "name in URL does not match name in Binding object";
+        talk.post(&bindings, binding).await.refused(400, why);
+    }
+}
+
+#[tokio::test]
+async fn parameters_are_refused_in_upstreams_words() {
+    let talk = talk().await;
+    let options = "ListOptions.meta.k8s.io \"\" is invalid:";
+    let needs = "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+    let cases = [
+        ("configmaps?timeout=abc", 400, "invalid timeout specified in the request URL - time: invalid duration \"abc\"".to_owned()),
+        ("configmaps?labelSelector=a%3Ex", 400, "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer".to_owned()),
+        ("configmaps?watch=1&sendInitialEvents=true", 422, format!("{options} {needs}")),
+        ("configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=Exact", 422, format!("{options} [{needs}, resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"]")),
+        ("configmaps?watch=1&resourceVersionMatch=NotOlderThan", 422, format!("{options} resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")),
+        ("configmaps?watch=1&continue=a", 422, format!("{options} resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided")),
+        ("configmaps//a", 404, "the server could not find the requested resource".to_owned()),
+        ("services/x/status/more", 404, "the server could not find the requested resource".to_owned()),
+    ];
+    for (path, code, message) in cases {
+        let path = format!("/api/v1/namespaces/web/{path}");
+        talk.get(&path).await.refused(code, &message);
+    }
+    for (path, message) in [
+        (
+            "/api/v1/namespaces?fieldSelector=metadata.namespace%3Dx",
+            "field label not supported: metadata.namespace",
+        ),
+        (
+            "/apis/batch/v1/jobs?fieldSelector=x%3Dy",
+            "field label \"x\" not supported for Job",
+        ),
+        (
+            "/apis/apps/v1/replicasets?fieldSelector=status.replicas%3D0",
+            "\"status.replicas\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+        ),
+    ] {
+        talk.get(path).await.refused(400, message);
+    }
+}
+
+#[tokio::test]
+async fn identity_is_kept_whatever_the_door() {
+    let talk = talk().await;
+    let immutable =
+        "Deployment.apps \"d\" is invalid: metadata.uid: Invalid value: \"u\": field is immutable";
+    let status = format!("{DEPLOYMENTS}/d/status");
+    let other = json!({"metadata": {"uid": "u"}});
+    talk.patch("merge", &status, other)
+        .await
+        .refused(422, immutable);
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/web/leases/l";
+    talk.put(leases, json!({"metadata": {"name": "l", "uid": "u"}})).await.refused(
+        409,
+        "Operation cannot be fulfilled on leases.coordination.k8s.io \"l\": StorageError: invalid object, Code: 4, Key: /leases/web/l, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: u, UID in object meta: ",
+    );
+    talk.put(
+        leases,
+        json!({"metadata": {"name": "l", "resourceVersion": "5"}}),
+    )
+    .await
+    .expect(201);
+    let unversioned =
+        json!({"metadata": {"resourceVersion": null}, "spec": {"leaseDurationSeconds": 1}});
+    talk.patch("merge", leases, unversioned).await.refused(
+        422,
+        "leases.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update",
+    );
+}
+
+#[tokio::test]
+async fn only_the_deprecated_way_to_cascade_is_answered_with_accepted() {
+    let talk = talk().await;
+    let held = json!({"metadata": {"finalizers": ["a.b/c"]}});
+    let one = format!("{MAPS}/a");
+    talk.patch("merge", &one, held).await.expect(200);
+    for (body, code) in [
+        (
+            json!({"propagationPolicy": "Foreground", "dryRun": ["All"]}),
+            200,
+        ),
+        (json!({"orphanDependents": false, "dryRun": ["All"]}), 202),
+    ] {
+        talk.delete(&one, body).await.expect(code);
+    }
+}
+
+#[tokio::test]
+async fn unknown_words_of_a_json_patch_are_told() {
+    let talk = talk().await;
+    let patch = json!([{"op": "add", "path": "/data", "value": {"k": "v"}, "more": 1}]);
+    let answer = talk.patch("json", &format!("{MAPS}/a"), patch).await;
+    let warning = "299 - \"json patch unknown field \\\"[0].more\\\"\"";
+    assert_eq!(answer.headers["warning"], warning);
+    let nothing = talk
+        .patch("json", &format!("{MAPS}/a"), json!([null]))
+        .await;
+    nothing.refused(
+        422,
+        "the server rejected our request due to an error in our request",
+    );
+}
