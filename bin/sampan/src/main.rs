@@ -18,6 +18,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+/// Objects are trees of small pieces, which glibc's allocator takes several times as long to make and to free.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Kubernetes for a small boat.
 #[derive(Parser)]
 #[command(name = "sampan", version, about, long_about = None)]

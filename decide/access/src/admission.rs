@@ -48,7 +48,7 @@ pub struct Request<'a> {
     /// The new object; `None` for deletes.
     pub object: Option<Object>,
     /// The stored object; `None` for creates.
-    pub old: Option<Object>,
+    pub old: Option<&'a Object>,
     /// Whether nothing will be stored.
     pub dry_run: bool,
     /// Who may do what, for plugins that ask about more than the write itself.

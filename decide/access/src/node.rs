@@ -3,7 +3,7 @@
 //! Source: `plugin/pkg/auth/authorizer/node`. The graph is not kept: it is read from the snapshot on each request,
 //! through the store's index of pods by node.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use kinds::strategy::Lookup;
 use meta::{Object, ObjectExt};
@@ -24,7 +24,7 @@ static NODE_RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 /// Reads the pods of one node.
 pub trait PodsByNode: Lookup {
     /// The pods bound to a node.
-    fn pods_on(&self, node: &str) -> Vec<Object>;
+    fn pods_on(&self, node: &str) -> Vec<Arc<Object>>;
 }
 
 /// Whether a kubelet's request may pass; `NoOpinion` for everybody else and for what its role decides.

@@ -4,6 +4,7 @@
 
 pub(crate) mod escalation;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use kinds::strategy::User;
@@ -72,23 +73,25 @@ pub struct Policy {
     missing_docs,
     reason = "the fields are the four resources of the API group"
 )]
-pub struct Objects<'a> {
-    pub cluster_roles: &'a [Object],
-    pub cluster_role_bindings: &'a [Object],
-    pub roles: &'a [Object],
-    pub role_bindings: &'a [Object],
+pub struct Objects<'a, O> {
+    pub cluster_roles: &'a [O],
+    pub cluster_role_bindings: &'a [O],
+    pub roles: &'a [O],
+    pub role_bindings: &'a [O],
 }
 
 impl Policy {
     /// Reads roles and bindings. What cannot be read grants nothing.
-    pub fn read(objects: Objects<'_>) -> Self {
+    pub fn read<O: Borrow<Object>>(objects: &Objects<'_, O>) -> Self {
         let mut policy = Self::default();
         for role in objects.cluster_roles {
+            let role: &Object = role.borrow();
             policy
                 .roles
                 .insert(RoleRef::Cluster(role.name().to_owned()), rules_of(role));
         }
         for role in objects.roles {
+            let role: &Object = role.borrow();
             let reference = RoleRef::Namespaced {
                 namespace: role.namespace().to_owned(),
                 name: role.name().to_owned(),
@@ -98,9 +101,10 @@ impl Policy {
         policy.cluster_bindings = objects
             .cluster_role_bindings
             .iter()
-            .filter_map(read_binding)
+            .filter_map(|binding| read_binding(binding.borrow()))
             .collect();
         for object in objects.role_bindings {
+            let object: &Object = object.borrow();
             if let Some(binding) = read_binding(object) {
                 policy
                     .bindings

@@ -34,27 +34,27 @@ pub(crate) fn request<'a>(
     }
 }
 
-pub(crate) struct Cluster(Vec<(String, Object)>);
+pub(crate) struct Cluster(Vec<(String, Arc<Object>)>);
 
 impl Cluster {
     pub(crate) fn of<const N: usize>(objects: [(&str, Object); N]) -> Self {
         Self(
             objects
                 .into_iter()
-                .map(|(resource, object)| (resource.to_owned(), object))
+                .map(|(resource, object)| (resource.to_owned(), Arc::new(object)))
                 .collect(),
         )
     }
 }
 
 impl Lookup for Cluster {
-    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Object> {
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
         let found = self.0.iter().find(|(known, object)| {
             known == resource && object.namespace() == namespace && object.name() == name
         });
-        found.map(|(_, object)| object.clone())
+        found.map(|(_, object)| Arc::clone(object))
     }
-    fn list(&self, resource: &str, namespace: &str) -> Vec<Object> {
+    fn list(&self, resource: &str, namespace: &str) -> Vec<Arc<Object>> {
         let of_resource = self
             .0
             .iter()

@@ -38,13 +38,16 @@ impl<'a> Node<'a> {
     }
     /// The value of a field that is set.
     pub(crate) fn get(&self, name: &str) -> Option<Self> {
-        let child = self.child(name);
-        (!child.value.is_null()).then_some(child)
+        self.has(name).then(|| self.child(name))
     }
     /// The items of a list field.
     pub(crate) fn items(&self, name: &str) -> Vec<Self> {
+        let items = self.value.list_at(&[name]);
+        if items.is_empty() {
+            return Vec::new();
+        }
         let path = self.path.child(name);
-        let items = self.value.list_at(&[name]).iter().enumerate();
+        let items = items.iter().enumerate();
         items
             .map(|(index, value)| Self {
                 value,
@@ -152,11 +155,10 @@ impl<'a> Node<'a> {
     }
     /// One error for each complaint about the text of a field.
     pub(crate) fn complain(&self, name: &str, complaints: Vec<String>, errors: &mut Errors) {
-        errors.extend(crate::metadata::invalid(
-            &self.at(name),
-            self.text(name),
-            complaints,
-        ));
+        if !complaints.is_empty() {
+            let text = self.text(name);
+            errors.extend(crate::metadata::invalid(&self.at(name), text, complaints));
+        }
     }
     /// The field must be as it was.
     pub(crate) fn immutable(&self, old: &Self, name: &str, errors: &mut Errors) {

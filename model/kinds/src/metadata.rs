@@ -187,16 +187,15 @@ fn common(object: &Object, root: &Path, errors: &mut Vec<FieldError>) {
     errors.extend(owners(object, &root.child("ownerReferences")));
 }
 
+/// The fields of an object but metadata and status.
+fn rest(object: &Object) -> impl Iterator<Item = (&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"))
+}
+
 /// Whether anything but metadata and status differs.
 pub(crate) fn is_respecified(new: &Object, old: &Object) -> bool {
-    let rest = |object: &Object| -> Vec<(String, Value)> {
-        let fields = object.as_object().into_iter().flatten();
-        let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status"));
-        fields
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    rest(new) != rest(old)
+    rest(new).ne(rest(old))
 }
 
 /// One error for each complaint about a text.

@@ -1,5 +1,7 @@
 //! The per-kind hooks of the generic verbs; every one has a default that does nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use meta::{FieldError, GroupResource, Object, Path, StatusError, names};
 use serde_json::Value;
@@ -22,9 +24,9 @@ pub enum Operation {
 /// Reads the other objects of the cluster, all at one revision. Objects are in their storage version.
 pub trait Lookup: Sync {
     /// One object; `resource` is `plural` or `plural.group`, `namespace` is empty for cluster-scoped ones.
-    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Object>;
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>>;
     /// All objects of a resource, in one namespace or (empty) everywhere, in key order.
-    fn list(&self, resource: &str, namespace: &str) -> Vec<Object>;
+    fn list(&self, resource: &str, namespace: &str) -> Vec<Arc<Object>>;
 }
 
 /// The facts a strategy may use.

@@ -23,7 +23,7 @@ impl Path {
         if self.0.is_empty() {
             Self::new(name)
         } else {
-            Self(format!("{}.{name}", self.0))
+            Self([self.0.as_str(), ".", name].concat())
         }
     }
     /// The path to an item of the list here.
@@ -34,7 +34,7 @@ impl Path {
     /// The path to an entry of the map here.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        Self([self.0.as_str(), "[", key, "]"].concat())
     }
     /// The path as text.
     pub fn as_str(&self) -> &str {

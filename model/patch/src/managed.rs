@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use kinds::schema::{Schema, zero};
 use meta::{Gvk, ObjectExt, Path, StatusError, time};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 mod apply;
 mod atom;
@@ -282,24 +282,25 @@ pub fn validate(entries: &[Value]) -> Result<(), String> {
 ///
 /// Source: apiserver `IgnoreManagedFieldsTimestampsTransformer`.
 pub fn keep_times_if_unchanged(old: &Value, new: &mut Value) {
-    let untimed = |object: &Value| -> Vec<Value> {
-        let mut entries = entries_of(object).to_vec();
-        for entry in &mut entries {
-            entry.remove(&["time"]);
-        }
-        entries
-    };
-    if entries_of(new).is_empty() || untimed(old) != untimed(new) {
-        return;
+    let (was, is) = (entries_of(old), entries_of(new));
+    let is_same = !is.is_empty()
+        && was.len() == is.len()
+        && (was.iter().zip(is)).all(|(was, is)| are_equal_but("time", Some(was), Some(is)))
+        && are_equal_but("metadata", Some(old), Some(new))
+        && are_equal_but("managedFields", old.get("metadata"), new.get("metadata"));
+    if is_same {
+        new.set(MANAGED_FIELDS, Value::from(was.to_vec()));
     }
-    let bare = |object: &Value| {
-        let mut object = object.clone();
-        object.remove(MANAGED_FIELDS);
-        object
+}
+
+/// Whether two maps have the same fields but for one.
+fn are_equal_but(field: &str, old: Option<&Value>, new: Option<&Value>) -> bool {
+    let rest = |value| {
+        let fields: Option<&Map<String, Value>> = Option::and_then(value, Value::as_object);
+        let fields = fields.into_iter().flatten();
+        fields.filter(|(name, _)| *name != field)
     };
-    if bare(old) == bare(new) {
-        new.set(MANAGED_FIELDS, Value::from(entries_of(old).to_vec()));
-    }
+    rest(old).eq(rest(new))
 }
 
 /// Fields by manager.

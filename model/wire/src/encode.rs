@@ -12,12 +12,15 @@ pub struct Holed {
     pub revision_at: usize,
 }
 
+/// Room for an object of usual size, such as a pod, so that most are encoded into one allocation.
+const BYTES_USUAL: usize = 4096;
+
 /// Encodes an object. Whatever resource version it has is left out; `metadata` is made when missing.
 pub fn encode(object: &Value) -> Holed {
     let none = Map::new();
     let object = object.as_object().unwrap_or(&none);
     let mut out = Out {
-        bytes: Vec::with_capacity(1024),
+        bytes: Vec::with_capacity(BYTES_USUAL),
         revision_at: 0,
     };
     let mut is_written = false;

@@ -1,5 +1,7 @@
 //! Who sends a request: client certificate, bearer token, impersonation; and whether they may.
 
+use std::sync::Arc;
+
 use access::attributes::{Attributes, Decision};
 use access::authn::impersonation::Wanted;
 use access::authn::{bootstrap_token, service_account_token};
@@ -11,9 +13,8 @@ use kinds::strategy::{Told, User};
 use meta::StatusError;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
 use crate::request::RequestInfo;
-use crate::server::{ApiServer, Identity, PeerCertificate};
+use crate::server::{ApiServer, Identity};
 
 /// The key that service-account tokens are signed with.
 pub trait TokenVerifier: Send + Sync {
@@ -36,10 +37,8 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
     if let Some(token) = bearer(&parts.headers) {
         return token_user(server, token).ok_or_else(StatusError::unauthorized);
     }
-    let peer = parts.extensions.get::<PeerCertificate>();
-    Ok(peer
-        .and_then(certificate_user)
-        .unwrap_or_else(user::anonymous))
+    let peer = parts.extensions.get::<Peer>();
+    Ok(peer.map_or_else(user::anonymous, |peer| User::clone(&peer.0)))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -74,7 +73,7 @@ pub(crate) fn token_user_for(
     {
         return Some(whole(user.clone()));
     }
-    let cluster = Cluster::new(config.store.as_ref());
+    let cluster = server.cluster();
     let now = (config.clock)();
     if bootstrap_token::split(token).is_some() {
         return bootstrap_token::user_of(token, &cluster, now).map(whole);
@@ -99,9 +98,13 @@ pub(crate) fn token_user_for(
 /// Extra attribute that says which credential was shown. Source: apiserver `user.CredentialIDKey`.
 const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
-/// The user a verified client certificate names: common name and organizations.
-fn certificate_user(peer: &PeerCertificate) -> Option<User> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(&peer.0).ok()?;
+/// The user that the verified certificate of a connection names, as a request extension.
+#[derive(Clone)]
+pub(crate) struct Peer(pub(crate) Arc<User>);
+
+/// The user a verified client certificate (DER) names: common name and organizations.
+pub(crate) fn certificate_user(der: &[u8]) -> Option<User> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?;
     let groups: Vec<&str> = subject
@@ -112,7 +115,7 @@ fn certificate_user(peer: &PeerCertificate) -> Option<User> {
         return None;
     }
     let mut user = user::user(name, &groups);
-    let digest = ring::digest::digest(&ring::digest::SHA256, &peer.0);
+    let digest = ring::digest::digest(&ring::digest::SHA256, der);
     let hex: Vec<String> = digest
         .as_ref()
         .iter()
@@ -180,7 +183,7 @@ pub(crate) fn attributes(user: &User, info: &RequestInfo) -> Attributes {
 
 /// Asks the authorizers in upstream's order: Node, then RBAC.
 pub(crate) fn decide(server: &ApiServer, request: &Attributes) -> Decision {
-    let cluster = Cluster::new(server.config().store.as_ref());
+    let cluster = server.cluster();
     let by_node = access::node::authorize(request, &cluster as &dyn PodsByNode);
     let node_reason = match by_node {
         Decision::Allow | Decision::Deny { .. } => return by_node,

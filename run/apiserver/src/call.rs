@@ -36,7 +36,7 @@ pub(crate) struct Call {
 impl Call {
     /// The cluster as decisions read it.
     pub(crate) fn cluster(&self) -> Cluster<'_> {
-        Cluster::new(self.server.config().store.as_ref())
+        self.server.cluster()
     }
 
     /// Keeps warnings for the answer of a request that is refused.
@@ -78,14 +78,14 @@ impl Call {
     }
 
     /// The write as admission sees it.
-    pub(crate) fn admission(
-        &self,
+    pub(crate) fn admission<'a>(
+        &'a self,
         operation: Operation,
         name: &str,
         object: Option<Object>,
-        old: Option<Object>,
+        old: Option<&'a Object>,
         dry_run: bool,
-    ) -> admission::Request<'_> {
+    ) -> admission::Request<'a> {
         admission::Request {
             user: &self.user,
             operation,

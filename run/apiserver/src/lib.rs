@@ -32,4 +32,4 @@ mod write;
 
 pub use cluster::index;
 pub use config::Config;
-pub use server::{ApiServer, Identity, PeerCertificate};
+pub use server::{ApiServer, Identity};

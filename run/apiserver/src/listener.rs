@@ -1,6 +1,6 @@
 //! The HTTPS listener: accepts, shakes hands, hands requests to the API server, ends gracefully.
 //!
-//! Knows nothing of requests; who the client is by its certificate travels as a [`PeerCertificate`] extension.
+//! Knows nothing of requests; who the client is by its certificate travels as a [`Peer`] extension.
 
 use std::convert::Infallible;
 use std::io;
@@ -27,7 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{ApiServer, PeerCertificate};
+use crate::auth::{self, Peer};
+use crate::server::ApiServer;
 
 /// Most connections open at once; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 8192;
@@ -186,7 +187,8 @@ impl Connection {
         let peer = session
             .peer_certificates()
             .and_then(|chain| chain.first())
-            .map(|certificate| PeerCertificate(certificate.to_vec()));
+            .and_then(|certificate| auth::certificate_user(certificate))
+            .map(|user| Peer(Arc::new(user)));
         let server = self.server;
         let shutdown = self.shutdown;
         let service = service_fn(move |request| {
@@ -217,7 +219,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 
 async fn answer(
     server: ApiServer,
-    peer: Option<PeerCertificate>,
+    peer: Option<Peer>,
     shutdown: CancellationToken,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use access::Policy;
 use access::rbac::Objects;
 use kinds::strategy::Lookup;
-use store::Store;
 
 use crate::cluster::Cluster;
 
@@ -19,9 +18,9 @@ pub(crate) struct PolicyCache {
 
 impl PolicyCache {
     /// The policy as of the last committed write.
-    pub(crate) fn get(&self, store: &dyn Store) -> Arc<Policy> {
+    pub(crate) fn get(&self, cluster: &Cluster<'_>) -> Arc<Policy> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(current.get_or_insert_with(|| Arc::new(read(store))))
+        Arc::clone(current.get_or_insert_with(|| Arc::new(read(cluster))))
     }
 
     /// To be called after every commit.
@@ -32,10 +31,9 @@ impl PolicyCache {
     }
 }
 
-fn read(store: &dyn Store) -> Policy {
-    let cluster = Cluster::new(store);
+fn read(cluster: &Cluster<'_>) -> Policy {
     let all = |plural: &str| cluster.list(&format!("{plural}{GROUP}"), "");
-    Policy::read(Objects {
+    Policy::read(&Objects {
         cluster_roles: &all("clusterroles"),
         cluster_role_bindings: &all("clusterrolebindings"),
         roles: &all("roles"),

@@ -46,7 +46,7 @@ pub(crate) struct Connect<'a> {
 
 impl Connect<'_> {
     fn cluster(&self) -> Cluster<'_> {
-        Cluster::new(self.server.config().store.as_ref())
+        self.server.cluster()
     }
 }
 

@@ -19,7 +19,7 @@ use wire::media::{self, Answer, Format, Offer};
 use wire::protobuf;
 
 use crate::call::Call;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Parsed};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::limits::{Class, InFlight};
@@ -33,10 +33,6 @@ use crate::{auth, compress, fixed, limits, proxy, respond, verbs};
 #[derive(Clone, Debug)]
 pub struct Identity(pub User);
 
-/// A verified client certificate, DER. Set as a request extension by the listener.
-#[derive(Clone, Debug)]
-pub struct PeerCertificate(pub Vec<u8>);
-
 /// A handle to the server; cheap to clone.
 #[derive(Clone)]
 pub struct ApiServer {
@@ -46,6 +42,7 @@ pub struct ApiServer {
 struct Inner {
     config: Config,
     policy: PolicyCache,
+    parsed: Parsed,
     discovery: Discovery,
     in_flight: InFlight,
     metrics: Metrics,
@@ -63,6 +60,7 @@ impl ApiServer {
             metrics: Metrics::new(),
             config,
             policy: PolicyCache::default(),
+            parsed: Parsed::default(),
             allocation: Arc::default(),
         };
         Self {
@@ -76,7 +74,12 @@ impl ApiServer {
     }
 
     pub(crate) fn policy(&self) -> Arc<access::Policy> {
-        self.inner.policy.get(self.config().store.as_ref())
+        self.inner.policy.get(&self.cluster())
+    }
+
+    /// The cluster as decisions read it.
+    pub(crate) fn cluster(&self) -> Cluster<'_> {
+        Cluster::new(self.config().store.as_ref(), &self.inner.parsed)
     }
 
     pub(crate) fn discovery(&self) -> &Discovery {
@@ -96,7 +99,7 @@ impl ApiServer {
     /// The turn to create an object of a kind that allocates, or where quotas count; `None` where none is needed.
     pub(crate) async fn turn(&self, kind: &Kind, namespace: &str) -> Option<OwnedMutexGuard<()>> {
         let is_counted = || {
-            let cluster = Cluster::new(self.config().store.as_ref());
+            let cluster = self.cluster();
             kind.is_namespaced() && !cluster.list("resourcequotas", namespace).is_empty()
         };
         if !kind.strategy.allocates() && !is_counted() {

@@ -58,22 +58,23 @@ fn admit(
     old: Option<&Object>,
     dry_run: bool,
 ) -> Result<(Object, Vec<String>), StatusError> {
-    let mut request = call.admission(operation, name, Some(object), old.cloned(), dry_run);
+    let mut request = call.admission(operation, name, Some(object), old, dry_run);
     access::admission::admit(&mut request, &call.cluster())?;
     Ok((request.object.take().unwrap_or_default(), request.warnings))
 }
 
-/// Runs the validating plugins; answers with their warnings.
+/// Runs the validating plugins; answers with the object, unchanged, and their warnings.
 fn check(
     call: &Call,
     operation: Operation,
     name: &str,
-    object: &Object,
+    object: Object,
     old: Option<&Object>,
     dry_run: bool,
-) -> Result<Vec<String>, StatusError> {
-    let request = call.admission(operation, name, Some(object.clone()), old.cloned(), dry_run);
-    access::admission::validate(&request, &call.cluster())
+) -> Result<(Object, Vec<String>), StatusError> {
+    let request = call.admission(operation, name, Some(object), old, dry_run);
+    let warnings = access::admission::validate(&request, &call.cluster())?;
+    Ok((request.object.unwrap_or_default(), warnings))
 }
 
 /// Brings an object that strategies and plugins changed back into canonical form.

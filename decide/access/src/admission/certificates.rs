@@ -115,7 +115,7 @@ mod tests {
     use crate::testing::{Cluster, request};
 
     fn approve(name: &str, plugin: &dyn Plugin, subresource: &str) -> Result<(), StatusError> {
-        let policy = Policy::read(Objects {
+        let policy = Policy::read(&Objects {
             cluster_roles: &[
                 json!({"metadata": {"name": "r"}, "rules": [{"verbs": ["approve", "sign"],
                 "apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "resourceNames": ["example.com/*"]}]}),
@@ -138,7 +138,8 @@ mod tests {
         );
         request.subresource = subresource.into();
         request.operation = Operation::Update;
-        request.old = Some(csr(json!({})));
+        let old = csr(json!({}));
+        request.old = Some(&old);
         request.policy = Arc::new(policy);
         plugin.validate(&request, &Cluster::of([]))
     }

@@ -31,7 +31,7 @@ impl Plugin for DefaultIngressClass {
             .into_iter();
         let newest = classes
             .filter(|class| class.annotation(IS_DEFAULT) == Some("true"))
-            .min_by(newer_first);
+            .min_by(|a, b| newer_first(a, b));
         if let Some(class) = newest {
             ingress.set(&["spec", "ingressClassName"], class.name().into());
         }

@@ -30,7 +30,7 @@ impl Plugin for DefaultStorageClass {
             .into_iter();
         let newest = classes
             .filter(|class| class.annotation(IS_DEFAULT) == Some("true"))
-            .min_by(newer_first);
+            .min_by(|a, b| newer_first(a, b));
         if let Some(class) = newest {
             claim.set(&["spec", "storageClassName"], class.name().into());
         }

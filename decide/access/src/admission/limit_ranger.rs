@@ -52,7 +52,7 @@ impl Plugin for LimitRanger {
 
 fn is_bounded(request: &Request<'_>) -> bool {
     let is_going = |old: &Object| old.deletion_timestamp().is_some();
-    if request.old.as_ref().is_some_and(is_going) {
+    if request.old.is_some_and(is_going) {
         return false;
     }
     let is_pod = request.is_of("pods");

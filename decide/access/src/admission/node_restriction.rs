@@ -141,7 +141,7 @@ fn check_pod(node: &str, request: &Request<'_>, cluster: &dyn Lookup) -> Result<
             Some(pod) => check_mirror(node, pod, cluster),
             None => Ok(()),
         },
-        ("", Operation::Delete) | ("eviction", Operation::Create) if is_own(&stored()?) => Ok(()),
+        ("", Operation::Delete) | ("eviction", Operation::Create) if is_own(&*stored()?) => Ok(()),
         ("", Operation::Delete) => Err(format!(
             "node {quoted} can only delete pods with spec.nodeName set to itself"
         )
@@ -491,13 +491,11 @@ fn names_audience(pod: &Object, audience: &str, cluster: &dyn Lookup) -> bool {
 
 fn check_slice(node: &str, request: &Request<'_>) -> Result<(), String> {
     let (slice, verb) = match request.operation {
-        Operation::Create => (&request.object, "create"),
-        Operation::Delete => (&request.old, "delete"),
+        Operation::Create => (request.object.as_ref(), "create"),
+        Operation::Delete => (request.old, "delete"),
         _ => return Ok(()),
     };
-    let of = slice
-        .as_ref()
-        .and_then(|slice| slice.str_at(&["spec", "nodeName"]));
+    let of = slice.and_then(|slice| slice.str_at(&["spec", "nodeName"]));
     if of == Some(node) {
         return Ok(());
     }

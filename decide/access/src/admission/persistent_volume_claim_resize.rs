@@ -70,7 +70,8 @@ mod tests {
         let user = user("ann", &[]);
         let mut request = request(&user, "", "persistentvolumeclaims", claim("2Gi"));
         request.operation = Operation::Update;
-        request.old = Some(claim("1Gi"));
+        let old = claim("1Gi");
+        request.old = Some(&old);
         PersistentVolumeClaimResize.validate(&request, &cluster)
     }
 

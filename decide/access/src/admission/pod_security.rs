@@ -8,6 +8,7 @@ mod checks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use kinds::strategy::{Lookup, Operation};
 use meta::field::quote;
@@ -245,9 +246,9 @@ fn namespace_warnings(request: &Request<'_>, cluster: &dyn Lookup) -> Vec<String
 }
 
 /// Pods without a controller and one of each controller first. Source: `prioritizePods`.
-fn by_interest(pods: Vec<Object>) -> Vec<Object> {
+fn by_interest(pods: Vec<Arc<Object>>) -> Vec<Arc<Object>> {
     let mut seen = BTreeSet::new();
-    let (mut first, more): (Vec<Object>, Vec<Object>) = pods.into_iter().partition(|pod| {
+    let (mut first, more): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| {
         pod.controller()
             .is_none_or(|owner| seen.insert(owner.str_at(&["uid"]).unwrap_or_default().to_owned()))
     });

@@ -2,6 +2,8 @@
 //!
 //! Source: `plugin/pkg/admission/priority`.
 
+use std::sync::Arc;
+
 use kinds::strategy::{Lookup, Operation};
 use meta::{Object, ObjectExt, StatusError};
 
@@ -117,7 +119,7 @@ fn admit_pod(
 }
 
 /// The class marked as the global default; with several, the one of lowest value.
-fn default_class(cluster: &dyn Lookup) -> Option<Object> {
+fn default_class(cluster: &dyn Lookup) -> Option<Arc<Object>> {
     let classes = cluster.list(CLASSES, "").into_iter();
     classes
         .filter(|class| class.bool_at(&["globalDefault"]) == Some(true))

@@ -2,6 +2,8 @@
 //!
 //! Source: `plugin/pkg/admission/runtimeclass`.
 
+use std::sync::Arc;
+
 use kinds::amounts::amounts;
 use kinds::strategy::{Lookup, Operation};
 use meta::{Object, ObjectExt, StatusError};
@@ -53,7 +55,7 @@ fn class_of(
     pod: &Object,
     request: &Request<'_>,
     cluster: &dyn Lookup,
-) -> Result<Option<Object>, StatusError> {
+) -> Result<Option<Arc<Object>>, StatusError> {
     let Some(name) = pod.str_at(&["spec", "runtimeClassName"]) else {
         return Ok(None);
     };

@@ -2,6 +2,8 @@
 //!
 //! Source: `plugin/pkg/admission/serviceaccount`.
 
+use std::sync::Arc;
+
 use kinds::strategy::{Lookup, Operation};
 use meta::{Object, ObjectExt, StatusError};
 use serde_json::{Value, json};
@@ -66,7 +68,11 @@ impl Plugin for ServiceAccount {
     }
 }
 
-fn account(name: &str, request: &Request<'_>, cluster: &dyn Lookup) -> Result<Object, StatusError> {
+fn account(
+    name: &str,
+    request: &Request<'_>,
+    cluster: &dyn Lookup,
+) -> Result<Arc<Object>, StatusError> {
     let missing = || {
         request.forbidden(&format!(
             "error looking up service account {}/{name}: serviceaccount {} not found",

@@ -100,7 +100,8 @@ fn an_update_is_charged_for_what_it_adds() {
     let user = user("ann", &[]);
     let mut request = request(&user, "", "services", service("NodePort"));
     request.operation = Operation::Update;
-    request.old = Some(service("ClusterIP"));
+    let old = service("ClusterIP");
+    request.old = Some(&old);
     assert_eq!(
         check(&request, &cluster).unwrap_err().to_string(),
         "services \"s\" is forbidden: exceeded quota: q, requested: services.nodeports=2, used: services.nodeports=0, limited: services.nodeports=1"

@@ -51,7 +51,7 @@ fn check_role(request: &Request<'_>, role: &Object) -> Result<(), StatusError> {
         !selectors.is_empty()
     };
     let everything = [everything_in_api(), everything_else()];
-    let is_aggregate = aggregates(role) || request.old.as_ref().is_some_and(aggregates);
+    let is_aggregate = aggregates(role) || request.old.is_some_and(aggregates);
     if is_aggregate && confirm(request, role, &everything).is_err() {
         let why = "must have cluster-admin privileges to use the aggregationRule";
         return Err(StatusError::forbidden(&request.resource, role.name(), why));

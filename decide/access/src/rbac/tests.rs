@@ -6,7 +6,7 @@ use super::*;
 use crate::user::{service_account, user};
 
 fn policy() -> Policy {
-    Policy::read(Objects {
+    Policy::read(&Objects {
         cluster_roles: &[json!({"metadata": {"name": "reader"}, "rules": [
             {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "pods/log"]},
             {"verbs": ["get"], "nonResourceURLs": ["/healthz", "/api/*"]}]})],

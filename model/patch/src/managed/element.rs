@@ -59,7 +59,7 @@ impl Element {
     /// The notation of `fieldsV1`.
     pub(super) fn notation(&self) -> String {
         match self {
-            Self::Field(name) => format!("f:{name}"),
+            Self::Field(name) => ["f:", name].concat(),
             Self::Value(value) => format!("v:{}", value.0),
             Self::Key(fields) => {
                 let map: Map<String, Value> = fields

@@ -1,5 +1,7 @@
 //! From names to places: pods to nodes, nodes to kubelets, containers by name.
 
+use std::sync::Arc;
+
 use kinds::strategy::Lookup;
 use meta::{GroupResource, Object, ObjectExt, StatusError};
 
@@ -20,7 +22,7 @@ pub(super) const KUBELET_PORT: u16 = 10250;
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 /// The pod a request is about.
-pub(super) fn pod(request: &Connect<'_>, name: &str) -> Result<Object, StatusError> {
+pub(super) fn pod(request: &Connect<'_>, name: &str) -> Result<Arc<Object>, StatusError> {
     let found = request.cluster().get("pods", &request.info.namespace, name);
     found.ok_or_else(|| StatusError::not_found(&GroupResource::new("", "pods"), name))
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: `pkg/registry/core/pod/storage/eviction.go`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -86,7 +88,7 @@ fn judge(call: &Call, pod: &Object) -> Verdict {
         return Verdict::Free;
     }
     let labels = pod.labels();
-    let budgets: Vec<Object> = call
+    let budgets: Vec<Arc<Object>> = call
         .cluster()
         .list(BUDGETS, &call.info.namespace)
         .into_iter()

@@ -2,6 +2,8 @@
 //!
 //! Source: `pkg/registry/core/serviceaccount/storage/token.go`.
 
+use std::sync::Arc;
+
 use access::authn::service_account_token::{
     self as tokens, Bound, EXPIRATION_SECONDS_DEFAULT, EXPIRATION_SECONDS_MAX,
     EXPIRATION_SECONDS_MIN, ISSUER,
@@ -71,7 +73,7 @@ impl Special for Token {
 }
 
 /// The account, when the request is for it.
-fn account(call: &Call, request: &Object) -> Result<Object, StatusError> {
+fn account(call: &Call, request: &Object) -> Result<Arc<Object>, StatusError> {
     let (name, namespace) = (&call.info.name, &call.info.namespace);
     let root = Path::new("metadata");
     let mismatch = |field: &str, value: &str| {

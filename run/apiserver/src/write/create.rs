@@ -73,9 +73,13 @@ async fn settled(
         options.dry_run,
     )?;
     warnings.extend(more);
+    if !requested.is_empty() {
+        let named = prepare(call, object, is_labelled)?;
+        return commit(call, named, options, warnings).await;
+    }
     for attempt in 1.. {
         let named = prepare(call, object.clone(), is_labelled)?;
-        let is_generated = requested.is_empty() && !named.name().is_empty();
+        let is_generated = !named.name().is_empty();
         match commit(call, named, options, warnings).await {
             Err(error)
                 if error.reason() == "AlreadyExists"
@@ -117,7 +121,7 @@ fn prepare(call: &Call, mut object: Object, is_labelled: bool) -> Result<Object,
 /// Validates, allocates and stores; answers with the object's bytes.
 async fn commit(
     call: &Call,
-    mut object: Object,
+    object: Object,
     options: &WriteOptions,
     warnings: &mut Vec<String>,
 ) -> Result<bytes::Bytes, StatusError> {
@@ -129,14 +133,15 @@ async fn commit(
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
     let turn = call.server.turn(kind, &call.info.namespace).await;
-    warnings.extend(check(
+    let (mut object, more) = check(
         call,
         Operation::Create,
         &name,
-        &object,
+        object,
         None,
         options.dry_run,
-    )?);
+    )?;
+    warnings.extend(more);
     kind.strategy.allocate(&mut object, None, &context)?;
     if options.dry_run {
         let key = stored::key(kind, &call.info.namespace, &name);

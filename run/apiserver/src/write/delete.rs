@@ -66,7 +66,7 @@ async fn attempt(
         Operation::Delete,
         old.name(),
         None,
-        Some(old.clone()),
+        Some(&old),
         options.dry_run,
     );
     access::admission::admit(&mut request, &call.cluster())?;

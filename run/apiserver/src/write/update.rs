@@ -203,14 +203,15 @@ fn settle(
     if call.subresource().is_none() {
         warnings.extend(kind.strategy.warnings(&new, Some(old)));
     }
-    warnings.extend(check(
+    let (mut new, more) = check(
         call,
         Operation::Update,
         &name,
-        &new,
+        new,
         Some(old),
         options.dry_run,
-    )?);
+    )?;
+    warnings.extend(more);
     kind.strategy.allocate(&mut new, Some(old), &context)?;
     patch::managed::keep_times_if_unchanged(old, &mut new);
     Ok(new)

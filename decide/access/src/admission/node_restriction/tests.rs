@@ -28,7 +28,7 @@ fn run(
     let mut request = request(&user, group, plural, object.clone());
     request.operation = operation;
     request.subresource = subresource.into();
-    request.old = old.cloned();
+    request.old = old;
     NodeRestriction
         .admit(&mut request, &cluster())
         .map_err(|error| error.to_string())

@@ -191,7 +191,8 @@ fn a_namespace_that_becomes_stricter_tells_which_pods_break_it() {
         namespace(&labelled("enforce", "baseline")),
     );
     request.operation = Operation::Update;
-    request.old = Some(namespace(&json!({})));
+    let old = namespace(&json!({}));
+    request.old = Some(&old);
     assert_eq!(
         PodSecurity.warnings(&request, &cluster),
         [

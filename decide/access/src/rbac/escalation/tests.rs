@@ -17,7 +17,7 @@ fn policy() -> Arc<Policy> {
         json!({"metadata": {"name": name, "namespace": "web"},
             "roleRef": {"kind": "ClusterRole", "name": role}, "subjects": [{"kind": "User", "name": user}]})
     };
-    Arc::new(Policy::read(Objects {
+    Arc::new(Policy::read(&Objects {
         cluster_roles: &[
             json!({"metadata": {"name": "reader"}, "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]}),
             json!({"metadata": {"name": "binder"}, "rules": [
@@ -40,7 +40,7 @@ fn write(
     user: &User,
     resource: &str,
     new: Object,
-    old: Option<Object>,
+    old: Option<&Object>,
 ) -> Result<(), meta::StatusError> {
     let mut request = request(user, "rbac.authorization.k8s.io", resource, new);
     request.policy = policy();
@@ -97,9 +97,9 @@ fn an_update_of_finalizers_alone_is_free() {
     let ann = user("ann", &[]);
     let mut new = role(&["*"]);
     new.set(&["metadata", "finalizers"], json!(["x/y"]));
-    assert!(write(&ann, "roles", new.clone(), Some(role(&["*"]))).is_ok());
+    assert!(write(&ann, "roles", new.clone(), Some(&role(&["*"]))).is_ok());
     new.set(&["metadata", "labels", "a"], "b".into());
-    assert!(write(&ann, "roles", new, Some(role(&["*"]))).is_err());
+    assert!(write(&ann, "roles", new, Some(&role(&["*"]))).is_err());
 }
 
 #[test]

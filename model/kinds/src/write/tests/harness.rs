@@ -1,5 +1,7 @@
 //! A miniature of the write path: decode, default, prepare, validate, allocate.
 
+use std::sync::Arc;
+
 use crate::{Context, Kind, Lookup, Operation, Ranges, Registry, User, schema, write};
 use meta::{FieldError, Gvk, Gvr, Object, ObjectExt as _, StatusError};
 use serde_json::{Value, json};
@@ -54,10 +56,10 @@ impl Recording {
 struct Empty;
 
 impl Lookup for Empty {
-    fn get(&self, _resource: &str, _namespace: &str, _name: &str) -> Option<Object> {
+    fn get(&self, _resource: &str, _namespace: &str, _name: &str) -> Option<Arc<Object>> {
         None
     }
-    fn list(&self, _resource: &str, _namespace: &str) -> Vec<Object> {
+    fn list(&self, _resource: &str, _namespace: &str) -> Vec<Arc<Object>> {
         Vec::new()
     }
 }
