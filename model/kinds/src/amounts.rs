@@ -70,13 +70,24 @@ fn raise(to: &mut Amounts, other: &Amounts) {
 /// What a pod needs at its peak of `requests` or `limits`: containers together, or its greediest moment of starting.
 /// Amounts of the whole pod (`spec.resources`) take the place of sums.
 pub fn of_pod(pod: &Object, field: &str) -> Amounts {
+    let spec = pod.get("spec").unwrap_or(&Value::Null);
+    let mut total = of_containers(spec, field);
+    let whole = amounts(spec.at(&["resources", field]));
+    total.extend(whole.into_iter().filter(|(name, _)| {
+        matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-")
+    }));
+    total
+}
+
+/// The same of the containers alone, given a pod's spec. Source: `AggregateContainerRequests`.
+pub(crate) fn of_containers(spec: &Value, field: &str) -> Amounts {
     let own = |container: &Object| amounts(container.at(&["resources", field]));
     let mut total = Amounts::new();
-    for container in pod.list_at(&["spec", "containers"]) {
+    for container in spec.list_at(&["containers"]) {
         add(&mut total, &own(container));
     }
     let (mut sidecars, mut starting) = (Amounts::new(), Amounts::new());
-    for container in pod.list_at(&["spec", "initContainers"]) {
+    for container in spec.list_at(&["initContainers"]) {
         if container.str_at(&["restartPolicy"]) == Some("Always") {
             add(&mut total, &own(container));
             add(&mut sidecars, &own(container));
@@ -88,10 +99,6 @@ pub fn of_pod(pod: &Object, field: &str) -> Amounts {
         }
     }
     raise(&mut total, &starting);
-    let whole = amounts(pod.at(&["spec", "resources", field]));
-    total.extend(whole.into_iter().filter(|(name, _)| {
-        matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-")
-    }));
     total
 }
 

@@ -64,6 +64,9 @@ impl Strategy for Namespace {
     }
     fn mark_deleted(&self, object: &mut Object) {
         object.child_mut("status").put("phase", "Terminating");
+        // Source: `registry/core/namespace/storage` `Delete`, which knows no grace.
+        let metadata = object.child_mut("metadata");
+        metadata.drop_field("deletionGracePeriodSeconds");
     }
     fn is_held(&self, object: &Object) -> bool {
         !object.list_at(&["spec", "finalizers"]).is_empty()

@@ -18,6 +18,8 @@ impl Strategy for Pod {
     fn reset_fields(&self, subresource: Option<&str>) -> Vec<Path> {
         match subresource {
             None => vec![Path::new("status")],
+            // Upstream filters what these may own, which keeps an update from nothing.
+            Some("ephemeralcontainers" | "resize") => Vec::new(),
             Some(_) => [
                 "spec",
                 "metadata.deletionTimestamp",
@@ -221,6 +223,15 @@ fn resize(new: &mut Object, old: &Object) {
     let spec = new.child_mut("spec");
     take(spec, &wanted, "resources");
     for list in ["containers", "initContainers"] {
+        let names = |spec: &Value| -> Vec<Option<Value>> {
+            let containers = spec.list_at(&[list]).iter();
+            containers.map(|one| one.get("name").cloned()).collect()
+        };
+        if names(spec) != names(&wanted) {
+            // Validation refuses this.
+            take(spec, &wanted, list);
+            continue;
+        }
         for (container, wanted) in spec.items_mut(list).zip(wanted.list_at(&[list])) {
             take(container, wanted, "resources");
             take(container, wanted, "resizePolicy");

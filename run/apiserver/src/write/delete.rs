@@ -185,7 +185,7 @@ fn mark(call: &Call, old: &Object, options: &DeleteOptions) -> Next {
     }
     set_finalizers(&mut new, &finalizers);
     let waits = old.int_at(&["metadata", "deletionGracePeriodSeconds"]);
-    let is_sooner = waits.is_none_or(|waits| grace < waits);
+    let is_sooner = waits.is_some_and(|waits| grace < waits);
     if old.deletion_timestamp().is_none() || is_sooner {
         set_end(&mut new, old, grace, call.now);
         strategy.mark_deleted(&mut new);

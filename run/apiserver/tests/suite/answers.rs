@@ -237,3 +237,29 @@ async fn unknown_words_of_a_json_patch_are_told() {
         "the server rejected our request due to an error in our request",
     );
 }
+
+#[tokio::test]
+async fn a_resize_changes_amounts_and_owns_them() {
+    let talk = talk().await;
+    let pods = "/api/v1/namespaces/web/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [
+        {"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]}});
+    talk.post(pods, pod).await.expect(201);
+    let path = format!("{pods}/p/resize");
+    let amounts = json!({"spec": {"containers": [
+        {"name": "c", "image": "other", "resources": {"requests": {"cpu": "2"}}}]}});
+    let resized = talk
+        .patch("strategic-merge", &path, amounts)
+        .await
+        .expect(200);
+    let container = &resized["spec"]["containers"][0];
+    assert_eq!(container["resources"], json!({"requests": {"cpu": "2"}}));
+    assert_eq!(container["image"], "i");
+    let entry = &resized["metadata"]["managedFields"][1];
+    assert_eq!(entry["subresource"], "resize");
+    let renamed = json!([{"op": "replace", "path": "/spec/containers/0/name", "value": "d"}]);
+    talk.patch("json", &path, renamed).await.refused(
+        422,
+        "Pod \"p\" is invalid: spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize",
+    );
+}

@@ -1,6 +1,7 @@
 //! What is wrong with a pod, new or changed. Source: `ValidatePodCreate`, `ValidatePodUpdate`.
 
 mod gated;
+mod resize;
 mod status;
 
 use meta::{FieldError, Object, ObjectExt as _};
@@ -197,8 +198,8 @@ pub(super) fn subresource(new: &Object, old: &Object, name: &str) -> Errors {
             }
         }
         _ => {
-            let spec = Node::root(new).child("spec");
-            validate::spec(&spec, Holder::Pod(new.name()), &mut errors);
+            both(new, &mut errors);
+            errors = resize::check(new, old, errors);
         }
     }
     errors

@@ -12,7 +12,7 @@ mod volumes;
 pub(crate) use resources::{amount, container_resource, resource_name};
 pub(crate) use scheduling::{node_selector, tolerations};
 pub(crate) use template::{Selector, template, template_for_controller};
-pub(crate) use volumes::{claim_spec_errors, host_path};
+pub(crate) use volumes::{claim_spec_errors, host_path, template_metadata};
 
 use std::collections::BTreeSet;
 

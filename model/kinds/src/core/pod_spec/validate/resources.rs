@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, Path, names};
 
+use crate::amounts;
 use crate::check::{Errors, NEGATIVE, Node, quantity};
 
 const STANDARD: [&str; 20] = [
@@ -231,6 +232,52 @@ pub(super) fn pod_level(spec: &Node<'_>, errors: &mut Errors) {
             }
         }
     }
+    let names = ["limits", "requests"]
+        .map(|list| resources.entries(list))
+        .concat();
+    let has = |wanted: fn(&str) -> bool| names.iter().any(|(name, _)| wanted(name));
+    if has(is_huge) && !has(|name| matches!(name, "cpu" | "memory")) {
+        let why = "HugePages require cpu or memory";
+        errors.push(FieldError::forbidden(&resources.path, why));
+    }
+    within_pod(spec, &resources, errors);
+}
+
+/// What containers ask for fits into what the pod asks for. Source: `validatePodResourceConsistency`.
+fn within_pod(spec: &Node<'_>, resources: &Node<'_>, errors: &mut Errors) {
+    for list in ["requests", "limits"] {
+        for (name, sum) in amounts::of_containers(spec.value, list) {
+            let amount = resources.child(list).get(&name);
+            let Some(amount) = amount.filter(|_| list == "requests" || is_huge(&name)) else {
+                continue;
+            };
+            let whole = quantity(amount.value);
+            if sum > whole {
+                let why =
+                    format!("must be greater than or equal to aggregate container {list} of {sum}");
+                let path = resources.at(list).key(&name);
+                errors.push(FieldError::invalid(&path, whole.to_string(), why));
+            }
+        }
+    }
+    let limits = resources.child("limits");
+    for (index, container) in spec.items("containers").iter().enumerate() {
+        for (name, limit) in container.child("resources").entries("limits") {
+            let Some(whole) = limits.get(name).map(|whole| quantity(whole.value)) else {
+                continue;
+            };
+            let limit = quantity(limit.value);
+            if limit > whole {
+                let path = resources
+                    .at("containers")
+                    .index(index)
+                    .key(name)
+                    .child("limits");
+                let why = format!("must be less than or equal to pod limits of {whole}");
+                errors.push(FieldError::invalid(&path, limit.to_string(), why));
+            }
+        }
+    }
 }
 
 /// The pod's resource claims; returns their names. Source: `validatePodResourceClaims`.
@@ -267,4 +314,39 @@ pub(super) fn claims(spec: &Node<'_>, errors: &mut Errors) -> BTreeSet<String> {
         }
     }
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn containers_fit_into_what_the_pod_asks_for() {
+        let spec = |pod: serde_json::Value| {
+            json!({"resources": pod, "containers": [
+                {"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "3"}}},
+                {"resources": {"requests": {"cpu": "1500m"}}}]})
+        };
+        for (pod, wanted) in [
+            (
+                json!({"requests": {"cpu": "3"}, "limits": {"cpu": "3"}}),
+                "",
+            ),
+            (
+                json!({"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}),
+                "spec.resources.requests[cpu]: Invalid value: \"2\": must be greater than or equal to aggregate container requests of 2500m; spec.resources.containers[0][cpu].limits: Invalid value: \"3\": must be less than or equal to pod limits of 2",
+            ),
+            (
+                json!({"limits": {"hugepages-2Mi": "2Mi"}}),
+                "spec.resources: Forbidden: HugePages require cpu or memory",
+            ),
+        ] {
+            let (pod, mut errors) = (json!({"spec": spec(pod)}), Errors::new());
+            pod_level(&Node::root(&pod).child("spec"), &mut errors);
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(errors.join("; "), wanted);
+        }
+    }
 }

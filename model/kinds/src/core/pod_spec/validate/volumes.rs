@@ -296,8 +296,10 @@ fn ephemeral(volume: &Node<'_>, source: &Node<'_>, pod: Option<&str>, errors: &m
     }
 }
 
-/// What the metadata of a claim's template may say. Source: `validatePersistentVolumeClaimTemplateObjectMeta`.
-fn template_metadata(metadata: &Node<'_>, errors: &mut Errors) {
+/// What the metadata of a claim's template may say.
+///
+/// Source: `validatePersistentVolumeClaimTemplateObjectMeta`, `ValidateTemplateObjectMeta`.
+pub(crate) fn template_metadata(metadata: &Node<'_>, errors: &mut Errors) {
     errors.extend(annotations(
         metadata.value.get("annotations"),
         &metadata.at("annotations"),
