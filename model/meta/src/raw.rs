@@ -3,9 +3,13 @@
 //! The bytes are JSON that was checked before: what the server stores, or what a server answered. Of bytes that are no
 //! JSON some parts may be found and others not; nothing panics.
 
+mod skip;
+
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+
+use self::skip::{nested_length, string_length};
 
 /// The members of an object's bytes: each key as it stands between its quotes, and the bytes of its value.
 #[derive(Clone, Debug)]
@@ -129,46 +133,134 @@ impl Fields {
 
     /// Decodes these fields of an object and leaves the others out. Lists keep their length.
     pub fn decode(&self, json: &[u8]) -> Option<Value> {
-        self.take(&mut trim(json))
+        let mut decoded = Value::Null;
+        self.take(&mut trim(json), &mut decoded)?;
+        Some(decoded)
+    }
+
+    /// Decodes these fields of an object as [`Self::decode`] does, and finds the bytes of one member on the way.
+    ///
+    /// `into` is null or holds the same fields of another object, whose memory is used again: objects of a list are
+    /// alike.
+    pub fn decode_beside<'a>(
+        &self,
+        json: &'a [u8],
+        beside: &str,
+        into: &mut Value,
+    ) -> Option<Option<&'a [u8]>> {
+        let mut object = Taken::over(self, into);
+        let (mut members, mut found) = (members(json), None);
+        while let Some(key) = members.key() {
+            let before = members.0;
+            self.take_member(key, &mut members.0, &mut object)?;
+            if key == beside.as_bytes() {
+                found = before.get(..before.len() - members.0.len());
+            }
+        }
+        trim(members.0).strip_prefix(b"}")?;
+        *into = self.finish(object);
+        Some(found)
     }
 
     /// Decodes these fields of the value that stands first, and leaves what stands behind it.
-    fn take(&self, rest: &mut &[u8]) -> Option<Value> {
+    fn take(&self, rest: &mut &[u8], into: &mut Value) -> Option<()> {
         match rest.first()? {
-            b'{' if self.wanted == Wanted::Below => self.take_members(rest),
-            b'[' if self.wanted == Wanted::Below => {
-                let (mut items, mut taken) = (items(rest), Vec::new());
-                while let Some(mut item) = next_entry(items.0) {
-                    taken.push(self.take(&mut item)?);
-                    items.0 = item;
+            b'{' if self.wanted == Wanted::Below => {
+                let (mut members, mut object) = (members(rest), Taken::over(self, into));
+                while let Some(key) = members.key() {
+                    self.take_member(key, &mut members.0, &mut object)?;
                 }
+                *rest = trim(members.0).strip_prefix(b"}")?;
+                *into = self.finish(object);
+            }
+            b'[' if self.wanted == Wanted::Below => {
+                let mut taken = match std::mem::take(into) {
+                    Value::Array(taken) => taken,
+                    _ => Vec::new(),
+                };
+                let (mut items, mut count) = (items(rest), 0);
+                while let Some(mut item) = next_entry(items.0) {
+                    if count == taken.len() {
+                        taken.push(Value::Null);
+                    }
+                    self.take(&mut item, taken.get_mut(count)?)?;
+                    items.0 = item;
+                    count += 1;
+                }
+                taken.truncate(count);
                 *rest = trim(items.0).strip_prefix(b"]")?;
-                Some(taken.into())
+                *into = taken.into();
             }
             b'{' if self.wanted == Wanted::Keys => {
                 let object = take_value(rest)?;
                 let keys =
                     members(object).map(|(key, _)| Some((name(key)?.into_owned(), Value::Null)));
-                keys.collect::<Option<Map<_, _>>>().map(Value::Object)
+                *into = keys.collect::<Option<Map<_, _>>>()?.into();
             }
-            _ => serde_json::from_slice(take_value(rest)?).ok(),
+            b'"' => {
+                let text = text(take_value(rest)?)?;
+                if let Value::String(taken) = into {
+                    taken.clear();
+                    taken.push_str(&text);
+                } else {
+                    *into = text.into_owned().into();
+                }
+            }
+            _ => *into = serde_json::from_slice(take_value(rest)?).ok()?,
         }
+        Some(())
     }
 
-    fn take_members(&self, rest: &mut &[u8]) -> Option<Value> {
-        let (mut members, mut object) = (members(rest), Map::new());
-        while let Some(key) = members.key() {
-            match self.below.iter().find(|(name, _)| name.as_bytes() == key) {
-                Some((name, fields)) => {
-                    object.insert((*name).to_owned(), fields.take(&mut members.0)?);
-                }
-                None => {
-                    take_value(&mut members.0)?;
+    /// Decodes the value that stands first if this member is wanted, else passes over it.
+    fn take_member(&self, key: &[u8], rest: &mut &[u8], object: &mut Taken) -> Option<()> {
+        let mut below = self.below.iter();
+        let Some(index) = below.position(|(name, _)| name.as_bytes() == key) else {
+            return take_value(rest).map(|_| ());
+        };
+        let (name, fields) = self.below.get(index)?;
+        object.fresh |= 1_u64
+            .checked_shl(u32::try_from(index).ok()?)
+            .unwrap_or_default();
+        if let Some(known) = object.map.get_mut(*name) {
+            return fields.take(rest, known);
+        }
+        let mut value = Value::Null;
+        fields.take(rest, &mut value)?;
+        object.map.insert((*name).to_owned(), value);
+        Some(())
+    }
+
+    /// The members that were taken, without those that another object left.
+    fn finish(&self, mut object: Taken) -> Value {
+        if object.fresh.count_ones() as usize != object.map.len() {
+            for (index, (name, _)) in self.below.iter().enumerate().take(FRESH_MAX) {
+                if object.fresh >> index & 1 == 0 {
+                    object.map.remove(*name);
                 }
             }
         }
-        *rest = trim(members.0).strip_prefix(b"}")?;
-        Some(object.into())
+        object.map.into()
+    }
+}
+
+/// Of objects with more fields than that no memory is used again.
+const FRESH_MAX: usize = u64::BITS as usize;
+
+/// The members of an object that were taken so far.
+struct Taken {
+    /// Those, and what another object left.
+    map: Map<String, Value>,
+    /// A bit for each field that was taken.
+    fresh: u64,
+}
+
+impl Taken {
+    fn over(fields: &Fields, before: &mut Value) -> Self {
+        let map = match std::mem::take(before) {
+            Value::Object(map) if fields.below.len() <= FRESH_MAX => map,
+            _ => Map::new(),
+        };
+        Self { map, fresh: 0 }
     }
 }
 
@@ -242,63 +334,6 @@ fn length_of(json: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of an object or list, which ends where as many were closed as were opened.
-fn nested_length(json: &[u8]) -> Option<usize> {
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(byte) = json.get(at) {
-        match byte {
-            b'"' => at += string_length(json.get(at..)?)? - 1,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The length of a string with its quotes.
-fn string_length(json: &[u8]) -> Option<usize> {
-    json.strip_prefix(b"\"")?;
-    let mut at = 1;
-    loop {
-        at += plain_length(json.get(at..)?);
-        match json.get(at)? {
-            b'"' => return Some(at + 1),
-            _ => at += 2,
-        }
-    }
-}
-
-/// How many bytes stand before the first quote or backslash. Most of an object are strings: eight are looked at at once.
-fn plain_length(json: &[u8]) -> usize {
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let (words, rest) = json.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ repeat(b'"')) | zeros(word ^ repeat(b'\\'));
-        if found != 0 {
-            return index * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let behind = rest.iter().position(is_special).unwrap_or(rest.len());
-    words.len() * 8 + behind
-}
-
-const fn repeat(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The highest bit of each byte that is zero; of the bytes behind the first such, others may be marked too.
-const fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(repeat(1)) & !word & repeat(0x80)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -341,6 +376,61 @@ mod tests {
         let wanted = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}, {}]},
             "data": {"k,\"": null}, "empty": {}});
         assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn a_member_is_found_while_others_are_decoded() {
+        let fields = Fields::new(&["metadata.name", "spec.containers.name"]);
+        for text in [pod().to_string(), format!("{:#}", pod())] {
+            let text = text.as_bytes();
+            for beside in ["metadata", "data", "missing"] {
+                let mut read = Value::Null;
+                let found = fields.decode_beside(text, beside, &mut read).unwrap();
+                assert_eq!(read, fields.decode(text).unwrap());
+                assert_eq!(found, at(text, &[beside]));
+            }
+            let cut = text.strip_suffix(b"}").unwrap();
+            let mut read = Value::Null;
+            assert_eq!(fields.decode_beside(cut, "metadata", &mut read), None);
+        }
+    }
+
+    #[test]
+    fn nothing_of_another_object_is_left_behind() {
+        let names: Vec<&'static str> = (0..70).map(|n| &*format!("many.f{n}").leak()).collect();
+        let fields = Fields::new(&[&["a.b", "a.c", "list.x", "keys.*", "whole"], &*names].concat());
+        let many = |step| {
+            (0..70)
+                .step_by(step)
+                .map(|n| (format!("f{n}"), Value::from(n)))
+        };
+        let objects = [
+            json!({"a": {"b": "long text", "c": [1, {"d": 2}]}, "list": [{"x": 1}, {"x": "2", "y": 3}], "whole": {"p": 1}}),
+            json!({"a": {"c": "c"}, "list": [{"y": 1}], "keys": {"k": 1}, "whole": {"q": 2}}),
+            json!({"a": {"b": ""}, "list": "none", "many": many(1).collect::<Value>()}),
+            json!({"a": [], "list": {}, "whole": "w", "many": many(7).collect::<Value>()}),
+            json!({"other": 1}),
+            json!({"a": "text", "keys": [], "list": [[{"x": 1}], null, {"x": {"z": true}}]}),
+        ];
+        for first in &objects {
+            for second in &objects {
+                let mut read = Value::Null;
+                for object in [first, second] {
+                    let text = object.to_string();
+                    fields.decode_beside(text.as_bytes(), "a", &mut read);
+                    assert_eq!(Some(&read), fields.decode(text.as_bytes()).as_ref());
+                }
+                // What is broken spoils nothing that comes later.
+                let text = first.to_string();
+                for end in 0..text.len() {
+                    let cut = text.as_bytes().get(..end).unwrap();
+                    assert_eq!(fields.decode_beside(cut, "a", &mut read), None);
+                    let text = second.to_string();
+                    fields.decode_beside(text.as_bytes(), "a", &mut read);
+                    assert_eq!(Some(&read), fields.decode(text.as_bytes()).as_ref());
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,10 +11,11 @@ use serde_json::Value;
 use crate::list::{self, Head};
 use crate::media::Shape;
 use crate::partial;
-use crate::table::{self, IncludeObject};
+use crate::table::{self, Carried, IncludeObject};
 
 /// Metadata that no cell shows and that is often larger than the rest.
 const NOT_SHOWN: &[&str] = &["managedFields"];
+const METADATA: &[&str] = &["metadata"];
 
 /// How the objects of one kind are shown to one client.
 pub struct Presentation {
@@ -65,6 +66,8 @@ impl Presentation {
 
     /// Writes an item of a list: the object, its metadata, or its row.
     ///
+    /// `read` is null, or what the item before left there.
+    ///
     /// # Errors
     /// The bytes are no object.
     pub fn write_item(
@@ -73,15 +76,21 @@ impl Presentation {
         object: &[u8],
         strategy: &dyn Strategy,
         now: Timestamp,
+        read: &mut Object,
     ) -> Result<(), serde_json::Error> {
         match &self.shape {
             Shape::Object => out.extend_from_slice(object),
             Shape::Partial(version) | Shape::PartialList(version) => {
-                partial::write(out, object, version);
+                partial::write(out, raw::at(object, METADATA), version);
             }
             Shape::Table(version) => {
-                let cells = strategy.cells(&self.read(object)?, now);
-                table::write_row(out, &cells, object, self.include, version);
+                let metadata = self.read(object, read)?;
+                let carried = match self.include {
+                    IncludeObject::Metadata => Carried::Metadata(metadata),
+                    IncludeObject::Object => Carried::Object(object),
+                    IncludeObject::None => Carried::Nothing,
+                };
+                table::write_row(out, &strategy.cells(read, now), carried, version);
             }
         }
         Ok(())
@@ -100,7 +109,7 @@ impl Presentation {
         now: Timestamp,
     ) -> Result<(), serde_json::Error> {
         let Shape::Table(version) = &self.shape else {
-            return self.write_item(out, object, strategy, now);
+            return self.write_item(out, object, strategy, now, &mut Value::Null);
         };
         let revision = raw::text_at(object, &["metadata", "resourceVersion"]);
         let head = Head {
@@ -110,116 +119,27 @@ impl Presentation {
             ..Head::default()
         };
         out.extend_from_slice(&table::open(&head, version, columns));
-        self.write_item(out, object, strategy, now)?;
+        self.write_item(out, object, strategy, now, &mut Value::Null)?;
         out.extend_from_slice(b"]}");
         Ok(())
     }
 
-    /// What the cells depend on.
-    fn read(&self, object: &[u8]) -> Result<Object, serde_json::Error> {
-        match self
-            .printed
-            .as_ref()
-            .and_then(|fields| fields.decode(object))
+    /// Reads what the cells depend on, and finds the bytes of the metadata.
+    fn read<'a>(
+        &self,
+        object: &'a [u8],
+        into: &mut Object,
+    ) -> Result<Option<&'a [u8]>, serde_json::Error> {
+        let printed = self.printed.as_ref();
+        if let Some(metadata) =
+            printed.and_then(|fields| fields.decode_beside(object, "metadata", into))
         {
-            Some(object) => Ok(object),
-            None => serde_json::from_slice::<Value>(&raw::without_metadata(object, NOT_SHOWN)),
+            return Ok(metadata);
         }
+        *into = serde_json::from_slice(&raw::without_metadata(object, NOT_SHOWN))?;
+        Ok(raw::at(object, METADATA))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// A ConfigMap as each shape and policy shows it, in a list of two.
-    fn shown(shape: Shape, include: IncludeObject) -> Value {
-        let kinds = kinds::builtin();
-        let row = kinds.kind(&meta::Gvk::new("", "v1", "ConfigMap")).unwrap();
-        let strategy = &*row.strategy;
-        let presentation = Presentation::new(shape, include, strategy);
-        let head = Head {
-            api_version: "v1".into(),
-            kind: "ConfigMapList".into(),
-            revision: 9,
-            next: "token".into(),
-            remaining: Some(1),
-        };
-        let mut out = presentation.open_list(&head, &strategy.columns());
-        let object = object().to_string();
-        for index in 0..2 {
-            if index > 0 {
-                out.push(b',');
-            }
-            presentation
-                .write_item(&mut out, object.as_bytes(), strategy, Timestamp::UNIX_EPOCH)
-                .unwrap();
-        }
-        out.extend_from_slice(list::CLOSE);
-        serde_json::from_slice(&out).unwrap()
-    }
-
-    fn object() -> Value {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1", "b": "2"},
-            "metadata": {"name": "\"quoted\"", "resourceVersion": "7", "managedFields": [{"manager": "m"}]}})
-    }
-
-    #[test]
-    fn lists_are_of_objects_or_of_their_metadata() {
-        let list = shown(Shape::Object, IncludeObject::None);
-        let metadata =
-            json!({"resourceVersion": "9", "continue": "token", "remainingItemCount": 1});
-        let wanted = json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": metadata,
-            "items": [object(), object()]});
-        assert_eq!(list, wanted);
-        let list = shown(Shape::Partial("v1".into()), IncludeObject::None);
-        let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-            "metadata": object()["metadata"]});
-        let wanted = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
-            "metadata": metadata, "items": [partial, partial]});
-        assert_eq!(list, wanted);
-    }
-
-    #[test]
-    fn rows_carry_what_is_asked_of_their_object() {
-        let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1beta1",
-            "metadata": object()["metadata"]});
-        for (include, wanted) in [
-            (IncludeObject::Metadata, partial),
-            (IncludeObject::Object, object()),
-            (IncludeObject::None, Value::Null),
-        ] {
-            let table = shown(Shape::Table("v1beta1".into()), include);
-            assert_eq!(table["columnDefinitions"][1]["name"], "Data");
-            let row = json!({"cells": ["\"quoted\"", 2, "<unknown>"], "object": wanted});
-            assert_eq!(table["rows"], json!([row, row]));
-        }
-    }
-
-    #[test]
-    fn a_table_of_one_row_has_its_objects_version_and_columns_only_at_first() {
-        let kinds = kinds::builtin();
-        let row = kinds.kind(&meta::Gvk::new("", "v1", "ConfigMap")).unwrap();
-        let strategy = &*row.strategy;
-        let presentation =
-            Presentation::new(Shape::Table("v1".into()), IncludeObject::None, strategy);
-        let columns = strategy.columns();
-        for columns in [Some(&*columns), None] {
-            let (mut out, object) = (Vec::new(), object().to_string());
-            presentation
-                .write_single(
-                    &mut out,
-                    object.as_bytes(),
-                    strategy,
-                    columns,
-                    Timestamp::UNIX_EPOCH,
-                )
-                .unwrap();
-            let table: Value = serde_json::from_slice(&out).unwrap();
-            assert_eq!(table["metadata"]["resourceVersion"], "7");
-            assert_eq!(table["columnDefinitions"].is_null(), columns.is_none());
-        }
-    }
-}
+mod tests;

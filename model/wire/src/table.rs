@@ -42,14 +42,19 @@ pub fn open(head: &Head, version: &str, columns: Option<&[Column]>) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Writes one row with what is wanted of the object's bytes.
-pub fn write_row(
-    out: &mut Vec<u8>,
-    cells: &[Value],
-    object: &[u8],
-    include: IncludeObject,
-    version: &str,
-) {
+/// What a row carries, cut out of its object's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried<'a> {
+    /// Its metadata, if it has any.
+    Metadata(Option<&'a [u8]>),
+    /// All of it.
+    Object(&'a [u8]),
+    /// Nothing.
+    Nothing,
+}
+
+/// Writes one row.
+pub fn write_row(out: &mut Vec<u8>, cells: &[Value], carried: Carried<'_>, version: &str) {
     out.extend_from_slice(br#"{"cells":["#);
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
@@ -58,10 +63,10 @@ pub fn write_row(
         crate::encode::write(out, cell);
     }
     out.extend_from_slice(br#"],"object":"#);
-    match include {
-        IncludeObject::Metadata => partial::write(out, object, version),
-        IncludeObject::Object => out.extend_from_slice(object),
-        IncludeObject::None => out.extend_from_slice(b"null"),
+    match carried {
+        Carried::Metadata(metadata) => partial::write(out, metadata, version),
+        Carried::Object(object) => out.extend_from_slice(object),
+        Carried::Nothing => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
 }

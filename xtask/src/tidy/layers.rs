@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "serde_json",
     "sha2",
     "thiserror",
+    "wide",
 ];
 const FORBIDDEN_NAMES: &[&str] = &["common", "util", "utils", "helpers", "types"];
 

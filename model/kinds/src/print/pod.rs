@@ -88,19 +88,22 @@ struct Summary {
 }
 
 fn cells(pod: &Object, now: Timestamp) -> Vec<Value> {
-    let summary = summarize(pod);
-    let restartable = init_containers(pod)
+    // Looked up once: a list of many pods makes as many rows.
+    let part = |name| pod.get(name).unwrap_or(&Value::Null);
+    let (spec, status) = (part("spec"), part("status"));
+    let summary = summarize(pod, spec, status);
+    let restartable = init_containers(spec)
         .filter(|container| is_sidecar(container))
         .count();
-    let total = pod.list_at(&["spec", "containers"]).len() + restartable;
+    let total = spec.list_at(&["containers"]).len() + restartable;
     let restarts = match &summary.last_restart {
         Some(time) if summary.restarts != 0 => {
             format!("{} ({} ago)", summary.restarts, since(Some(time), now))
         }
         _ => summary.restarts.to_string(),
     };
-    let ip = pod
-        .list_at(&["status", "podIPs"])
+    let ip = status
+        .list_at(&["podIPs"])
         .first()
         .and_then(|ip| ip.str_at(&["ip"]))
         .unwrap_or("<none>");
@@ -111,31 +114,31 @@ fn cells(pod: &Object, now: Timestamp) -> Vec<Value> {
         restarts.into(),
         age(pod, now),
         ip.into(),
-        text_or(pod, &["spec", "nodeName"], "<none>"),
-        text_or(pod, &["status", "nominatedNodeName"], "<none>"),
-        readiness_gates(pod).into(),
+        text_or(spec, &["nodeName"], "<none>"),
+        text_or(status, &["nominatedNodeName"], "<none>"),
+        readiness_gates(spec, status).into(),
     ]
 }
 
-fn init_containers(pod: &Object) -> impl Iterator<Item = &Value> {
-    pod.list_at(&["spec", "initContainers"]).iter()
+fn init_containers(spec: &Value) -> impl Iterator<Item = &Value> {
+    spec.list_at(&["initContainers"]).iter()
 }
 
 fn is_sidecar(container: &Value) -> bool {
     container.str_at(&["restartPolicy"]) == Some("Always")
 }
 
-fn summarize(pod: &Object) -> Summary {
-    let phase = pod.str_at(&["status", "phase"]).unwrap_or_default();
-    let reason = pod
-        .str_at(&["status", "reason"])
+fn summarize(pod: &Object, spec: &Value, status: &Value) -> Summary {
+    let phase = status.str_at(&["phase"]).unwrap_or_default();
+    let reason = status
+        .str_at(&["reason"])
         .filter(|reason| !reason.is_empty())
         .unwrap_or(phase);
     let mut summary = Summary {
         reason: reason.to_owned(),
         ..Summary::default()
     };
-    let conditions = pod.list_at(&["status", "conditions"]);
+    let conditions = status.list_at(&["conditions"]);
     let is_gated = |condition: &Value| {
         condition.str_at(&["type"]) == Some("PodScheduled")
             && condition.str_at(&["reason"]) == Some("SchedulingGated")
@@ -144,14 +147,14 @@ fn summarize(pod: &Object) -> Summary {
         summary.reason = "SchedulingGated".into();
     }
     let mut sidecars = Summary::default();
-    let is_initializing = initialize(pod, &mut summary, &mut sidecars);
-    if !is_initializing || has_condition(pod, "Initialized") {
+    let is_initializing = initialize(spec, status, &mut summary, &mut sidecars);
+    if !is_initializing || has_condition(status, "Initialized") {
         summary.restarts = sidecars.restarts;
         summary.last_restart = sidecars.last_restart;
-        run(pod, &mut summary);
+        run(status, &mut summary);
     }
     if pod.deletion_timestamp().is_some() {
-        if pod.str_at(&["status", "reason"]) == Some("NodeLost") {
+        if status.str_at(&["reason"]) == Some("NodeLost") {
             summary.reason = "Unknown".into();
         } else if !matches!(phase, "Succeeded" | "Failed") {
             summary.reason = "Terminating".into();
@@ -160,13 +163,10 @@ fn summarize(pod: &Object) -> Summary {
     summary
 }
 
-fn has_condition(pod: &Object, name: &str) -> bool {
-    pod.list_at(&["status", "conditions"])
-        .iter()
-        .any(|condition| {
-            condition.str_at(&["type"]) == Some(name)
-                && condition.str_at(&["status"]) == Some("True")
-        })
+fn has_condition(status: &Value, name: &str) -> bool {
+    status.list_at(&["conditions"]).iter().any(|condition| {
+        condition.str_at(&["type"]) == Some(name) && condition.str_at(&["status"]) == Some("True")
+    })
 }
 
 fn count_restarts(status: &Value, summary: &mut Summary) {
@@ -178,17 +178,18 @@ fn count_restarts(status: &Value, summary: &mut Summary) {
 }
 
 /// Goes through the init containers; says whether one of them is still to finish.
-fn initialize(pod: &Object, summary: &mut Summary, sidecars: &mut Summary) -> bool {
-    let total = init_containers(pod).count();
-    for (index, status) in pod
-        .list_at(&["status", "initContainerStatuses"])
+fn initialize(spec: &Value, status: &Value, summary: &mut Summary, sidecars: &mut Summary) -> bool {
+    let total = init_containers(spec).count();
+    for (index, status) in status
+        .list_at(&["initContainerStatuses"])
         .iter()
         .enumerate()
     {
         count_restarts(status, summary);
         let name = status.str_at(&["name"]);
-        let spec = init_containers(pod).find(|container| container.str_at(&["name"]) == name);
-        let is_sidecar = spec.is_some_and(is_sidecar);
+        let mut containers = init_containers(spec);
+        let container = containers.find(|container| container.str_at(&["name"]) == name);
+        let is_sidecar = container.is_some_and(is_sidecar);
         if is_sidecar {
             count_restarts(status, sidecars);
         }
@@ -225,10 +226,10 @@ fn end_of(state: &Value) -> String {
 }
 
 /// Goes through the app containers, the last one first.
-fn run(pod: &Object, summary: &mut Summary) {
+fn run(pod_status: &Value, summary: &mut Summary) {
     let mut has_running = false;
     let mut error = String::new();
-    for status in pod.list_at(&["status", "containerStatuses"]).iter().rev() {
+    for status in pod_status.list_at(&["containerStatuses"]).iter().rev() {
         count_restarts(status, summary);
         let waiting = status
             .str_at(&["state", "waiting", "reason"])
@@ -248,7 +249,7 @@ fn run(pod: &Object, summary: &mut Summary) {
         }
     }
     if summary.reason == "Completed" {
-        if has_running && has_condition(pod, "Ready") {
+        if has_running && has_condition(pod_status, "Ready") {
             summary.reason = "Running".into();
         } else if !error.is_empty() {
             summary.reason = error;
@@ -258,14 +259,14 @@ fn run(pod: &Object, summary: &mut Summary) {
     }
 }
 
-fn readiness_gates(pod: &Object) -> String {
-    let gates = pod.list_at(&["spec", "readinessGates"]);
+fn readiness_gates(spec: &Value, status: &Value) -> String {
+    let gates = spec.list_at(&["readinessGates"]);
     if gates.is_empty() {
         return "<none>".into();
     }
     let met = gates
         .iter()
         .filter_map(|gate| gate.str_at(&["conditionType"]))
-        .filter(|name| has_condition(pod, name));
+        .filter(|name| has_condition(status, name));
     format!("{}/{}", met.count(), gates.len())
 }

@@ -24,7 +24,7 @@ impl Special for ComponentStatus {
         let name = call.info.name.as_str();
         if name.is_empty() {
             let items = PARTS.iter().map(|part| bytes(&status(part))).collect();
-            return list::answer_items(call, items);
+            return list::answer_items(call, items).await;
         }
         if !PARTS.contains(&name) {
             let resource = GroupResource::new("", "componentstatus");

@@ -33,5 +33,5 @@ pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, Sta
         ..Head::default()
     };
     let items = deleted;
-    list::answer(call, Selected { items, head })
+    list::answer(call, Selected { items, head }).await
 }

@@ -32,7 +32,7 @@ pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, false)?;
     let selection = Selection::read(&options, call, &call.info.name)?;
     let selected = select(call, &options, &selection).await?;
-    answer(call, selected)
+    answer(call, selected).await
 }
 
 /// What a continue token holds. Source: apiserver `storage/continue.go`, version `meta.k8s.io/v1`.

@@ -18,7 +18,7 @@ use wire::list::Head;
 use wire::media::{Format, Shape};
 use wire::present::Presentation;
 use wire::protobuf;
-use wire::table::{self, IncludeObject};
+use wire::table::{self, Carried};
 
 use crate::call::Call;
 use crate::options::{ListOptions, parse_revision};
@@ -337,14 +337,8 @@ impl Presenter {
             ..Head::default()
         };
         let mut object = table::open(&head, version, None);
-        let whole = IncludeObject::Object;
-        table::write_row(
-            &mut object,
-            &[],
-            &wire::encode::bytes(&inner),
-            whole,
-            version,
-        );
+        let inner = wire::encode::bytes(&inner);
+        table::write_row(&mut object, &[], Carried::Object(&inner), version);
         object.extend_from_slice(b"]}");
         self.frame("BOOKMARK", &object)
     }

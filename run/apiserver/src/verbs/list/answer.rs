@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use kinds::Kind;
-use meta::StatusError;
+use meta::{Object, StatusError};
+use tokio::task::JoinError;
 use wire::list::{self, Head};
 use wire::media::{Format, Shape};
 use wire::present::Presentation;
@@ -18,123 +19,249 @@ use super::Selected;
 use crate::call::Call;
 use crate::{compress, respond};
 
-/// How large a piece grows before it is sent. Source: none; large enough for few writes, small enough to start early.
+/// A piece is made of objects of so many bytes together; one that is larger is a piece of its own.
+///
+/// Source: none; large enough for few writes, small enough to start early.
 const PIECE_BYTES: usize = 64 * 1024;
+/// The same where a piece is made aside: the way to another thread and back should be a small part of it.
+const PIECE_ASIDE_BYTES: usize = 128 * 1024;
+/// Pieces that are in the making at once, of forms that take longer to make than to send. Source: none; bounds what one
+/// list takes of memory and processors.
+const PIECES_AHEAD: usize = 2;
 
 /// A list of items that are not stored.
-pub(crate) fn answer_items(call: &Call, items: Vec<Bytes>) -> Result<Response<Body>, StatusError> {
+pub(crate) async fn answer_items(
+    call: &Call,
+    items: Vec<Bytes>,
+) -> Result<Response<Body>, StatusError> {
     let head = Head {
         api_version: call.api_version.clone(),
         kind: call.kind.list_kind.to_string(),
         ..Head::default()
     };
-    answer(call, Selected { items, head })
+    answer(call, Selected { items, head }).await
 }
 
 /// The selected objects in the form the client asked for.
-pub(in crate::verbs) fn answer(
+pub(in crate::verbs) async fn answer(
     call: &Call,
     selected: Selected,
 ) -> Result<Response<Body>, StatusError> {
     let presentation = respond::presentation(call, &call.kind)?;
     respond::check_list(call)?;
-    if call.answer.format == Format::Protobuf {
-        return enveloped(call, &presentation, &selected);
+    let (format, head) = (call.answer.format, presentation.head(&selected.head));
+    let is_partial = matches!(presentation.shape(), Shape::PartialList(_));
+    if selected.items.is_empty() && is_partial && format != Format::Protobuf {
+        return respond::json(call, StatusCode::OK, list::without_items(&head));
     }
-    if selected.items.is_empty() && matches!(presentation.shape(), Shape::PartialList(_)) {
-        let list = list::without_items(&presentation.head(&selected.head));
-        return respond::json(call, StatusCode::OK, list);
-    }
-    let columns = call.kind.strategy.columns();
-    let mut pieces = Pieces {
-        next: Some(presentation.open_list(&selected.head, &columns)),
+    // What costs little more than to copy is not worth a task.
+    let is_costly = format == Format::Protobuf || matches!(presentation.shape(), Shape::Table(_));
+    let opening = match format {
+        Format::Protobuf => protobuf::open_list(&head).ok_or_else(respond::without_form)?,
+        _ => presentation.open_list(&selected.head, &call.kind.strategy.columns()),
+    };
+    let writer = Arc::new(Writer {
         presentation,
         kind: Arc::clone(&call.kind),
+        format,
         now: call.now,
+    });
+    let mut pieces = Pieces {
+        bytes: if is_costly {
+            PIECE_ASIDE_BYTES
+        } else {
+            PIECE_BYTES
+        },
+        opening,
         items: selected.items.into_iter(),
         is_first: true,
+        is_over: false,
     };
-    let is_plain = call.answer.format == Format::Json && !call.query.flag("pretty");
-    if !is_plain || compress::accepts(&call.headers) {
-        // What is formatted or compressed is so as a whole.
-        let whole: Result<Vec<Bytes>, _> = pieces.collect();
-        let whole = whole.map_err(StatusError::internal)?.concat();
-        return respond::json(call, StatusCode::OK, whole);
+    let first = writer.write(pieces.next().unwrap_or_default());
+    let first = first.map_err(refusal)?;
+    let is_plain = format == Format::Json && !call.query.flag("pretty");
+    let is_whole = pieces.is_over || !is_plain || compress::accepts(&call.headers);
+    let first = stream::iter(std::iter::once(Ok(first)));
+    let rest = stream::iter(pieces);
+    let pieces = if is_costly {
+        let rest = rest.map(move |piece| made_aside(&writer, piece));
+        first.chain(rest.buffered(PIECES_AHEAD)).boxed()
+    } else {
+        let rest = rest.map(move |piece| writer.write(piece));
+        first.chain(rest).boxed()
+    };
+    if !is_whole {
+        let mut response = respond::bytes(StatusCode::OK, format.media_type(), Bytes::new());
+        *response.body_mut() = Body::from_stream(pieces);
+        return Ok(response);
     }
-    let media_type = Format::Json.media_type();
-    let first = pieces.next().transpose().map_err(StatusError::internal)?;
-    let first = first.unwrap_or_default();
-    if pieces.next.is_none() {
-        return Ok(respond::bytes(StatusCode::OK, media_type, first));
+    // What is formatted or compressed is so as a whole, and the envelope of protobuf says how long it is.
+    let whole: Vec<Bytes> = pieces.try_collect().await.map_err(refusal)?;
+    if format == Format::Protobuf {
+        let list = whole.concat();
+        drop(whole);
+        let body = protobuf::seal(&head.api_version, &head.kind, &list);
+        return Ok(respond::bytes(StatusCode::OK, format.media_type(), body));
     }
-    let pieces = stream::iter(std::iter::once(Ok(first)).chain(pieces));
-    let mut response = respond::bytes(StatusCode::OK, media_type, Bytes::new());
-    *response.body_mut() = Body::from_stream(pieces);
-    Ok(response)
+    let whole = match <[Bytes; 1]>::try_from(whole) {
+        Ok([whole]) => whole,
+        Err(several) => several.concat().into(),
+    };
+    respond::json(call, StatusCode::OK, whole)
 }
 
-/// The list as protobuf. Its envelope says how long it is, so it is made as a whole.
-fn enveloped(
-    call: &Call,
-    presentation: &Presentation,
-    selected: &Selected,
-) -> Result<Response<Body>, StatusError> {
-    let head = presentation.head(&selected.head);
-    let mut list = protobuf::open_list(&head).ok_or_else(respond::without_form)?;
-    let mut shown = Vec::new();
-    for item in &selected.items {
-        shown.clear();
-        let strategy = &*call.kind.strategy;
-        presentation
-            .write_item(&mut shown, item, strategy, call.now)
-            .map_err(StatusError::internal)?;
-        protobuf::push_item(&mut list, &shown).ok_or_else(respond::without_form)?;
-    }
-    let body = protobuf::seal(&head.api_version, &head.kind, &list);
-    Ok(respond::bytes(
-        StatusCode::OK,
-        Format::Protobuf.media_type(),
-        body,
-    ))
+/// What a piece of a list is made from.
+#[derive(Default)]
+struct Piece {
+    /// What stands before its objects.
+    opening: Vec<u8>,
+    items: Vec<Bytes>,
+    is_first: bool,
+    is_last: bool,
 }
 
-/// The bytes of a list, in pieces.
+/// A list, cut into pieces.
 struct Pieces {
-    presentation: Presentation,
-    kind: Arc<Kind>,
-    now: Timestamp,
+    /// How large pieces are, as far as their objects can be cut.
+    bytes: usize,
+    /// What the first one starts with.
+    opening: Vec<u8>,
     items: std::vec::IntoIter<Bytes>,
     is_first: bool,
-    /// What the next piece starts with; `None` after the last.
-    next: Option<Vec<u8>>,
+    is_over: bool,
 }
 
 impl Iterator for Pieces {
-    type Item = Result<Bytes, serde_json::Error>;
+    type Item = Piece;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut piece = self.next.take()?;
-        while piece.len() < PIECE_BYTES {
-            let Some(item) = self.items.next() else {
-                piece.extend_from_slice(list::CLOSE);
-                return Some(Ok(piece.into()));
-            };
-            if !std::mem::take(&mut self.is_first) {
-                piece.push(b',');
-            }
-            let strategy = &*self.kind.strategy;
-            let written = self
-                .presentation
-                .write_item(&mut piece, &item, strategy, self.now);
-            if let Err(error) = written {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a stored object cannot be shown"
-                );
-                return Some(Err(error));
+    fn next(&mut self) -> Option<Piece> {
+        if self.is_over {
+            return None;
+        }
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while bytes < self.bytes
+            && let Some(item) = self.items.next()
+        {
+            bytes += item.len();
+            items.push(item);
+        }
+        self.is_over = self.items.as_slice().is_empty();
+        Some(Piece {
+            opening: std::mem::take(&mut self.opening),
+            items,
+            is_first: std::mem::take(&mut self.is_first),
+            is_last: self.is_over,
+        })
+    }
+}
+
+/// Why a list breaks off.
+#[derive(Debug, thiserror::Error)]
+enum PieceError {
+    #[error("a stored object cannot be read")]
+    Read(#[source] serde_json::Error),
+    #[error("a stored object has no protobuf form")]
+    Form,
+    #[error("a piece of a list was not finished")]
+    Task(#[source] JoinError),
+}
+
+/// What a client is told of a list that cannot be begun.
+fn refusal(error: PieceError) -> StatusError {
+    match error {
+        PieceError::Read(error) => StatusError::internal(error),
+        PieceError::Form => respond::without_form(),
+        PieceError::Task(error) => StatusError::internal(error),
+    }
+}
+
+/// Makes the bytes of pieces.
+struct Writer {
+    presentation: Presentation,
+    kind: Arc<Kind>,
+    format: Format,
+    now: Timestamp,
+}
+
+impl Writer {
+    fn write(&self, piece: Piece) -> Result<Bytes, PieceError> {
+        let is_text = self.format != Format::Protobuf;
+        let (mut bytes, mut shown, mut read) = (piece.opening, Vec::new(), Object::Null);
+        bytes.reserve(PIECE_BYTES + PIECE_BYTES / 4);
+        for (index, item) in piece.items.iter().enumerate() {
+            if is_text {
+                if index > 0 || !piece.is_first {
+                    bytes.push(b',');
+                }
+                self.show(&mut bytes, item, &mut read)?;
+            } else {
+                shown.clear();
+                self.show(&mut shown, item, &mut read)?;
+                protobuf::push_item(&mut bytes, &shown).ok_or(PieceError::Form)?;
             }
         }
-        self.next = Some(Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4));
-        Some(Ok(piece.into()))
+        if is_text && piece.is_last {
+            bytes.extend_from_slice(list::CLOSE);
+        }
+        Ok(bytes.into())
+    }
+
+    fn show(&self, bytes: &mut Vec<u8>, item: &[u8], read: &mut Object) -> Result<(), PieceError> {
+        let strategy = &*self.kind.strategy;
+        let shown = self
+            .presentation
+            .write_item(bytes, item, strategy, self.now, read);
+        shown.map_err(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a stored object cannot be shown"
+            );
+            PieceError::Read(error)
+        })
+    }
+}
+
+/// Makes a piece in a task of its own, beside the one that encrypts and sends what was made before.
+fn made_aside(
+    writer: &Arc<Writer>,
+    piece: Piece,
+) -> impl Future<Output = Result<Bytes, PieceError>> + use<> {
+    let writer = Arc::clone(writer);
+    let task = tokio::spawn(async move { writer.write(piece) });
+    async { task.await.map_err(PieceError::Task)? }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_cut_where_enough_bytes_are_together() {
+        let sizes = |sizes: &[usize]| {
+            let items: Vec<Bytes> = sizes.iter().map(|size| vec![0; *size].into()).collect();
+            let pieces = Pieces {
+                bytes: PIECE_BYTES,
+                opening: b"[".to_vec(),
+                items: items.into_iter(),
+                is_first: true,
+                is_over: false,
+            };
+            let shape = |piece: Piece| {
+                let sizes: Vec<usize> = piece.items.iter().map(Bytes::len).collect();
+                (piece.is_first, sizes, piece.is_last)
+            };
+            pieces.map(shape).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&[]), [(true, vec![], true)]);
+        assert_eq!(sizes(&[1, 2]), [(true, vec![1, 2], true)]);
+        let half = PIECE_BYTES / 2;
+        assert_eq!(
+            sizes(&[half, half, PIECE_BYTES * 3, 1]),
+            [
+                (true, vec![half, half], false),
+                (false, vec![PIECE_BYTES * 3], false),
+                (false, vec![1], true),
+            ]
+        );
     }
 }
