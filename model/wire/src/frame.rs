@@ -7,10 +7,14 @@ pub const CLOSE: &[u8] = b"}\n";
 
 /// One event up to its object. `event_type` is `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
 pub fn open(event_type: &str, object_bytes: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(object_bytes + 40);
-    bytes.extend_from_slice(br#"{"type":""#);
+    const PARTS: [&[u8]; 2] = [br#"{"type":""#, br#"","object":"#];
+    let [before, behind] = PARTS;
+    // Exactly as much as an event around these bytes takes: what is as full as it is large need not be told apart later.
+    let around = before.len() + event_type.len() + behind.len() + CLOSE.len();
+    let mut bytes = Vec::with_capacity(object_bytes + around);
+    bytes.extend_from_slice(before);
     bytes.extend_from_slice(event_type.as_bytes());
-    bytes.extend_from_slice(br#"","object":"#);
+    bytes.extend_from_slice(behind);
     bytes
 }
 

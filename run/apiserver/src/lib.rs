@@ -4,6 +4,7 @@
 //! write takes the one path in [`write`]. Nothing here knows a single built-in kind.
 
 pub mod auth;
+mod background;
 mod body;
 mod bootstrap;
 mod call;

@@ -3,20 +3,22 @@
 //! Knows nothing of requests; who the client is by its certificate travels as a [`Peer`] extension.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use futures::StreamExt;
+use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
@@ -28,10 +30,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Peer};
+use crate::background::{Ended, Ending};
 use crate::server::ApiServer;
 
 /// Most connections open at once; more wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 8192;
+const CONNECTIONS_MAX: u32 = 8192;
 /// Longest TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a request's headers. Source: apiserver `ReadHeaderTimeout`, 32 s.
@@ -116,8 +119,8 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let ending = Arc::new(Ending::default());
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -128,8 +131,7 @@ pub async fn serve(
                 let connection = Connection {
                     acceptor: acceptor.clone(),
                     server: server.clone(),
-                    watcher: graceful.watcher(),
-                    shutdown: shutdown.clone(),
+                    ending: Arc::clone(&ending),
                 };
                 tokio::spawn(async move {
                     connection.serve(stream).await;
@@ -143,7 +145,9 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
+    ending.begin();
+    let all_ended = connections.acquire_many(CONNECTIONS_MAX);
+    if tokio::time::timeout(DRAIN_TIMEOUT, all_ended)
         .await
         .is_err()
     {
@@ -168,15 +172,15 @@ async fn accept(
 struct Connection {
     acceptor: TlsAcceptor,
     server: ApiServer,
-    watcher: hyper_util::server::graceful::Watcher,
-    shutdown: CancellationToken,
+    ending: Arc<Ending>,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream) {
         let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream));
+        let mut ended = Ended::new(&self.ending);
         let stream = tokio::select! {
-            () = self.shutdown.cancelled() => return,
+            () = poll_fn(|context| ended.poll(context)) => return,
             shaken = shaken => match shaken {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
@@ -189,14 +193,21 @@ impl Connection {
             .and_then(|chain| chain.first())
             .and_then(|certificate| auth::certificate_user(certificate))
             .map(|user| Peer(Arc::new(user)));
-        let server = self.server;
-        let shutdown = self.shutdown;
-        let service = service_fn(move |request| {
-            answer(server.clone(), peer.clone(), shutdown.clone(), request)
-        });
+        let (server, ending) = (self.server, self.ending);
+        let service =
+            service_fn(move |request| answer(server.clone(), peer.clone(), &ending, request));
         let builder = builder();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        if let Err(error) = self.watcher.watch(connection.into_owned()).await {
+        let mut connection = pin!(connection.into_owned());
+        let mut is_ending = false;
+        let served = poll_fn(|context| {
+            if !is_ending && ended.poll(context).is_ready() {
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(context)
+        });
+        if let Err(error) = served.await {
             tracing::debug!(%error, "connection ended");
         }
     }
@@ -217,25 +228,63 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn answer(
+fn answer(
     server: ApiServer,
     peer: Option<Peer>,
-    shutdown: CancellationToken,
+    ending: &Arc<Ending>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     let mut request = request.map(Body::new);
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);
     }
-    let response = server.handle(request).await;
-    Ok(response.map(|body| until(shutdown, body)))
+    let ending = Arc::clone(ending);
+    async move {
+        let response = server.handle(request).await;
+        Ok(response.map(|body| until(&ending, body)))
+    }
 }
 
 /// Lets a body without an end, such as a watch, end with the listener.
-fn until(shutdown: CancellationToken, body: Body) -> Body {
+fn until(ending: &Arc<Ending>, body: Body) -> Body {
     if body.size_hint().exact().is_some() {
         return body;
     }
-    let frames = body.into_data_stream();
-    Body::from_stream(frames.take_until(shutdown.cancelled_owned()))
+    Body::new(Until {
+        body,
+        ended: Some(Ended::new(ending)),
+    })
+}
+
+/// A body up to the end of its listener.
+struct Until {
+    body: Body,
+    /// `None` once it has ended.
+    ended: Option<Ended>,
+}
+
+impl http_body::Body for Until {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(ended) = &mut self.ended else {
+            return Poll::Ready(None);
+        };
+        let frame = match ended.poll(context) {
+            Poll::Ready(()) => None,
+            Poll::Pending => ready!(Pin::new(&mut self.body).poll_frame(context)),
+        };
+        if frame.is_none() {
+            self.ended = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
 }

@@ -2,13 +2,13 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
-
-use tokio::sync::Notify;
 
 use crate::{AnyOf, Entry, Revision};
 
@@ -112,15 +112,23 @@ impl Watch {
 
     /// The next item; an error is the last one before `None`. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<WatchItem, WatchEnd>> {
-        loop {
-            // Registered before the look, so that a push in between is not missed.
-            let pushed = self.queue.pushed.notified();
-            match self.queue.lock().pop() {
-                Popped::Item(item) => return Some(item),
-                Popped::Ended => return None,
-                Popped::Empty => {}
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// As [`Watch::next`], for readers that are polled themselves.
+    pub fn poll_next(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Option<Result<WatchItem, WatchEnd>>> {
+        // One lock for the look and for who is to be woken, so that no push falls in between.
+        let mut queue = self.queue.lock();
+        match queue.pop() {
+            Popped::Item(item) => Poll::Ready(Some(item)),
+            Popped::Ended => Poll::Ready(None),
+            Popped::Empty => {
+                queue.reader = Some(context.waker().clone());
+                Poll::Pending
             }
-            pushed.await;
         }
     }
 
@@ -154,7 +162,6 @@ impl Drop for Watch {
 /// The queue between the fan-out and one watcher.
 pub(crate) struct Queue {
     inner: Mutex<Queued>,
-    pushed: Notify,
 }
 
 struct Queued {
@@ -167,6 +174,8 @@ struct Queued {
     /// Items of the backlog still unread; they come before the live ones.
     backlog: usize,
     end: End,
+    /// The one who waits for something to read.
+    reader: Option<Waker>,
 }
 
 enum End {
@@ -215,10 +224,10 @@ impl Queue {
             live: 0,
             live_bytes: 0,
             end: End::Open,
+            reader: None,
         };
         Self {
             inner: Mutex::new(queued),
-            pushed: Notify::new(),
         }
     }
 
@@ -237,15 +246,13 @@ impl Queue {
             // What is unread is given up at once: a stalled watcher must not hold memory.
             queue.items.clear();
             queue.end = End::Pending(WatchEnd::Lagged);
-            drop(queue);
-            self.pushed.notify_one();
+            wake(queue);
             return false;
         }
         queue.live += 1;
         queue.live_bytes += bytes;
         queue.items.push_back(WatchItem::Event(Arc::clone(event)));
-        drop(queue);
-        self.pushed.notify_one();
+        wake(queue);
         true
     }
 
@@ -255,11 +262,19 @@ impl Queue {
         if matches!(queue.end, End::Open) {
             queue.end = End::Pending(end);
         }
-        drop(queue);
-        self.pushed.notify_one();
+        wake(queue);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queued> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the reader, when the queue is free for it.
+fn wake(mut queue: MutexGuard<'_, Queued>) {
+    let reader = queue.reader.take();
+    drop(queue);
+    if let Some(reader) = reader {
+        reader.wake();
     }
 }

@@ -1,13 +1,15 @@
 //! Watching a collection: events from a revision on, as a stream of JSON lines.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::Stream;
 use http::{Response, StatusCode};
+use http_body::Frame;
 use meta::StatusError;
 use store::{
     Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
@@ -20,6 +22,7 @@ use wire::present::Presentation;
 use wire::protobuf;
 use wire::table::{self, Carried};
 
+use crate::background::Background;
 use crate::call::Call;
 use crate::options::{ListOptions, parse_revision};
 use crate::selection::Selection;
@@ -58,11 +61,11 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
         bookmark_every: options
             .allows_bookmarks
             .then(|| Duration::from_secs(limits.bookmark_seconds)),
-        alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        alarm: Background::new(tokio::time::sleep(Duration::ZERO)),
         is_over: false,
     };
     state.set_alarm();
-    Ok(answer(format, Body::from_stream(stream(state))))
+    Ok(answer(format, Body::new(state)))
 }
 
 fn answer(format: Format, body: Body) -> Response<Body> {
@@ -155,68 +158,79 @@ struct Running {
     end: Instant,
     bookmark_every: Option<Duration>,
     /// When the next bookmark is due, or the end.
-    alarm: Pin<Box<Sleep>>,
+    alarm: Background<Sleep>,
     is_over: bool,
 }
 
-fn stream(state: Running) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    futures::stream::unfold(state, |mut state| async move {
-        let frame = state.next().await?;
-        Some((Ok(frame), state))
-    })
+impl http_body::Body for Running {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = ready!(self.poll_next(context));
+        self.is_over |= next.is_none();
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
 }
 
 impl Running {
     fn set_alarm(&mut self) {
         let bookmark_at = self.bookmark_every.map(|every| Instant::now() + every);
         let at = bookmark_at.map_or(self.end, |at| at.min(self.end));
-        self.alarm.as_mut().reset(at);
+        self.alarm.change(|sleep| sleep.reset(at));
     }
 
     /// The next frame; `None` at the end of the watch.
-    async fn next(&mut self) -> Option<Bytes> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.is_over {
-            return None;
+            return Poll::Ready(None);
         }
         for entry in self.initial.by_ref() {
             if let Some(frame) = self.presenter.initial(&entry) {
-                return Some(frame);
+                return Poll::Ready(Some(frame));
             }
         }
         if self.ends_initial_events {
             self.ends_initial_events = false;
-            return self.presenter.bookmark(self.revision, true);
+            return Poll::Ready(self.presenter.bookmark(self.revision, true));
         }
         loop {
-            let item = tokio::select! {
-                // Checked first, for a busy watch ends in time too.
-                biased;
-                () = &mut self.alarm => {
-                    if Instant::now() >= self.end {
-                        return None;
-                    }
-                    self.set_alarm();
-                    if let Some(revision) = self.watch.progress() {
-                        self.revision = self.revision.max(revision);
-                    }
-                    return self.presenter.bookmark(self.revision, false);
-                }
-                item = self.watch.next() => item?,
-            };
-            match item {
-                Ok(WatchItem::Event(event)) => {
+            // Checked first, for a busy watch ends in time too.
+            if self.alarm.poll(context, Sleep::is_elapsed).is_ready() {
+                return Poll::Ready(self.alarmed());
+            }
+            match ready!(self.watch.poll_next(context)) {
+                None => return Poll::Ready(None),
+                Some(Ok(WatchItem::Event(event))) => {
                     self.revision = event.entry.revision;
                     if let Some(frame) = self.presenter.event(&event) {
-                        return Some(frame);
+                        return Poll::Ready(Some(frame));
                     }
                 }
-                Ok(WatchItem::Progress(revision)) => self.revision = self.revision.max(revision),
-                Err(end) => {
+                Some(Ok(WatchItem::Progress(revision))) => {
+                    self.revision = self.revision.max(revision);
+                }
+                Some(Err(end)) => {
                     self.is_over = true;
-                    return self.presenter.over(end);
+                    return Poll::Ready(self.presenter.over(end));
                 }
             }
         }
+    }
+
+    /// What is due when the alarm goes off: a bookmark, or the end.
+    fn alarmed(&mut self) -> Option<Bytes> {
+        if Instant::now() >= self.end {
+            return None;
+        }
+        self.set_alarm();
+        if let Some(revision) = self.watch.progress() {
+            self.revision = self.revision.max(revision);
+        }
+        self.presenter.bookmark(self.revision, false)
     }
 }
 
