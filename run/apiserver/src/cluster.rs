@@ -8,7 +8,7 @@ use futures::FutureExt;
 use kinds::strategy::Lookup;
 use meta::Object;
 use meta::raw;
-use store::{AnyOf, Entry, Key, Range, Revision, Store, Term};
+use store::{Entry, Key, Range, Revision, Store, Term, TermTest};
 
 /// Index term of pods by the node they are bound to.
 pub(crate) const NODE_NAME: &str = "spec.nodeName";
@@ -17,7 +17,12 @@ const LABEL: &str = "label:";
 
 /// The index term of a label.
 pub(crate) fn label(key: &str, value: &str) -> Term {
-    Term::new([LABEL, key].concat(), value)
+    Term::new(label_name(key), value)
+}
+
+/// The name of the index terms of a label.
+pub(crate) fn label_name(key: &str) -> String {
+    [LABEL, key].concat()
 }
 
 /// Reads objects for decisions. Reads of an embedded store are complete at once; one that would wait reads as absent.
@@ -68,7 +73,7 @@ impl<'a> Cluster<'a> {
         Self { store, parsed }
     }
 
-    fn range(&self, resource: &str, namespace: &str, terms: Vec<AnyOf>) -> Vec<Arc<Object>> {
+    fn range(&self, resource: &str, namespace: &str, terms: Vec<TermTest>) -> Vec<Arc<Object>> {
         let namespace = (!namespace.is_empty()).then(|| namespace.into());
         let range = Range {
             namespace,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use kinds::Kind;
 use kinds::strategy::{Told, User};
 use meta::raw::{self, Fields};
-use meta::selector::{FieldSelector, FieldTerm, LabelSelector, Operator};
+use meta::selector::{FieldSelector, FieldTerm, LabelSelector, Operator, Requirement};
 use meta::{Object, StatusError};
-use store::{AnyOf, Key, Term};
+use store::{AnyOf, Key, Term, TermTest};
 
 use crate::auth;
 use crate::call::Call;
@@ -121,33 +121,50 @@ impl Selection {
         (namespace, self.exact_name().map(Arc::from))
     }
 
-    /// The index terms that narrow the selection: an object that is selected meets every one of these.
-    pub(crate) fn terms(&self, kind: &Kind) -> Vec<AnyOf> {
+    /// What the selection asks of index terms: an object that is selected meets every one of these.
+    pub(crate) fn terms(&self, kind: &Kind) -> Vec<TermTest> {
         let fields = self.fields.0.iter().filter(|term| is_indexed(kind, term));
         let fields = fields.map(|term| Term::new(NODE_NAME, term.value.as_str()).into());
-        let labels = &self.labels.0;
-        let labels = labels.iter().filter(|asked| asked.operator == Operator::In);
-        let labels = labels.map(|asked| {
-            let values = asked.values.iter();
-            AnyOf(
-                values
-                    .map(|value| cluster::label(&asked.key, value))
-                    .collect(),
-            )
-        });
-        fields.chain(labels).collect()
+        fields.chain(self.labels.0.iter().map(test)).collect()
+    }
+
+    /// The terms of which what is selected has one, now or before a change; `None` when there are no such.
+    pub(crate) fn any_of(&self, kind: &Kind) -> Option<AnyOf> {
+        self.terms(kind).into_iter().find_map(|test| match test {
+            TermTest::AnyOf(any) => Some(any),
+            TermTest::NoneOf(_) | TermTest::Named(_) | TermTest::Unnamed(_) => None,
+        })
     }
 
     /// Whether [`Self::terms`] say it all: what meets them is selected.
     pub(crate) fn is_indexed(&self, kind: &Kind) -> bool {
+        let is_compared = |asked: &Requirement| {
+            matches!(asked.operator, Operator::GreaterThan | Operator::LessThan)
+        };
         self.name.is_none()
             && self.reader.is_none()
-            && self
-                .labels
-                .0
-                .iter()
-                .all(|asked| asked.operator == Operator::In)
+            && !self.labels.0.iter().any(is_compared)
             && self.fields.0.iter().all(|term| is_indexed(kind, term))
+    }
+}
+
+/// What a requirement asks of index terms.
+fn test(asked: &Requirement) -> TermTest {
+    let values = || {
+        let values = asked.values.iter();
+        AnyOf(
+            values
+                .map(|value| cluster::label(&asked.key, value))
+                .collect(),
+        )
+    };
+    let name = || cluster::label_name(&asked.key).into();
+    match asked.operator {
+        Operator::In => TermTest::AnyOf(values()),
+        Operator::NotIn => TermTest::NoneOf(values()),
+        // Values are compared by reading them, of those that have any.
+        Operator::Exists | Operator::GreaterThan | Operator::LessThan => TermTest::Named(name()),
+        Operator::DoesNotExist => TermTest::Unnamed(name()),
     }
 }
 

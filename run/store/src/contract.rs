@@ -48,6 +48,7 @@ pub const CASES: &[(&str, Case)] = cases![
     reads::a_name_narrows_a_range_to_its_object,
     reads::a_name_is_found_in_every_namespace,
     reads::several_terms_narrow_together,
+    reads::terms_can_be_ruled_out_and_asked_for_by_name,
     reads::pages_follow_each_other_at_one_revision,
     reads::older_revisions_can_be_read,
     reads::future_revisions_are_refused,

@@ -29,7 +29,7 @@ pub use self::{
     error::StoreError,
     key::{Durability, Encoded, Entry, Key, Precondition, Revision},
     memory::MemoryStore,
-    query::{AnyOf, Indexer, Page, Range, ResourceCount, Snapshot, Term},
+    query::{AnyOf, Indexer, Page, Range, ResourceCount, Snapshot, Term, TermTest},
     store::Store,
     watch::{Change, Event, Watch, WatchEnd, WatchItem, WatchScope},
 };

@@ -47,6 +47,43 @@ impl From<Term> for AnyOf {
     }
 }
 
+/// What is asked of an object's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TermTest {
+    /// One of these is among them.
+    AnyOf(AnyOf),
+    /// None of these is.
+    NoneOf(AnyOf),
+    /// One has this name.
+    Named(Arc<str>),
+    /// None has this name.
+    Unnamed(Arc<str>),
+}
+
+impl TermTest {
+    pub(crate) fn is_met_by(&self, terms: &[Arc<Term>]) -> bool {
+        let has = |name: &Arc<str>| terms.iter().any(|term| term.name == *name);
+        match self {
+            Self::AnyOf(any) => any.is_met_by(terms),
+            Self::NoneOf(any) => !any.is_met_by(terms),
+            Self::Named(name) => has(name),
+            Self::Unnamed(name) => !has(name),
+        }
+    }
+}
+
+impl From<AnyOf> for TermTest {
+    fn from(any: AnyOf) -> Self {
+        Self::AnyOf(any)
+    }
+}
+
+impl From<Term> for TermTest {
+    fn from(term: Term) -> Self {
+        Self::AnyOf(term.into())
+    }
+}
+
 /// Computes the index terms of an object from its wire form; injected when the store is opened.
 ///
 /// Must be a pure function of its arguments: the index is rebuilt with it at every start. The value
@@ -63,7 +100,7 @@ pub struct Range {
     /// Only objects of this name, of which each namespace has one at most; `None` is every name.
     pub name: Option<Arc<str>>,
     /// Only objects that meet every one of these; none is all objects.
-    pub terms: Vec<AnyOf>,
+    pub terms: Vec<TermTest>,
     /// Only keys after this (namespace, name); `None` starts at the beginning.
     pub after: Option<(Arc<str>, Arc<str>)>,
     /// At most this many entries; `None` is all of them.

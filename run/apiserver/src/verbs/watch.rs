@@ -101,7 +101,6 @@ async fn open(
     let resource = kind.storage_resource().to_string();
     let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty())
         .then(|| Arc::from(call.info.namespace.as_str()));
-    let terms = selection.terms(kind);
     let starts_with_state = options.sends_initial_events
         || options.resource_version.is_empty()
         || options.resource_version == "0";
@@ -125,7 +124,7 @@ async fn open(
         let range = Range {
             namespace,
             name,
-            terms: terms.clone(),
+            terms: selection.terms(kind),
             ..Range::all(resource.clone())
         };
         let page = store.range(range).await.map_err(refusal)?;
@@ -135,7 +134,7 @@ async fn open(
     };
     let scope = WatchScope {
         namespace,
-        terms: terms.into_iter().next(),
+        terms: selection.any_of(kind),
         ..WatchScope::all(resource)
     };
     let watch = store.watch(scope, revision).await.map_err(refusal)?;

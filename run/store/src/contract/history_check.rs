@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     AnyOf, Change, Durability, Entry, Event, Key, Page, Precondition, Range, Revision, StoreError,
-    Term, WatchScope,
+    Term, TermTest, WatchScope,
 };
 
 use super::{Subject, events_up_to, terms, value};
@@ -70,6 +70,16 @@ impl Random {
         let terms = [term(), term()];
         let count = usize::try_from(self.below(3)).unwrap_or_default();
         (count > 0).then(|| AnyOf(terms.into_iter().take(count).collect()))
+    }
+
+    fn test(&mut self) -> Option<TermTest> {
+        let name = self.pick(&["node", "zone"]).into();
+        match self.below(4) {
+            0 => Some(TermTest::Named(name)),
+            1 => Some(TermTest::Unnamed(name)),
+            2 => self.terms().map(TermTest::NoneOf),
+            _ => self.terms().map(TermTest::AnyOf),
+        }
     }
 
     fn namespace(&mut self) -> Option<Arc<str>> {
@@ -169,7 +179,7 @@ async fn read(store: Subject, mut random: Random, steps: u64) -> Record {
         let latest = store.revision();
         let range = Range {
             namespace: random.namespace(),
-            terms: random.terms().into_iter().collect(),
+            terms: random.test().into_iter().collect(),
             at: (random.below(2) == 0).then(|| Revision(latest.0 - random.below(20).min(latest.0))),
             limit: (random.below(2) == 0).then_some(3),
             after: (random.below(4) == 0).then(|| ("a".into(), "web-2".into())),
@@ -288,7 +298,8 @@ fn check_pages(model: &Model, pages: &[(Range, Page)], seed: u64) {
         let expected: Vec<&Entry> = objects
             .values()
             .filter(|entry| entry.key.resource == range.resource)
-            .filter(|entry| in_scope(range.namespace.as_ref(), range.terms.first(), entry))
+            .filter(|entry| in_scope(range.namespace.as_ref(), None, entry))
+            .filter(|entry| range.terms.iter().all(|test| meets(test, entry)))
             .filter(|entry| {
                 let place = (entry.key.namespace.clone(), entry.key.name.clone());
                 after.is_none_or(|after| place > *after)
@@ -356,4 +367,14 @@ fn check_watches(model: &Model, writes: &[(Change, Entry)], watches: &[Watched],
 fn in_scope(namespace: Option<&Arc<str>>, any: Option<&AnyOf>, entry: &Entry) -> bool {
     namespace.is_none_or(|namespace| *namespace == entry.key.namespace)
         && any.is_none_or(|any| terms(&entry.value).iter().any(|term| any.contains(term)))
+}
+
+fn meets(test: &TermTest, entry: &Entry) -> bool {
+    let has = |wanted: &dyn Fn(&Term) -> bool| terms(&entry.value).iter().any(wanted);
+    match test {
+        TermTest::AnyOf(any) => has(&|term| any.contains(term)),
+        TermTest::NoneOf(any) => !has(&|term| any.contains(term)),
+        TermTest::Named(name) => has(&|term| term.name == *name),
+        TermTest::Unnamed(name) => !has(&|term| term.name == *name),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{AnyOf, Key, Range, Revision, StoreError, Term};
+use crate::{AnyOf, Key, Range, Revision, StoreError, Term, TermTest};
 
 use super::{Subject, create, delete, key, names, update};
 
@@ -116,7 +116,7 @@ pub(super) async fn several_terms_narrow_together(store: Subject) {
         AnyOf(values.iter().map(|value| Term::new(name, *value)).collect())
     };
     let asked = |terms: &[AnyOf]| Range {
-        terms: terms.to_vec(),
+        terms: terms.iter().cloned().map(Into::into).collect(),
         ..Range::all("pods")
     };
     let either = any("app", &["web", "db", "no"]);
@@ -143,6 +143,64 @@ pub(super) async fn several_terms_narrow_together(store: Subject) {
     };
     let page = store.range(page).await.expect("a page");
     assert_eq!((page.entries.len(), page.remaining), (2, 1));
+}
+
+pub(super) async fn terms_can_be_ruled_out_and_asked_for_by_name(store: Subject) {
+    for (namespace, name, terms) in [
+        ("n", "a", "tier=front;app=web"),
+        ("n", "b", "tier=back"),
+        ("n", "c", "app=db;tier=back"),
+        ("n", "d", ""),
+        ("m", "e", "app=cache"),
+        ("n", "f", "app=;apps=x"),
+    ] {
+        create(&store, key(namespace, name), terms).await;
+    }
+    let none = |values: &[&str]| {
+        let terms = values.iter().map(|value| Term::new("app", *value));
+        TermTest::NoneOf(AnyOf(terms.collect()))
+    };
+    let asked = |terms: &[TermTest]| Range {
+        terms: terms.to_vec(),
+        ..Range::all("pods")
+    };
+    let (named, unnamed) = (
+        TermTest::Named("app".into()),
+        TermTest::Unnamed("app".into()),
+    );
+    let back = TermTest::from(Term::new("tier", "back"));
+    for (tests, wanted) in [
+        (vec![none(&["web"])], vec!["e", "b", "c", "d", "f"]),
+        (vec![none(&["web", "db", "cache"])], vec!["b", "d", "f"]),
+        (vec![none(&[])], vec!["e", "a", "b", "c", "d", "f"]),
+        (vec![named.clone()], vec!["e", "a", "c", "f"]),
+        (vec![unnamed.clone()], vec!["b", "d"]),
+        (vec![named.clone(), none(&["cache", ""])], vec!["a", "c"]),
+        (vec![unnamed.clone(), back.clone()], vec!["b"]),
+        (vec![back, named.clone()], vec!["c"]),
+        (vec![named.clone(), unnamed.clone()], vec![]),
+    ] {
+        let range = asked(&tests);
+        assert_eq!(names(&store, range).await, wanted, "{tests:?}");
+    }
+    let within = Range {
+        namespace: Some("n".into()),
+        ..asked(std::slice::from_ref(&named))
+    };
+    assert_eq!(names(&store, within).await, ["a", "c", "f"]);
+    for test in [named, none(&["web", "x"])] {
+        let page = Range {
+            after: Some(("n".into(), "a".into())),
+            limit: Some(1),
+            ..asked(&[test, TermTest::Unnamed("apps".into())])
+        };
+        let page = store.range(page).await.expect("a page");
+        assert_eq!(page.entries.len(), 1);
+        assert_eq!(
+            (page.more, page.remaining > 0),
+            (page.remaining > 0, page.more)
+        );
+    }
 }
 
 pub(super) async fn pages_follow_each_other_at_one_revision(store: Subject) {

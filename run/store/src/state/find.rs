@@ -4,7 +4,7 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use super::{Posting, Resource, SEPARATOR, Slot, Version, slot};
-use crate::{AnyOf, Entry, Range, Term};
+use crate::{AnyOf, Entry, Range, Term, TermTest};
 
 /// The character after [`SEPARATOR`]: behind every name of a namespace, before those of the next.
 const BEHIND: char = '\u{1}';
@@ -59,31 +59,41 @@ impl Resource {
     /// Answers a range from this state of the resource; `range.at` was seen to by the caller.
     pub(crate) fn find(&self, range: &Range) -> Found {
         let part = Part::of(range);
-        let is_met =
-            |version: &&Arc<Version>| range.terms.iter().all(|any| any.is_met_by(&version.terms));
+        let is_met = |version: &&Arc<Version>| {
+            let mut tests = range.terms.iter();
+            tests.all(|test| test.is_met_by(&version.terms))
+        };
         if let Some(name) = &range.name {
             let named = self.named(range.namespace.as_deref(), name);
             let named = named.filter(|version| part.has_started(&version.slot));
             return take(named.filter(is_met), range.limit);
         }
-        let narrowest = range.terms.iter().min_by_key(|any| self.count(any));
-        match narrowest.map(|any| any.0.as_slice()) {
-            Some([term]) => {
-                let versions = self.with_term(term, &part).filter(is_met);
-                take(versions, range.limit)
-            }
-            Some(terms) => {
+        let counted = |test| Some((self.count(test)?, test));
+        let narrowest = range.terms.iter().filter_map(counted);
+        match narrowest.min_by_key(|(count, _)| *count) {
+            Some((_, TermTest::AnyOf(AnyOf(terms)))) => {
+                if let [term] = &**terms {
+                    let versions = self.with_term(term, &part).filter(is_met);
+                    return take(versions, range.limit);
+                }
                 let versions = terms.iter().flat_map(|term| self.with_term(term, &part));
-                let mut versions: Vec<_> = versions.filter(is_met).collect();
-                versions.sort_unstable_by(|left, right| left.slot.cmp(&right.slot));
-                versions.dedup_by(|left, right| Arc::ptr_eq(left, right));
-                take(versions.into_iter(), range.limit)
+                in_order(versions.filter(is_met), range.limit)
             }
-            None => {
+            // Of more than that a walk finds them sooner, for they need not be put in order.
+            Some((..COUNTED_MAX, TermTest::Named(name))) => {
+                let versions = self.with_name(name).filter(|version| {
+                    part.has_started(&version.slot) && part.has_prefix(&version.slot)
+                });
+                in_order(versions.filter(is_met), range.limit)
+            }
+            _ => {
                 let start = part.start.as_ref().map(|slot| &**slot);
                 let objects = self.objects.range::<_, str>((start, Unbounded));
                 let within = objects.take_while(|(slot, _)| part.has_prefix(slot));
-                take(within.map(|(_, version)| version), range.limit)
+                take(
+                    within.map(|(_, version)| version).filter(is_met),
+                    range.limit,
+                )
             }
         }
     }
@@ -132,15 +142,41 @@ impl Resource {
             .filter_map(|posting| self.objects.get(&*posting.slot))
     }
 
-    /// How many objects have one of these terms, as far as that is counted.
-    fn count(&self, any: &AnyOf) -> usize {
+    /// The objects with a term of a name, by its value.
+    fn with_name<'a>(&'a self, name: &'a Arc<str>) -> impl Iterator<Item = &'a Arc<Version>> {
+        let start = Posting {
+            term: Arc::new(Term::new(Arc::clone(name), "")),
+            slot: Arc::from(""),
+        };
+        self.postings
+            .range((Included(start), Unbounded))
+            .take_while(|posting| posting.term.name == *name)
+            .filter_map(|posting| self.objects.get(&*posting.slot))
+    }
+
+    /// How many objects the index finds for a test, as far as that is counted; `None` when it finds none by it.
+    fn count(&self, test: &TermTest) -> Option<usize> {
         let whole = Part {
             start: Unbounded,
             prefix: None,
         };
-        let versions = any.0.iter().flat_map(|term| self.with_term(term, &whole));
-        versions.take(COUNTED_MAX).count()
+        match test {
+            TermTest::AnyOf(AnyOf(terms)) => {
+                let versions = terms.iter().flat_map(|term| self.with_term(term, &whole));
+                Some(versions.take(COUNTED_MAX).count())
+            }
+            TermTest::Named(name) => Some(self.with_name(name).take(COUNTED_MAX).count()),
+            TermTest::NoneOf(_) | TermTest::Unnamed(_) => None,
+        }
     }
+}
+
+/// Takes from objects that come in the order of their terms, and perhaps for several of these.
+fn in_order<'a>(versions: impl Iterator<Item = &'a Arc<Version>>, limit: Option<usize>) -> Found {
+    let mut versions: Vec<_> = versions.collect();
+    versions.sort_unstable_by(|left, right| left.slot.cmp(&right.slot));
+    versions.dedup_by(|left, right| Arc::ptr_eq(left, right));
+    take(versions.into_iter(), limit)
 }
 
 /// Takes at most `limit` entries and counts what is left.
