@@ -2,7 +2,7 @@
 
 mod cron_job;
 mod job;
-mod validate;
+pub(crate) mod validate;
 
 use crate::kind::Kind;
 use crate::row::Group;

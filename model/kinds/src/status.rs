@@ -10,7 +10,7 @@ use crate::check::{Errors, Node, ip, parse_ip};
 type Rule = fn(&Object, &Object, &mut Errors);
 
 /// The kinds whose status has rules. Source: the `Validate*StatusUpdate` of each.
-const RULES: [(&str, Rule); 15] = [
+const RULES: [(&str, Rule); 16] = [
     ("Deployment", |new, old, errors| {
         counts(new, old, &DEPLOYMENT, errors);
     }),
@@ -37,6 +37,7 @@ const RULES: [(&str, Rule); 15] = [
     ("PersistentVolumeClaim", claim),
     ("PodDisruptionBudget", budget),
     ("ValidatingAdmissionPolicy", policy),
+    ("Job", crate::batch::validate::status::check),
     ("ResourceClaim", crate::resource::status::check),
     ("FlowSchema", typed_conditions),
     ("PriorityLevelConfiguration", typed_conditions),

@@ -173,11 +173,7 @@ fn url(client: &Node<'_>, errors: &mut Errors) {
         .unwrap_or_else(|| (if text.contains(':') { text } else { "" }, ""));
     if scheme != "https" {
         let why = format!("'https' is the only allowed URL scheme{FORM}");
-        errors.push(FieldError::invalid(
-            &path,
-            if scheme.is_empty() { text } else { scheme },
-            why,
-        ));
+        errors.push(FieldError::invalid(&path, scheme, why));
     }
     let (host, after) = rest
         .find(['/', '?', '#'])

@@ -2,6 +2,7 @@
 
 mod policies;
 mod schedule;
+pub(crate) mod status;
 
 use std::collections::BTreeMap;
 

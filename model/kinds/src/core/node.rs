@@ -31,6 +31,11 @@ impl Strategy for Node {
             new.child_mut("spec").drop_field("configSource");
         }
     }
+    fn prepare_subresource(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
+        if old.at(&["status", "config"]).is_none() {
+            new.child_mut("status").drop_field("config");
+        }
+    }
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["spec.unschedulable"]
     }
@@ -43,8 +48,8 @@ impl Strategy for Node {
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         validate::create(new)
     }
-    fn validate_update(&self, new: &Object, old: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
-        validate::update(new, old)
+    fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
+        validate::update(new, old, cx.subresource)
     }
     fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
         let mut warnings = Vec::new();

@@ -251,16 +251,17 @@ pub(super) fn csi_node(object: &Object, errors: &mut Errors) {
             ));
         }
         let mut keys = BTreeSet::new();
+        // Upstream does not say which field of the driver it is.
         for key in driver.texts("topologyKeys") {
-            let path = driver.at("topologyKeys");
+            let path = &driver.path;
             if key.is_empty() {
-                errors.push(FieldError::required(&path, ""));
+                errors.push(FieldError::required(path, ""));
             }
             if !keys.insert(key) {
-                errors.push(FieldError::duplicate(&driver.path, key));
+                errors.push(FieldError::duplicate(path, key));
             }
             errors.extend(crate::metadata::invalid(
-                &path,
+                path,
                 key,
                 names::qualified_name(key),
             ));

@@ -174,7 +174,7 @@ fn success_rule(rule: &Node<'_>, completions: i64, errors: &mut Errors) {
 }
 
 /// How many indexes a text such as `0-3,5` names, all below `completions`. Source: `validateIndexesFormat`.
-fn count_indexes(text: &str, completions: i64) -> Result<i64, String> {
+pub(super) fn count_indexes(text: &str, completions: i64) -> Result<i64, String> {
     let mut total = 0;
     let mut last: Option<i64> = None;
     if text.is_empty() {

@@ -4,23 +4,62 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, Object, Path, names};
 
-use crate::check::{Errors, NEGATIVE, Node, quantity};
+use crate::check::{Errors, Node};
 use crate::core::cidr;
+use crate::core::pod_spec::validate::amount;
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+/// Longest name of a feature, in bytes. Source: `DNS1123SubdomainMaxLength`.
+const FEATURE_BYTES_MAX: usize = 253;
 
 fn both(object: &Object, errors: &mut Errors) {
     let status = Node::root(object).child("status");
     for list in ["capacity", "allocatable"] {
-        for (_, value) in status.entries(list) {
-            let amount = quantity(value.value);
-            if amount.is_negative() {
-                errors.push(FieldError::invalid(
-                    &value.path,
-                    amount.to_string(),
-                    NEGATIVE,
-                ));
-            }
+        for (name, value) in status.entries(list) {
+            // Upstream names an amount like a field.
+            let value = Node {
+                value: value.value,
+                path: status.at(list).child(name),
+            };
+            amount(name, &value, errors);
+        }
+    }
+    features(&status, errors);
+}
+
+/// Features are named and sorted. Source: `validateNodeDeclaredFeatures`.
+fn features(status: &Node<'_>, errors: &mut Errors) {
+    let features = status.items("declaredFeatures");
+    let name = |node: &Node<'_>| node.value.as_str().unwrap_or_default().to_owned();
+    for (index, feature) in features.iter().enumerate() {
+        let text = name(feature);
+        let quoted = meta::field::quote(&text);
+        let is_sound = text.starts_with(|c: char| c.is_ascii_uppercase())
+            && text.split('/').all(|part| {
+                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            });
+        let why = if text.len() > FEATURE_BYTES_MAX {
+            format!(
+                "invalid feature name {quoted}: must be no more than {FEATURE_BYTES_MAX} characters"
+            )
+        } else {
+            format!(
+                "invalid feature name {quoted}: must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+            )
+        };
+        if !is_sound || text.len() > FEATURE_BYTES_MAX {
+            errors.push(FieldError::invalid(&feature.path, text.as_str(), why));
+        }
+        let Some(next) = features.get(index + 1) else {
+            continue;
+        };
+        let after = name(next);
+        if after == text {
+            errors.push(FieldError::duplicate(&next.path, after));
+        } else if after < text {
+            let why = "list must be sorted alphabetically";
+            errors.push(FieldError::invalid(&next.path, after, why));
         }
     }
 }
@@ -83,10 +122,13 @@ pub(super) fn create(object: &Object) -> Errors {
     errors
 }
 
-/// A changed node.
-pub(super) fn update(new: &Object, old: &Object) -> Errors {
+/// A changed node, or its status.
+pub(super) fn update(new: &Object, old: &Object, subresource: Option<&str>) -> Errors {
     // Upstream's strategy looks at the whole node as well.
-    let mut errors = create(new);
+    let mut errors = match subresource {
+        None => create(new),
+        Some(_) => Errors::new(),
+    };
     both(new, &mut errors);
     let mut known = BTreeSet::new();
     for address in Node::root(new).child("status").items("addresses") {
@@ -111,4 +153,28 @@ pub(super) fn update(new: &Object, old: &Object) -> Errors {
         ));
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_node_has_whole_pods_and_sorted_features() {
+        let node = json!({"status": {"capacity": {"cpu": "-1", "pods": "1500m"}, "declaredFeatures": ["B/x", "A", "A"]}});
+        let errors = update(&node, &json!({}), Some("status"));
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            errors,
+            [
+                "status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+                "status.capacity.pods: Invalid value: \"1500m\": must be an integer",
+                "status.declaredFeatures[1]: Invalid value: \"A\": list must be sorted alphabetically",
+                "status.declaredFeatures[2]: Duplicate value: \"A\"",
+            ]
+        );
+        assert_eq!(update(&node, &json!({}), None).len(), 8);
+    }
 }
