@@ -1,12 +1,16 @@
 //! Times as they stand in objects: RFC 3339, UTC, to the second (`Time`) or the microsecond (`MicroTime`).
 
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::field::quote;
 
+/// Writes what is left when the parts of a second are cut off.
+const WHOLE_SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+
 /// Formats to whole seconds, as `metadata.creationTimestamp` is written.
 pub fn to_rfc3339(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    WHOLE_SECONDS.timestamp_to_string(&time)
 }
 
 /// Formats to microseconds, as `Lease.spec.renewTime` is written.
@@ -92,6 +96,18 @@ fn nanoseconds(whole: &str, fraction: &str, scale: i128) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_second_are_cut_off() {
+        for (time, written) in [
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+            ("2026-11-28T06:44:59.999999999Z", "2026-11-28T06:44:59Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(to_rfc3339(time.parse().unwrap()), written);
+        }
+    }
 
     #[test]
     fn durations_are_read_as_go_reads_them() {

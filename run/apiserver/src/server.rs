@@ -327,7 +327,8 @@ fn negotiate(accept: &str, kind: &Kind, info: &RequestInfo) -> Result<Answer, St
         return Err(StatusError::no_representation(routed));
     }
     let offer = Offer {
-        protobuf: protobuf::has_form(&kind.gvk()),
+        // Only a client that names protobuf gets it.
+        protobuf: accept.contains("protobuf") && protobuf::has_form(&kind.gvk()),
         is_stream: info.verb == "watch",
     };
     let produced = if offer.is_stream {

@@ -5,6 +5,7 @@ use http::{Method, Request};
 use kube::Client;
 use meta::{Key, Object, ObjectExt, Resource};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -194,19 +195,21 @@ impl Rest {
         })
     }
 
-    async fn send(
+    async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         content_type: &str,
         body: Option<&Value>,
-    ) -> Result<Object, ClientError> {
+    ) -> Result<T, ClientError> {
         let body = body
-            .map(|body| body.to_string().into_bytes())
+            .map(serde_json::to_vec)
+            .transpose()
+            .map_err(|error| ClientError::from_kube(kube::Error::SerdeError(error)))?
             .unwrap_or_default();
         let request = Self::request(method, path, content_type, "application/json", body)?;
         self.client
-            .request::<Value>(request)
+            .request(request)
             .await
             .map_err(ClientError::from_kube)
     }
@@ -252,6 +255,13 @@ impl Rest {
         let path = path(resource, object.namespace(), object.name(), subresource);
         self.send(Method::PUT, &path, "application/json", Some(object))
             .await
+    }
+    /// Replaces an object without reading what became of it.
+    pub async fn overwrite(&self, resource: &Resource, object: &Object) -> Result<(), ClientError> {
+        let path = path(resource, object.namespace(), object.name(), None);
+        self.send(Method::PUT, &path, "application/json", Some(object))
+            .await
+            .map(|IgnoredAny| ())
     }
     /// Sends a JSON merge patch.
     pub async fn patch(

@@ -157,10 +157,7 @@ impl Publisher {
         let pending = std::mem::take(&mut self.pending);
         for (key, object) in pending {
             let outcome = if let Some(object) = &object {
-                self.rest
-                    .replace(&WORKLOADS, None, object)
-                    .await
-                    .map(|_| ())
+                self.rest.overwrite(&WORKLOADS, object).await
             } else {
                 let options = DeleteOptions::default();
                 self.rest
