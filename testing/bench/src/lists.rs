@@ -72,6 +72,11 @@ pub(crate) async fn measure_selective(servers: &[Server], objects: usize) -> Res
     list(&of("100 by a label"), servers, &label, JSON).await?;
     let set = format!("{all}?labelSelector=group+in+(g-7,g-8)");
     list(&of("200 by two label values"), servers, &set, JSON).await?;
+    let without = format!("{all}?labelSelector=%21group");
+    list(&of("what has no such label"), servers, &without, JSON).await?;
+    let other = format!("{all}?limit=500&labelSelector=group%21%3Dg-7");
+    let what = of("the first 500 of other label values");
+    list(&what, servers, &other, JSON).await?;
     let name = format!("{all}?fieldSelector=metadata.name%3Dmap-77");
     list(&of("1 by name"), servers, &name, JSON).await?;
     let page = format!("{all}?limit=500");
