@@ -18,7 +18,7 @@ use super::binding::set_condition;
 use super::{BodyType, Special, created};
 use crate::call::Call;
 use crate::options::{DeleteOptions, WriteOptions};
-use crate::{respond, write};
+use crate::{body, respond, write};
 
 /// Serves the subresource.
 pub(super) struct Eviction;
@@ -46,9 +46,7 @@ enum Verdict {
 impl Special for Eviction {
     async fn run(&self, call: &Call) -> Result<Response<Body>, StatusError> {
         let write_options = WriteOptions::read(&call.query, "CreateOptions")?;
-        let gvk = Gvk::new("policy", "v1", "Eviction");
-        let body_type = BodyType::of(gvk, "io.k8s.api.policy.v1.Eviction")?;
-        let (eviction, _) = body_type.decode(call, &write_options)?;
+        let eviction = read(call, &write_options)?;
         let name = call.info.name.as_str();
         if eviction.name() != name {
             return Err(StatusError::bad_request(
@@ -80,6 +78,20 @@ impl Special for Eviction {
         evict(call, name, options).await?;
         created(call)
     }
+}
+
+/// The body, in either of the two versions that say the same.
+fn read(call: &Call, options: &WriteOptions) -> Result<Object, StatusError> {
+    let document = body::document(call)?;
+    let version = match document.value.api_version() {
+        "policy/v1beta1" => "v1beta1",
+        _ => "v1",
+    };
+    let gvk = Gvk::new("policy", version, "Eviction");
+    let BodyType { gvk, schema } = BodyType::of(gvk, "io.k8s.api.policy.v1.Eviction")?;
+    let validation = options.field_validation;
+    let decoded = body::decode_as(document, &gvk, &schema, validation, &call.body)?;
+    Ok(decoded.object)
 }
 
 fn judge(call: &Call, pod: &Object) -> Verdict {
@@ -246,7 +258,8 @@ async fn evict(call: &Call, name: &str, mut options: DeleteOptions) -> Result<()
         let conflicts = [("UID", &wanted.0, pod.uid()), ("ResourceVersion", &wanted.1, pod.resource_version())];
         for (what, wanted, found) in conflicts {
             if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
-                let why = format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been deleted and then recreated");
+                let how = if what == "UID" { "deleted and then recreated" } else { "modified" };
+                let why = format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {how}");
                 return Err(StatusError::conflict(&GroupResource::new("", "Pod"), name, &why));
             }
         }

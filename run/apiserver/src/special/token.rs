@@ -15,16 +15,19 @@ use jiff::SignedDuration;
 use kinds::Lookup;
 use kinds::strategy::Operation;
 use meta::{FieldError, GroupResource, Gvk, Object, ObjectExt, Path, StatusError};
+use patch::managed;
 use serde_json::{Value, json};
 
 use super::{BodyType, Special, answer};
 use crate::call::Call;
 use crate::options::WriteOptions;
+use crate::ownership;
 
 /// Serves the subresource.
 pub(super) struct Token;
 
 const GROUP: &str = "authentication.k8s.io";
+const API_VERSION: &str = "authentication.k8s.io/v1";
 
 #[async_trait]
 impl Special for Token {
@@ -33,6 +36,11 @@ impl Special for Token {
         let gvk = Gvk::new(GROUP, "v1", "TokenRequest");
         let body_type = BodyType::of(gvk, "io.k8s.api.authentication.v1.TokenRequest")?;
         let (mut request, warnings) = body_type.decode(call, &options)?;
+        request.set(&["spec", "expirationSeconds"], seconds(&request).into());
+        // What the client asks for is its own; what is filled in is nobody's.
+        let manager = ownership::manager_as(call, &options, API_VERSION);
+        let reset = [Path::new("status")];
+        managed::update(None, &mut request, &manager, &body_type.schema, &reset);
         let account = account(call, &request)?;
         // Admission sees what was asked for: a kubelet that asks for the default audience names none.
         let mut admitted = call.admission(
@@ -106,10 +114,6 @@ fn account(call: &Call, request: &Object) -> Result<Arc<Object>, StatusError> {
 fn fill(request: &mut Object, account: &Object, call: &Call) {
     if request.list_at(&["spec", "audiences"]).is_empty() {
         request.set(&["spec", "audiences"], json!([ISSUER]));
-    }
-    if request.int_at(&["spec", "expirationSeconds"]).is_none() {
-        let seconds = EXPIRATION_SECONDS_DEFAULT;
-        request.set(&["spec", "expirationSeconds"], seconds.into());
     }
     for (field, value) in [
         ("name", account.name()),

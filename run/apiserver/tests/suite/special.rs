@@ -116,7 +116,9 @@ async fn evictions_ask_the_disruption_budget() {
         (format!("{PODS}/{name}/eviction"), body)
     };
     let (path, body) = evict("a");
-    let early = talk.post(&path, body.clone()).await;
+    let mut older = body.clone();
+    older["apiVersion"] = "policy/v1beta1".into();
+    let early = talk.post(&path, older).await;
     assert_eq!(
         (early.code, &early.headers["retry-after"]),
         (429, &"10".parse().unwrap())
@@ -147,6 +149,10 @@ async fn a_service_account_gets_a_token_that_is_it() {
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
         "spec": {"expirationSeconds": 600}});
     let answer = talk.post(path, request).await.expect(201);
+    let owned = &answer["metadata"]["managedFields"][0];
+    assert_eq!(owned["subresource"], "token");
+    let wanted = json!({"f:spec": {"f:expirationSeconds": {}}});
+    assert_eq!(owned["fieldsV1"], wanted);
     let token = answer["status"]["token"].as_str().unwrap();
     let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
     let review = talk
