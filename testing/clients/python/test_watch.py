@@ -1,10 +1,19 @@
 """Lists in pages and watches: resumed, with bookmarks, too old; the informer."""
 
+import base64
 import json
 
 from kubernetes import client, informer, watch
 
 from case import WAIT, Case, Flags
+
+
+def of_revision(token, revision):
+    """A continue token with another revision in it."""
+    padded = token + "=" * (-len(token) % 4)
+    inner = json.loads(base64.urlsafe_b64decode(padded))
+    inner["rv"] = revision
+    return base64.urlsafe_b64encode(json.dumps(inner).encode()).decode().rstrip("=")
 
 
 class Watches(Case):
@@ -93,8 +102,11 @@ class Watches(Case):
                                           resource_version=page.metadata.resource_version, timeout_seconds=WAIT):
                 self.fail("a watch that has missed something says so first")
         self.assertRegex(gone.error.reason, r"^Expired: too old resource version: \d+ \(\d+\)$")
+        # The page's own state is kept for those who go on with it; the one before anything was made is not.
+        rest = self.config_maps(limit=1, _continue=page.metadata._continue)
+        self.assertEqual([each.metadata.name for each in rest.items], ["b"])
         with self.refused(410) as gone:
-            self.config_maps(limit=1, _continue=page.metadata._continue)
+            self.config_maps(limit=1, _continue=of_revision(page.metadata._continue, 1))
         # The list may go on all the same, from a later state.
         token = json.loads(gone.error.body)["metadata"]["continue"]
         rest = self.config_maps(limit=1, _continue=token)
