@@ -16,7 +16,7 @@ use super::{faults::Operation, *};
 use crate::{WatchItem, WatchScope, contract};
 
 /// Longest wait for something that another thread does.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 /// Small files, so that a few writes fill several of them.
 const SMALL: Sizes = Sizes {
     first_segment_bytes: 4096,
