@@ -20,7 +20,10 @@ const IMMUTABLE: &str = "field is immutable";
 const EMPTY: &str = "must not be empty";
 
 pub(crate) use looks::of_change;
-pub use writes::{allows_create_on_update, fixed_at_status_update, needs_version, reset_fields};
+pub use writes::{
+    TAKEN_AT_STATUS_UPDATE, allows_create_on_update, fixed_at_status_update, needs_version,
+    reset_fields,
+};
 
 /// What is wrong with the metadata of a new object of a kind.
 pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {

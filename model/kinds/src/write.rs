@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::kind::Kind;
 use crate::metadata;
 pub use crate::metadata::{
-    allows_create_on_update, fixed_at_status_update, needs_version, reset_fields,
+    TAKEN_AT_STATUS_UPDATE, allows_create_on_update, fixed_at_status_update, needs_version,
+    reset_fields,
 };
 use crate::schema::{self, Schema};
 use crate::status;

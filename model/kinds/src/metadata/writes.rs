@@ -49,18 +49,9 @@ pub fn allows_create_on_update(kind: &Kind) -> bool {
     MADE_BY_UPDATE.contains(&kind.kind.as_ref())
 }
 
-/// What people give an object that a write of its status leaves alone. Source: `ResetObjectMetaForStatus`.
-const GIVEN: [&str; 6] = [
-    "labels",
-    "annotations",
-    "finalizers",
-    "ownerReferences",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-];
-
-/// The same with the uid, where upstream keeps all of the old metadata.
-const ALL: [&str; 7] = [
+/// The metadata that a write of the status takes from the client, unless its kind keeps it (see
+/// [`fixed_at_status_update`]); the uid is last, for fewer kinds keep that.
+pub const TAKEN_AT_STATUS_UPDATE: [&str; 7] = [
     "labels",
     "annotations",
     "finalizers",
@@ -70,16 +61,23 @@ const ALL: [&str; 7] = [
     "uid",
 ];
 
+/// What people give an object that a write of its status leaves alone. Source: `ResetObjectMetaForStatus`.
+const GIVEN: &[&str] = TAKEN_AT_STATUS_UPDATE.split_at(6).0;
+
 /// Fields that writes of a kind, through a subresource, never own. Source: each strategy's `GetResetFields`.
 pub fn reset_fields(kind: &Kind, subresource: Option<&str>) -> Vec<Path> {
     let mut fields = kind.strategy.reset_fields(subresource);
-    let is_fixed =
-        subresource == Some("status") && fixed_at_status_update(kind).len() >= GIVEN.len();
     // Upstream has it as a comment for definitions.
-    if is_fixed && kind.kind != "CustomResourceDefinition" {
+    let is_owned = kind.kind == "CustomResourceDefinition";
+    if subresource == Some("status") && keeps_what_is_given(kind) && !is_owned {
         fields.push(Path::new("metadata"));
     }
     fields
+}
+
+/// Whether a write of the status leaves all alone that people give an object.
+fn keeps_what_is_given(kind: &Kind) -> bool {
+    fixed_at_status_update(kind).starts_with(GIVEN)
 }
 
 /// The fields of metadata that a write of the status cannot change; most kinds let it change all.
@@ -94,8 +92,9 @@ pub fn fixed_at_status_update(kind: &Kind) -> &'static [&'static str] {
         | "ResourceClaim"
         | "ServiceCIDR"
         | "ValidatingAdmissionPolicy"
-        | "VolumeAttachment" => &GIVEN,
-        "FlowSchema" | "PriorityLevelConfiguration" => &ALL,
+        | "VolumeAttachment" => GIVEN,
+        // Upstream keeps all of the old metadata.
+        "FlowSchema" | "PriorityLevelConfiguration" => &TAKEN_AT_STATUS_UPDATE,
         _ => &[],
     }
 }
@@ -115,9 +114,7 @@ mod tests {
         let named = CONDITIONAL.iter().chain(&MADE_BY_UPDATE);
         let unknown: Vec<_> = named.filter(|name| !is_known(name)).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
-        let fixed = registry
-            .rows()
-            .filter(|row| fixed_at_status_update(row).len() >= GIVEN.len());
+        let fixed = registry.rows().filter(|row| keeps_what_is_given(row));
         assert_eq!(fixed.count(), 8);
     }
 }

@@ -1,6 +1,7 @@
 //! Updating an object: read, change, check, write back; again when somebody else was faster and it is safe.
 
 use kinds::strategy::Operation;
+use kinds::write::TAKEN_AT_STATUS_UPDATE;
 use meta::{Object, ObjectExt, StatusError};
 use store::{Entry, Precondition, StoreError};
 
@@ -250,16 +251,7 @@ fn no_such_uid(call: &Call, name: &str, uid: &str, ownership: Ownership) -> Stat
 fn only_status(new: &mut Object, old: &Object, fixed: &[&str]) {
     let mut kept = old.clone();
     copy(&mut kept, new, "status");
-    for field in [
-        "labels",
-        "annotations",
-        "finalizers",
-        "ownerReferences",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "uid",
-        "managedFields",
-    ] {
+    for field in TAKEN_AT_STATUS_UPDATE.into_iter().chain(["managedFields"]) {
         if fixed.contains(&field) {
             continue;
         }
