@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Talk;
+use crate::server::{DEPLOYMENTS, PODS, Talk};
 
 const MAPS: &str = "/api/v1/namespaces/web/configmaps";
-const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/web/deployments";
 const ROUTED: &str = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf";
 const NOT_A_LIST: &str = "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)";
 const A_LIST: &str =
@@ -13,15 +12,10 @@ const A_LIST: &str =
 
 /// A server with a ConfigMap `a` and a Deployment `d`.
 async fn talk() -> Talk {
-    let talk = Talk::new().await;
+    let talk = Talk::with_deployment().await;
     talk.post(MAPS, json!({"metadata": {"name": "a"}}))
         .await
         .expect(201);
-    let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {"metadata": {"labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}}});
-    talk.post(DEPLOYMENTS, deployment).await.expect(201);
     talk
 }
 
@@ -127,11 +121,10 @@ async fn a_scale_prints_and_is_patched_as_itself() {
 #[tokio::test]
 async fn a_binding_names_its_pod() {
     let talk = talk().await;
-    let pods = "/api/v1/namespaces/web/pods";
     let pod =
         json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    talk.post(pods, pod).await.expect(201);
-    let bindings = format!("{pods}/p/binding");
+    talk.post(PODS, pod).await.expect(201);
+    let bindings = format!("{PODS}/p/binding");
     for name in [json!({}), json!({"name": "q"})] {
         let binding = json!({"metadata": name, "target": {"kind": "Node", "name": "n"}});
         let why = "name in URL does not match name in Binding object";
@@ -241,11 +234,10 @@ async fn unknown_words_of_a_json_patch_are_told() {
 #[tokio::test]
 async fn a_resize_changes_amounts_and_owns_them() {
     let talk = talk().await;
-    let pods = "/api/v1/namespaces/web/pods";
     let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [
         {"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]}});
-    talk.post(pods, pod).await.expect(201);
-    let path = format!("{pods}/p/resize");
+    talk.post(PODS, pod).await.expect(201);
+    let path = format!("{PODS}/p/resize");
     let amounts = json!({"spec": {"containers": [
         {"name": "c", "image": "other", "resources": {"requests": {"cpu": "2"}}}]}});
     let resized = talk

@@ -12,6 +12,11 @@ use sampan_apiserver::{ApiServer, Config, Identity};
 use serde_json::{Value, json};
 use store::MemoryStore;
 
+/// Pods of the namespace that every server has.
+pub(crate) const PODS: &str = "/api/v1/namespaces/web/pods";
+/// Its Deployments.
+pub(crate) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/web/deployments";
+
 /// Signs by writing the claims down.
 struct PlainTokens;
 
@@ -44,6 +49,17 @@ pub(crate) struct Answer {
 impl Talk {
     pub(crate) async fn new() -> Self {
         Self::with(Limits::upstream()).await
+    }
+
+    /// A server with a Deployment `d` of two replicas.
+    pub(crate) async fn with_deployment() -> Self {
+        let talk = Self::new().await;
+        let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}}});
+        talk.post(DEPLOYMENTS, deployment).await.expect(201);
+        talk
     }
 
     /// A server with other bounds.

@@ -2,29 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Talk;
-
-const PODS: &str = "/api/v1/namespaces/web/pods";
-const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/web/deployments";
+use crate::server::{DEPLOYMENTS, PODS, Talk};
 
 fn pod(name: &str) -> Value {
     json!({"metadata": {"name": name, "labels": {"app": "web"}},
         "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}})
 }
 
-async fn with_deployment() -> Talk {
-    let talk = Talk::new().await;
-    let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 2,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {"metadata": {"labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}}});
-    talk.post(DEPLOYMENTS, deployment).await.expect(201);
-    talk
-}
-
 #[tokio::test]
 async fn scale_shows_and_changes_the_count() {
-    let talk = with_deployment().await;
+    let talk = Talk::with_deployment().await;
     let path = format!("{DEPLOYMENTS}/d/scale");
     let mut scale = talk.get(&path).await.expect(200);
     assert_eq!(scale["apiVersion"], "autoscaling/v1");
