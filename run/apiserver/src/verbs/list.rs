@@ -5,8 +5,9 @@ mod answer;
 use std::time::Duration;
 
 use axum::body::Body;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use base64::{DecodeError, Engine};
 use bytes::Bytes;
 use http::Response;
 use meta::StatusError;
@@ -36,7 +37,8 @@ pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
 }
 
 /// What a continue token holds. Source: apiserver `storage/continue.go`, version `meta.k8s.io/v1`.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Token {
     v: String,
     rv: i64,
@@ -44,6 +46,10 @@ struct Token {
 }
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+/// How tokens are written. Go's decoder takes bits that no byte needs, so they are taken here.
+const TOKEN_LETTERS: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Reads the selected objects of a page.
 pub(super) async fn select(
@@ -183,24 +189,40 @@ fn write_token(revision: Revision, last: &Entry) -> String {
         rv,
         start,
     };
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+    TOKEN_LETTERS.encode(serde_json::to_vec(&token).unwrap_or_default())
 }
 
 fn read_token(text: &str) -> Result<Token, StatusError> {
-    let invalid = |why: String| StatusError::bad_request(format!("invalid continue token: {why}"));
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|error| invalid(format!("continue key is not valid: {error}")))?;
-    let document = wire::json::read(&bytes)
-        .map_err(|why| invalid(format!("continue key is not valid: {why}")))?;
-    let token: Token = serde_json::from_value(document.value)
-        .map_err(|error| invalid(format!("continue key is not valid: {error}")))?;
-    if token.v != TOKEN_VERSION {
-        return Err(invalid(
-            "continue key is not valid: server does not recognize this encoded version".into(),
-        ));
-    }
-    Ok(token)
+    let why = match token_of(text) {
+        Ok(token) if token.v != TOKEN_VERSION => format!(
+            ": server does not recognize this encoded version {}",
+            token.v
+        ),
+        Ok(Token { rv: 0, .. }) => {
+            format!(": incorrect encoded start resourceVersion (version {TOKEN_VERSION})")
+        }
+        Ok(token) if token.start.is_empty() => {
+            format!(": encoded start key empty (version {TOKEN_VERSION})")
+        }
+        Ok(token) => return Ok(token),
+        Err(why) => format!(": {why}"),
+    };
+    Err(StatusError::bad_request(format!(
+        "invalid continue token: continue key is not valid{why}"
+    )))
+}
+
+/// What is written in a token; else why it cannot be read, in Go's words.
+fn token_of(text: &str) -> Result<Token, String> {
+    let bytes = TOKEN_LETTERS.decode(text).map_err(|error| {
+        let at = match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len() / 4 * 4,
+        };
+        format!("illegal base64 data at input byte {at}")
+    })?;
+    let document = wire::json::read(&bytes)?;
+    serde_json::from_value(document.value).map_err(|error| error.to_string())
 }
 
 /// 410 for a page whose revision is gone, with a token that goes on inconsistently at the latest one.
@@ -217,7 +239,7 @@ fn expired_token(
         rv,
         start: format!("{namespace}/{name}"),
     };
-    let text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default());
+    let text = TOKEN_LETTERS.encode(serde_json::to_vec(&token).unwrap_or_default());
     error.0.metadata.insert("continue".into(), text.into());
     error
 }
@@ -227,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_survives_its_journey_and_rubbish_is_refused() {
+    fn a_token_survives_its_journey() {
         let key = store::Key::new("pods", "web", "a");
         let entry = Entry {
             key,
@@ -236,6 +258,38 @@ mod tests {
         };
         let token = read_token(&write_token(Revision(7), &entry)).unwrap();
         assert_eq!((token.rv, token.start.as_str()), (7, "web/a"));
-        assert!(read_token("garbage").is_err_and(|error| error.code() == 400));
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_read_is_refused_in_upstreams_words() {
+        let written = |token: &str| TOKEN_LETTERS.encode(token);
+        for (text, why) in [
+            ("x".to_owned(), ": illegal base64 data at input byte 0"),
+            ("a b".to_owned(), ": illegal base64 data at input byte 1"),
+            (
+                "xx".to_owned(),
+                ": invalid character 'Ç' looking for beginning of value",
+            ),
+            (
+                written("{}"),
+                ": server does not recognize this encoded version ",
+            ),
+            (
+                written(r#"{"v":"v2","rv":1,"start":"a"}"#),
+                ": server does not recognize this encoded version v2",
+            ),
+            (
+                written(r#"{"v":"meta.k8s.io/v1","rv":0,"start":"a"}"#),
+                ": incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ),
+            (
+                written(r#"{"v":"meta.k8s.io/v1","rv":1,"start":""}"#),
+                ": encoded start key empty (version meta.k8s.io/v1)",
+            ),
+        ] {
+            let refused = read_token(&text).err().unwrap();
+            let told = format!("invalid continue token: continue key is not valid{why}");
+            assert_eq!((refused.code(), refused.to_string()), (400, told));
+        }
     }
 }
