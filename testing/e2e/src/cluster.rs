@@ -13,6 +13,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::tools;
+
 /// Longest wait for anything.
 pub const WAIT: Duration = Duration::from_secs(90);
 
@@ -22,6 +24,7 @@ pub struct Cluster {
     data: TempDir,
     binary: PathBuf,
     images: PathBuf,
+    kubectl: PathBuf,
     process: Child,
 }
 
@@ -79,12 +82,14 @@ impl Cluster {
     pub async fn start() -> Result<Self> {
         let binary = binary().await?;
         let images = images().await?;
+        let kubectl = tools::path("kubectl")?;
         let data = tempfile::tempdir()?;
         let process = up(&binary, data.path(), &images).await?;
         Ok(Self {
             data,
             binary,
             images,
+            kubectl,
             process,
         })
     }
@@ -125,13 +130,28 @@ impl Cluster {
 
     /// A kubectl of this cluster, not started yet.
     pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("kubectl");
+        let mut command = Command::new(&self.kubectl);
         command
             .arg("--kubeconfig")
             .arg(self.data.path().join("admin.kubeconfig"))
             .args(arguments)
             .kill_on_drop(true);
         command
+    }
+
+    /// Runs Helm to its end, with what it keeps between runs next to the cluster's data.
+    ///
+    /// # Errors
+    /// It cannot be run, or takes too long.
+    pub async fn helm(&self, arguments: &[&str]) -> Result<Printed> {
+        let mut command = Command::new(tools::path("helm")?);
+        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(variable, self.data.path().join("helm"));
+        }
+        command
+            .env("KUBECONFIG", self.data.path().join("admin.kubeconfig"))
+            .args(arguments);
+        printed(command, "").await
     }
 
     /// Runs kubectl to its end.

@@ -4,3 +4,4 @@
 pub mod cluster;
 pub mod server;
 pub mod story;
+pub mod tools;

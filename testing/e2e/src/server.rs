@@ -1,5 +1,6 @@
 //! `sampan server` with data of its own, and a shell that speaks to it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -11,11 +12,13 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::{self, Printed};
 use crate::story::{self, Step};
+use crate::tools;
 
 /// A control plane without nodes. It needs no root, and ends when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     directory: TempDir,
+    search_path: OsString,
     _process: Child,
 }
 
@@ -35,6 +38,7 @@ impl Server {
     pub async fn start_with(flags: &[&str]) -> Result<Self> {
         static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
         let binary = BINARY.get_or_try_init(cluster::binary).await?;
+        let search_path = tools::search_path()?;
         let directory = tempfile::tempdir()?;
         let mut command = Command::new(binary);
         command
@@ -53,6 +57,7 @@ impl Server {
         }
         Ok(Self {
             directory,
+            search_path,
             _process: process,
         })
     }
@@ -67,6 +72,7 @@ impl Server {
         let mut command = Command::new(program.as_ref());
         command
             .current_dir(self.directory.path().join("work"))
+            .env("PATH", &self.search_path)
             .env("KUBECONFIG", self.kubeconfig())
             .env("HOME", self.directory.path().join("home"))
             .env("LANG", "C.UTF-8")

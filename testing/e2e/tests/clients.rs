@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sampan_e2e::server::Server;
+use sampan_e2e::tools;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -70,10 +71,7 @@ fn source(client: &str) -> PathBuf {
 
 /// Where a client is installed, apart from the sources.
 fn target(client: &str) -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target =
-        target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"));
-    let folder = target.join("clients").join(client);
+    let folder = tools::target().join("clients").join(client);
     std::fs::create_dir_all(&folder)?;
     Ok(folder.canonicalize()?)
 }

@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sampan_e2e::cluster::{self, Printed, line};
+use sampan_e2e::tools;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -25,7 +26,7 @@ struct Server {
 
 impl Server {
     async fn kubectl(&self, arguments: &[&str]) -> Result<Printed> {
-        let mut command = Command::new("kubectl");
+        let mut command = Command::new(tools::path("kubectl")?);
         command
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
