@@ -9,7 +9,7 @@ use crate::shell;
 
 /// The targets, one file each in `fuzz/targets`.
 const TARGETS: &[&str] = &[
-    "apply", "decode", "patch", "quantity", "raw", "selector", "status", "store",
+    "apply", "cel", "decode", "patch", "quantity", "raw", "selector", "status", "store",
 ];
 /// Seconds for each target when none are given.
 const SECONDS: &str = "60";

@@ -1,5 +1,7 @@
 //! Webhooks and policies of admission: the kinds of `admissionregistration.k8s.io`.
 
+mod condition;
+mod expression;
 mod policy;
 mod webhook;
 
@@ -23,7 +25,10 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "MutatingAdmissionPolicy",
             "mutatingadmissionpolicies",
-            Checked::new(&print::policy::MUTATING_POLICY, policy::mutating).counted(),
+            Checked::new(&print::policy::MUTATING_POLICY, policy::mutating)
+                .changes(policy::changed_mutating)
+                .fixed()
+                .counted(),
         )
         .category("api-extensions")
         .build(),
@@ -37,14 +42,20 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "MutatingWebhookConfiguration",
             "mutatingwebhookconfigurations",
-            Checked::new(&print::policy::WEBHOOKS, webhook::check).counted(),
+            Checked::new(&print::policy::WEBHOOKS, webhook::check)
+                .changes(webhook::changed)
+                .fixed()
+                .counted(),
         )
         .category("api-extensions")
         .build(),
         V1.cluster(
             "ValidatingAdmissionPolicy",
             "validatingadmissionpolicies",
-            Checked::new(&print::policy::VALIDATING_POLICY, policy::validating).counted(),
+            Checked::new(&print::policy::VALIDATING_POLICY, policy::validating)
+                .changes(policy::changed_validating)
+                .fixed()
+                .counted(),
         )
         .category("api-extensions")
         .status()
@@ -59,7 +70,10 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "ValidatingWebhookConfiguration",
             "validatingwebhookconfigurations",
-            Checked::new(&print::policy::WEBHOOKS, webhook::check).counted(),
+            Checked::new(&print::policy::WEBHOOKS, webhook::check)
+                .changes(webhook::changed)
+                .fixed()
+                .counted(),
         )
         .category("api-extensions")
         .build(),

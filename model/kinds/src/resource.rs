@@ -2,6 +2,7 @@
 
 mod claim;
 mod names;
+mod selector;
 mod slice;
 pub(crate) mod status;
 

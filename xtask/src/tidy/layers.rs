@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "json-patch",
     "k8s-openapi",
     "prost",
+    "regex-syntax",
     "ring",
     "serde",
     "serde-saphyr",

@@ -1,15 +1,17 @@
-//! Admission policies and their bindings. Source: pkg/apis/admissionregistration/validation; expressions are taken as
-//! they are.
+//! Admission policies and their bindings. Source: pkg/apis/admissionregistration/validation.
 
 use std::collections::BTreeSet;
 
 use meta::{FieldError, Object, ObjectExt as _, names};
 
+use super::condition::conditions;
+use super::expression::{Expressions, Named, Wanted};
 use super::webhook::rule_with_operations;
 use crate::check::{Errors, Node, label_selector};
 
-const CONDITIONS_MAX: usize = 64;
 const ANNOTATIONS_MAX: usize = 20;
+/// Source: `maxAuditAnnotationValueExpressionLength`.
+const ANNOTATION_BYTES_MAX: usize = 5 * 1024;
 const MUTATED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
 
 /// Words that CEL keeps for itself.
@@ -37,11 +39,31 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
-/// A ValidatingAdmissionPolicy.
+/// A new ValidatingAdmissionPolicy.
 pub(super) fn validating(object: &Object, errors: &mut Errors) {
+    validating_policy(object, None, errors);
+}
+
+/// A changed ValidatingAdmissionPolicy.
+pub(super) fn changed_validating(new: &Object, old: &Object, errors: &mut Errors) {
+    validating_policy(new, Some(old), errors);
+}
+
+/// A new MutatingAdmissionPolicy.
+pub(super) fn mutating(object: &Object, errors: &mut Errors) {
+    mutating_policy(object, None, errors);
+}
+
+/// A changed MutatingAdmissionPolicy.
+pub(super) fn changed_mutating(new: &Object, old: &Object, errors: &mut Errors) {
+    mutating_policy(new, Some(old), errors);
+}
+
+fn validating_policy(object: &Object, old: Option<&Object>, errors: &mut Errors) {
     let spec = Node::root(object).child("spec");
-    both(&spec, false, errors);
-    variables(&spec, errors);
+    both(&spec, old, false, errors);
+    let mut expressions = Expressions::of(&spec, false);
+    variables(&spec, &mut expressions, errors);
     let (validations, marks) = (spec.items("validations"), spec.items("auditAnnotations"));
     if validations.is_empty() && marks.is_empty() {
         let why = "validations or auditAnnotations must contain at least one item";
@@ -49,8 +71,9 @@ pub(super) fn validating(object: &Object, errors: &mut Errors) {
         errors.push(FieldError::required(&spec.at("auditAnnotations"), why));
         return;
     }
+    let named = named(&spec);
     for validation in validations {
-        self::validation(&validation, errors);
+        self::validation(&validation, &expressions, named, errors);
     }
     if marks.len() > ANNOTATIONS_MAX {
         let list = spec.child("auditAnnotations");
@@ -63,31 +86,35 @@ pub(super) fn validating(object: &Object, errors: &mut Errors) {
         let full = format!("{}/{key}", object.name());
         let complaints = names::qualified_name(&full);
         errors.extend(crate::metadata::invalid(&mark.at("key"), &full, complaints));
-        needs_text(
-            &mark,
-            "valueExpression",
-            "valueExpression is not specified",
-            errors,
-        );
+        value(&mark, &expressions, named, errors);
         if !known.insert(key) {
             errors.push(FieldError::duplicate(&mark.at("key"), key));
         }
     }
 }
 
-/// A MutatingAdmissionPolicy.
-pub(super) fn mutating(object: &Object, errors: &mut Errors) {
+fn mutating_policy(object: &Object, old: Option<&Object>, errors: &mut Errors) {
     let spec = Node::root(object).child("spec");
-    both(&spec, true, errors);
-    variables(&spec, errors);
+    both(&spec, old, true, errors);
+    let mut expressions = Expressions::of(&spec, true);
+    variables(&spec, &mut expressions, errors);
     if !spec.has_items("mutations") {
         let why = "mutations must contain at least one item";
         errors.push(FieldError::required(&spec.at("mutations"), why));
     }
     for mutation in spec.items("mutations") {
-        self::mutation(&mutation, errors);
+        self::mutation(&mutation, &expressions, named(&spec), errors);
     }
     spec.needs_one_of("reinvocationPolicy", &["IfNeeded", "Never"], errors);
+}
+
+/// What the expressions of a policy may name.
+fn named(spec: &Node<'_>) -> Named {
+    Named {
+        params: spec.has("paramKind"),
+        authorizer: true,
+        patches: false,
+    }
 }
 
 /// A ValidatingAdmissionPolicyBinding.
@@ -125,7 +152,7 @@ pub(super) fn mutating_binding(object: &Object, errors: &mut Errors) {
 }
 
 /// What both sorts of policies say.
-fn both(spec: &Node<'_>, is_mutating: bool, errors: &mut Errors) {
+fn both(spec: &Node<'_>, old: Option<&Object>, is_mutating: bool, errors: &mut Errors) {
     spec.needs_one_of("failurePolicy", &["Fail", "Ignore"], errors);
     if let Some(kind) = spec.get("paramKind") {
         param_kind(&kind, errors);
@@ -142,7 +169,17 @@ fn both(spec: &Node<'_>, is_mutating: bool, errors: &mut Errors) {
     } else {
         errors.push(FieldError::required(&constraints.path, ""));
     }
-    match_conditions(spec, errors);
+    // Conditions that are as they were stay, whatever expressions may say by now.
+    let is_same = old.is_some_and(|old| {
+        let old = Node::root(old).child("spec");
+        ["paramKind", "matchConditions"].iter().all(|field| {
+            let (new, old) = (spec.child(field), old.child(field));
+            new.value == old.value
+        })
+    });
+    if !is_same {
+        conditions(spec, spec.has("paramKind"), errors);
+    }
 }
 
 fn param_kind(kind: &Node<'_>, errors: &mut Errors) {
@@ -229,29 +266,7 @@ fn operations(resources: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn match_conditions(spec: &Node<'_>, errors: &mut Errors) {
-    let conditions = spec.items("matchConditions");
-    if conditions.len() > CONDITIONS_MAX {
-        let path = spec.at("matchConditions");
-        let count = conditions.len();
-        errors.push(FieldError::too_many(&path, count, CONDITIONS_MAX));
-    }
-    let mut known = BTreeSet::new();
-    for condition in conditions {
-        needs_text(&condition, "expression", "", errors);
-        let name = condition.text("name");
-        if name.is_empty() {
-            condition.needs("name", errors);
-            continue;
-        }
-        condition.complain("name", names::qualified_name(name), errors);
-        if !known.insert(name) {
-            errors.push(FieldError::duplicate(&condition.at("name"), name));
-        }
-    }
-}
-
-fn variables(spec: &Node<'_>, errors: &mut Errors) {
+fn variables(spec: &Node<'_>, expressions: &mut Expressions, errors: &mut Errors) {
     for variable in spec.items("variables") {
         needs_text(&variable, "name", "name is not specified", errors);
         let name = variable.text("name");
@@ -259,12 +274,16 @@ fn variables(spec: &Node<'_>, errors: &mut Errors) {
             let why = "must be a valid CEL identifier";
             errors.push(FieldError::invalid(&variable.at("name"), name, why));
         }
-        needs_text(
-            &variable,
-            "expression",
-            "expression is not specified",
-            errors,
-        );
+        let text = variable.text("expression");
+        if text.trim().is_empty() {
+            let why = "expression is not specified";
+            errors.push(FieldError::required(&variable.at("expression"), why));
+            continue;
+        }
+        let field = (&variable, "expression");
+        let (named, wanted) = (named(spec), Wanted::Anything);
+        let found = expressions.compile(field, (text, text), named, wanted, errors);
+        expressions.declare(name, found.as_ref());
     }
 }
 
@@ -280,19 +299,46 @@ fn needs_text(holder: &Node<'_>, field: &str, why: &str, errors: &mut Errors) {
     }
 }
 
-fn validation(validation: &Node<'_>, errors: &mut Errors) {
+/// The value of an audit annotation. Source: `validateAuditAnnotation`.
+fn value(mark: &Node<'_>, expressions: &Expressions, named: Named, errors: &mut Errors) {
+    let whole = mark.text("valueExpression");
+    let text = whole.trim();
+    let path = mark.at("valueExpression");
+    if text.is_empty() {
+        let why = "valueExpression is not specified";
+        errors.push(FieldError::required(&path, why));
+    } else if text.len() > ANNOTATION_BYTES_MAX {
+        let why = format!("must not exceed {ANNOTATION_BYTES_MAX} bytes in length");
+        errors.push(FieldError::required(&path, why));
+    } else {
+        let field = (mark, "valueExpression");
+        expressions.compile(field, (text, whole), named, Wanted::TextOrNull, errors);
+    }
+}
+
+fn validation(validation: &Node<'_>, expressions: &Expressions, named: Named, errors: &mut Errors) {
     const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
-    needs_text(
-        validation,
-        "expression",
-        "expression is not specified",
-        errors,
-    );
+    let text = validation.text("expression");
+    if text.trim().is_empty() {
+        let why = "expression is not specified";
+        errors.push(FieldError::required(&validation.at("expression"), why));
+    } else {
+        let field = (validation, "expression");
+        expressions.compile(field, (text, text), named, Wanted::Bool, errors);
+    }
     for field in ["messageExpression", "message"] {
         let text = validation.text(field);
         if !text.is_empty() && text.trim().is_empty() {
             let why = "must be non-empty if specified";
             errors.push(FieldError::invalid(&validation.at(field), text, why));
+        } else if field == "messageExpression" && !text.is_empty() {
+            // A message is made after the decision, without asking the authorizer again.
+            let named = Named {
+                authorizer: false,
+                ..named
+            };
+            let field = (validation, field);
+            expressions.compile(field, (text, text), named, Wanted::Text, errors);
         } else if field == "message" && text.trim().contains(['\n', '\r']) {
             let why = "must not contain line breaks";
             errors.push(FieldError::invalid(&validation.at(field), text, why));
@@ -303,7 +349,7 @@ fn validation(validation: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn mutation(mutation: &Node<'_>, errors: &mut Errors) {
+fn mutation(mutation: &Node<'_>, expressions: &Expressions, named: Named, errors: &mut Errors) {
     let (held, other) = match mutation.text("patchType") {
         "" => return mutation.needs("patchType", errors),
         "JSONPatch" => ("jsonPatch", "applyConfiguration"),
@@ -319,13 +365,37 @@ fn mutation(mutation: &Node<'_>, errors: &mut Errors) {
             let why = format!("must be specified when patchType is {kind}");
             errors.push(FieldError::required(&mutation.at(held), why));
         }
-        Some(patch) => needs_text(&patch, "expression", "", errors),
+        Some(patch) => self::patch(&patch, kind, expressions, named, errors),
     }
     if mutation.has(other) {
         let why = format!("must not be specified when patchType is {kind}");
         let shown = format!("{{{other}}}");
         errors.push(FieldError::invalid(&mutation.at(other), shown, why));
     }
+}
+
+fn patch(
+    patch: &Node<'_>,
+    kind: &str,
+    expressions: &Expressions,
+    named: Named,
+    errors: &mut Errors,
+) {
+    let text = patch.text("expression").trim();
+    if text.is_empty() {
+        errors.push(FieldError::required(&patch.at("expression"), ""));
+        return;
+    }
+    let wanted = if kind == "JSONPatch" {
+        Wanted::Patch
+    } else {
+        Wanted::Object
+    };
+    let named = Named {
+        patches: true,
+        ..named
+    };
+    expressions.compile((patch, "expression"), (text, text), named, wanted, errors);
 }
 
 /// What both sorts of bindings say.

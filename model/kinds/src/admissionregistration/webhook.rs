@@ -4,16 +4,37 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, Object, names};
 
+use super::condition::conditions;
 use crate::check::{Errors, Node, label_selector};
 
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
-/// A configuration of either sort.
+/// A new configuration of either sort.
 pub(super) fn check(object: &Object, errors: &mut Errors) {
+    configuration(object, true, errors);
+}
+
+/// A changed configuration; conditions that are as they were are not looked at.
+pub(super) fn changed(new: &Object, old: &Object, errors: &mut Errors) {
+    let (hooks, olds) = (
+        Node::root(new).items("webhooks"),
+        Node::root(old).items("webhooks"),
+    );
+    let is_same = hooks.len() == olds.len()
+        && hooks.iter().zip(&olds).all(|(new, old)| {
+            new.child("matchConditions").value == old.child("matchConditions").value
+        });
+    configuration(new, !is_same, errors);
+}
+
+fn configuration(object: &Object, looks_at_conditions: bool, errors: &mut Errors) {
     let mut known = BTreeSet::new();
     for hook in Node::root(object).items("webhooks") {
         self::hook(&hook, errors);
+        if looks_at_conditions {
+            conditions(&hook, false, errors);
+        }
         review_versions(&hook, errors);
         let name = hook.text("name");
         if !name.is_empty() && !known.insert(name) {

@@ -6,6 +6,7 @@ use meta::{FieldError, names};
 use serde_json::Value;
 
 use super::names::{fits, fully_qualified, itself, label, name_of, unique};
+use super::selector;
 use crate::check::{Errors, Node};
 use crate::core::csi_driver_name;
 
@@ -127,7 +128,7 @@ fn wanted(request: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-/// Source: `validateSelectorSlice`; expressions are not compiled.
+/// Source: `validateSelectorSlice`.
 pub(super) fn selectors(holder: &Node<'_>, errors: &mut Errors) {
     if !fits(holder, "selectors", SELECTORS_MAX, errors) {
         return;
@@ -137,9 +138,12 @@ pub(super) fn selectors(holder: &Node<'_>, errors: &mut Errors) {
             errors.push(FieldError::required(&selector.at("cel"), ""));
             continue;
         };
-        if cel.text("expression").len() > EXPRESSION_BYTES_MAX {
+        let text = cel.text("expression");
+        if text.len() > EXPRESSION_BYTES_MAX {
             let path = cel.at("expression");
             errors.push(FieldError::too_long(&path, EXPRESSION_BYTES_MAX));
+        } else {
+            selector::check(&cel.at("expression"), text, errors);
         }
     }
 }

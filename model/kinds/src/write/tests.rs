@@ -4,6 +4,7 @@
 //! and managed fields belong to other crates: what they add is taken away before comparing.
 
 mod cases;
+mod expressions;
 mod harness;
 
 use std::collections::BTreeMap;
@@ -104,6 +105,11 @@ fn recordings_are_answered_as_a_stock_server_does() {
     }
     check("refused.causes", &causes);
     check("refused.text", &exact);
+}
+
+#[test]
+fn expressions_are_answered_as_a_stock_server_does() {
+    check("expressions", &expressions::outcomes(&crate::builtin()));
 }
 
 #[test]
