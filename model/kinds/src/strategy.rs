@@ -218,6 +218,11 @@ pub trait Strategy: Send + Sync {
     fn selected_fields(&self) -> &'static [&'static str] {
         self.selectable_fields()
     }
+    /// Whether upstream lists the kind from a cache, which has no pages of just any state and waits for what is to come.
+    /// Source: `DefaultWatchCacheSizes`.
+    fn is_cached(&self) -> bool {
+        true
+    }
     /// The one user who may write a kind that everybody else only reads.
     fn writer(&self) -> Option<&'static str> {
         None

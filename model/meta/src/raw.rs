@@ -68,6 +68,26 @@ pub fn without_metadata(json: &[u8], left_out: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// An object's bytes as of another revision.
+pub fn with_resource_version(json: &[u8], version: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(json.len() + 1);
+    let version = format!("\"{version}\"");
+    write_members(&mut bytes, members(json), |bytes, key, value| {
+        if key != b"metadata" {
+            return bytes.extend_from_slice(value);
+        }
+        write_members(bytes, members(value), |bytes, key, value| {
+            let is_version = key == b"resourceVersion";
+            bytes.extend_from_slice(if is_version {
+                version.as_bytes()
+            } else {
+                value
+            });
+        });
+    });
+    bytes
+}
+
 /// Writes an object of members; `write` writes each value.
 pub fn write_members<'a>(
     bytes: &mut Vec<u8>,
@@ -367,6 +387,15 @@ mod tests {
             assert_eq!(at(text, &["spec", "other"]), None);
             assert_eq!(at(text, &["kind", "below"]), None);
         }
+    }
+
+    #[test]
+    fn an_object_is_dated_anew_and_else_left_as_it_is() {
+        let old = json!({"metadata": {"name": "a", "resourceVersion": "9"}, "data": {"resourceVersion": "9"}});
+        let mut wanted = old.clone();
+        wanted["metadata"]["resourceVersion"] = "10".into();
+        let dated = with_resource_version(old.to_string().as_bytes(), 10);
+        assert_eq!(serde_json::from_slice::<Value>(&dated).unwrap(), wanted);
     }
 
     #[test]

@@ -74,8 +74,6 @@ pub const READ: &[&str] = PRODUCED;
 pub struct Offer {
     /// Whether objects of the kind have a protobuf form; their metadata always has one.
     pub protobuf: bool,
-    /// Whether it is a stream of events, of which there is none in YAML.
-    pub is_stream: bool,
 }
 
 impl Format {
@@ -165,7 +163,7 @@ impl<'a> Clause<'a> {
             let is_possible = match (format, &shape) {
                 (Format::Json, _)
                 | (Format::Protobuf, Shape::Partial(_) | Shape::PartialList(_)) => true,
-                (Format::Yaml, _) => !offer.is_stream && stream.is_empty(),
+                (Format::Yaml, _) => stream.is_empty(),
                 (Format::Protobuf, Shape::Object) => offer.protobuf,
                 (Format::Protobuf, Shape::Table(_)) => false,
             };
@@ -218,10 +216,7 @@ pub fn media_type(content_type: &str) -> &str {
 mod tests {
     use super::*;
 
-    const KIND: Offer = Offer {
-        protobuf: true,
-        is_stream: false,
-    };
+    const KIND: Offer = Offer { protobuf: true };
 
     fn format(accept: &str, offer: Offer) -> Option<Format> {
         negotiate(accept, offer).map(|answer| answer.format)
@@ -234,10 +229,7 @@ mod tests {
         assert_eq!(answer.shape, Shape::Table("v1".into()));
         let controller = "application/vnd.kubernetes.protobuf,application/json";
         assert_eq!(format(controller, KIND), Some(Format::Protobuf));
-        let custom = Offer {
-            protobuf: false,
-            ..KIND
-        };
+        let custom = Offer { protobuf: false };
         assert_eq!(format(controller, custom), Some(Format::Json));
         assert_eq!(format("application/vnd.kubernetes.protobuf", custom), None);
         let metadata =
@@ -286,15 +278,11 @@ mod tests {
         ] {
             assert_eq!(format(accept, KIND), wanted, "{accept}");
         }
-        let watch = Offer {
-            is_stream: true,
-            ..KIND
-        };
-        assert_eq!(format("application/yaml", watch), None);
         assert_eq!(
-            format("application/json;stream=watch", watch),
+            format("application/json;stream=watch", KIND),
             Some(Format::Json)
         );
-        assert_eq!(format("application/json;stream=other", watch), None);
+        assert_eq!(format("application/yaml;stream=watch", KIND), None);
+        assert_eq!(format("application/json;stream=other", KIND), None);
     }
 }

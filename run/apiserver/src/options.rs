@@ -1,6 +1,7 @@
 //! Query parameters and the options they make, with upstream's refusals.
 
 use std::collections::BTreeMap;
+use std::num::{IntErrorKind, ParseIntError};
 use std::time::Duration;
 
 use meta::field::{FieldError, Path};
@@ -38,12 +39,12 @@ impl Query {
     pub(crate) fn texts(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
-    /// Whether a parameter says yes, as Go's conversion reads it: anything but `false` and `0`.
+    /// Whether a parameter says yes, as Go's conversion reads it: anything but `false`, however written, and `0`.
     pub(crate) fn flag(&self, key: &str) -> bool {
         self.0
             .get(key)
             .and_then(|values| values.first())
-            .is_some_and(|value| value != "false" && value != "0")
+            .is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
     }
     /// How long the client gives the request; `None` when it does not say, or says no bound.
     ///
@@ -71,17 +72,24 @@ impl Query {
         let exact = terms.find(|term| term.field == "metadata.name" && term.equal)?;
         Some(exact.value)
     }
-    /// A whole number; absent is `None`.
+    /// Whether a parameter is there, be it empty.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+    /// A whole number; absent is `None`, and nothing is no number.
     pub(crate) fn number(&self, key: &str) -> Result<Option<i64>, StatusError> {
-        match self.text(key) {
-            "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                let quoted = meta::field::quote(text);
-                StatusError::bad_request(format!(
-                    "strconv.ParseInt: parsing {quoted}: invalid syntax"
-                ))
-            }),
+        if !self.has(key) {
+            return Ok(None);
         }
+        let text = self.text(key);
+        text.parse().map(Some).map_err(|error: ParseIntError| {
+            let quoted = meta::field::quote(text);
+            let why = match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            StatusError::bad_request(format!("strconv.ParseInt: parsing {quoted}: {why}"))
+        })
     }
 }
 
@@ -132,7 +140,7 @@ impl WriteOptions {
             }
         };
         refuse(kind, &errors)?;
-        let force = query.0.contains_key("force").then(|| query.flag("force"));
+        let force = query.has("force").then(|| query.flag("force"));
         Ok(Self {
             dry_run: !query.texts("dryRun").is_empty(),
             field_manager,
@@ -203,9 +211,9 @@ impl DeleteOptions {
         };
         let orphan = match body {
             Some(body) => body.bool_at(&["orphanDependents"]),
-            None => {
-                (!query.text("orphanDependents").is_empty()).then(|| query.flag("orphanDependents"))
-            }
+            None => query
+                .has("orphanDependents")
+                .then(|| query.flag("orphanDependents")),
         };
         let grace_seconds = match body {
             Some(body) => body.int_at(&["gracePeriodSeconds"]),
@@ -301,8 +309,12 @@ impl ListOptions {
             query.text("resourceVersionMatch"),
         );
         let next = query.text("continue").to_owned();
-        let sends_initial_events =
-            !query.text("sendInitialEvents").is_empty() && query.flag("sendInitialEvents");
+        let sends_initial_events = if query.has("sendInitialEvents") || !matching.is_empty() {
+            query.flag("sendInitialEvents")
+        } else {
+            // Source: apimachinery `SetListOptionsDefaults`.
+            is_watch && matches!(version, "" | "0")
+        };
         let check = if is_watch { watch_errors } else { match_errors };
         refuse("ListOptions", &check(query, version, matching, &next))?;
         let limit = query
@@ -354,7 +366,7 @@ fn match_errors(query: &Query, version: &str, matching: &str, next: &str) -> Vec
             "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
         ));
     }
-    if !query.text("sendInitialEvents").is_empty() {
+    if query.has("sendInitialEvents") {
         errors.push(FieldError::forbidden(
             &Path::new("sendInitialEvents"),
             "sendInitialEvents is forbidden for list",
@@ -367,7 +379,7 @@ fn match_errors(query: &Query, version: &str, matching: &str, next: &str) -> Vec
 /// watch of any state asks for initial events.
 fn watch_errors(query: &Query, version: &str, matching: &str, next: &str) -> Vec<FieldError> {
     let path = Path::new("resourceVersionMatch");
-    let says_events = !query.text("sendInitialEvents").is_empty();
+    let says_events = query.has("sendInitialEvents");
     let is_plain = !says_events && matching.is_empty();
     let matching = match version {
         "" | "0" if is_plain => "NotOlderThan",

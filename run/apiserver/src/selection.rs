@@ -123,9 +123,17 @@ impl Selection {
 
     /// What the selection asks of index terms: an object that is selected meets every one of these.
     pub(crate) fn terms(&self, kind: &Kind) -> Vec<TermTest> {
+        let mut terms = self.field_terms(kind);
+        terms.extend(self.labels.0.iter().map(test));
+        terms
+    }
+
+    /// Those of the terms that upstream has an index for, too.
+    pub(crate) fn field_terms(&self, kind: &Kind) -> Vec<TermTest> {
         let fields = self.fields.0.iter().filter(|term| is_indexed(kind, term));
-        let fields = fields.map(|term| Term::new(NODE_NAME, term.value.as_str()).into());
-        fields.chain(self.labels.0.iter().map(test)).collect()
+        fields
+            .map(|term| Term::new(NODE_NAME, term.value.as_str()).into())
+            .collect()
     }
 
     /// The terms of which what is selected has one, now or before a change; `None` when there are no such.

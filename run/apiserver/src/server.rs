@@ -329,14 +329,14 @@ fn negotiate(accept: &str, kind: &Kind, info: &RequestInfo) -> Result<Answer, St
     let offer = Offer {
         // Only a client that names protobuf gets it.
         protobuf: accept.contains("protobuf") && protobuf::has_form(&kind.gvk()),
-        is_stream: info.verb == "watch",
     };
-    let produced = if offer.is_stream {
-        media::STREAMED
-    } else {
-        media::PRODUCED
-    };
-    media::negotiate(accept, offer).ok_or_else(|| StatusError::not_acceptable(produced))
+    let answer = media::negotiate(accept, offer)
+        .ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
+    // What is liked best of objects must do for events too, of which there is no stream in YAML.
+    if info.verb == "watch" && answer.format == Format::Yaml {
+        return Err(StatusError::not_acceptable(media::STREAMED));
+    }
+    Ok(answer)
 }
 
 /// Programs that people look at answers with, by the start of their name. Source: apiserver `isPrettyPrint`.
@@ -356,10 +356,7 @@ fn indented(mut query: Query, headers: &HeaderMap) -> Query {
 
 /// In what format a request is refused.
 fn refusal_format(info: &RequestInfo, headers: &HeaderMap) -> Format {
-    let every = Offer {
-        protobuf: true,
-        is_stream: false,
-    };
+    let every = Offer { protobuf: true };
     let answer = media::negotiate(accept(headers), every).filter(|_| info.is_resource);
     answer.map_or(Format::Json, |answer| answer.refused_in())
 }

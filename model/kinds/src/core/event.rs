@@ -12,6 +12,9 @@ const OTHER_NAMESPACE: &str = "does not match event.namespace";
 pub(crate) struct Event;
 
 impl Strategy for Event {
+    fn is_cached(&self) -> bool {
+        false
+    }
     fn has_generation(&self) -> bool {
         false
     }

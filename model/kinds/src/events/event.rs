@@ -43,6 +43,9 @@ fn struct_of(field: &str) -> Option<&'static str> {
 }
 
 impl Strategy for Event {
+    fn is_cached(&self) -> bool {
+        false
+    }
     fn has_generation(&self) -> bool {
         false
     }

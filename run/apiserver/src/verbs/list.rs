@@ -2,6 +2,7 @@
 
 mod answer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -30,7 +31,11 @@ pub(super) struct Selected {
 }
 
 pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
-    let options = ListOptions::read(&call.query, false)?;
+    let mut options = ListOptions::read(&call.query, false)?;
+    if options.at == At::Any && call.kind.strategy.is_cached() {
+        // Source: apiserver `storage/cacher` `computeListLimit`.
+        options.limit = None;
+    }
     let selection = Selection::read(&options, call, &call.info.name)?;
     let selected = select(call, &options, &selection).await?;
     answer(call, selected).await
@@ -98,32 +103,82 @@ pub(super) async fn select(
         }
         Err(error) => return Err(stored::refusal(kind, &error)),
     };
-    take(call, options, selection, &page)
+    let mut selected = take(call, options, selection, &page)?;
+    go_on_behind(call, selection, &page, &mut selected).await?;
+    Ok(selected.page)
 }
 
-/// Waits until the asked revision has happened; answers with the one to read at.
-async fn settle_revision(call: &Call, at: At) -> Result<Option<Revision>, StatusError> {
-    let store = &call.server.config().store;
-    let (wanted, exact) = match at {
-        At::Latest | At::Any => return Ok(None),
-        At::NotOlderThan(wanted) => (wanted, None),
-        At::Exact(wanted) => (wanted, Some(Revision(wanted))),
+/// Upstream looks for a next page among all that lies behind the last object, selected or not.
+async fn go_on_behind(
+    call: &Call,
+    selection: &Selection,
+    page: &Page,
+    taken: &mut Taken,
+) -> Result<(), StatusError> {
+    let Some(last) = taken
+        .filled_by
+        .take()
+        .filter(|_| taken.page.head.next.is_empty())
+    else {
+        return Ok(());
     };
-    if Revision(wanted) > store.revision() {
-        let wait = Duration::from_millis(call.server.config().limits.revision_wait_ms);
-        let waited = tokio::time::timeout(wait, store.wait_for(Revision(wanted))).await;
-        waited
-            .map_err(|_| too_large_version(wanted, store.revision().0, exact.is_some()))?
-            .map_err(StatusError::internal)?;
+    let kind = &call.kind;
+    let (namespace, name) = selection.place(kind, &call.info.namespace);
+    let behind = Range {
+        namespace,
+        name,
+        terms: selection.field_terms(kind),
+        after: Some((Arc::clone(&last.key.namespace), Arc::clone(&last.key.name))),
+        at: Some(page.revision),
+        limit: Some(1),
+        ..Range::all(kind.storage_resource().to_string())
+    };
+    let store = &call.server.config().store;
+    let behind = store
+        .range(behind)
+        .await
+        .map_err(|error| stored::refusal(kind, &error))?;
+    if !behind.entries.is_empty() {
+        taken.page.head.next = write_token(page.revision, &last);
     }
-    Ok(exact)
+    Ok(())
 }
 
-/// Source: apiserver `storage.NewTooLargeResourceVersionError`; exact reads time out instead.
-fn too_large_version(wanted: u64, current: u64, is_exact: bool) -> StatusError {
-    if is_exact {
-        return stored::timeout();
+/// The revision to read at, once it has happened.
+async fn settle_revision(call: &Call, at: At) -> Result<Option<Revision>, StatusError> {
+    let current = call.server.config().store.revision();
+    match at {
+        At::Latest | At::Any => Ok(None),
+        At::Exact(wanted) if Revision(wanted) > current => {
+            Err(too_large_version(wanted, current, 0))
+        }
+        At::Exact(wanted) => Ok(Some(Revision(wanted))),
+        At::NotOlderThan(wanted) => settle(call, wanted).await.map(|()| None),
     }
+}
+
+/// Waits until a revision has happened, where upstream's cache would wait for it.
+pub(super) async fn settle(call: &Call, wanted: u64) -> Result<(), StatusError> {
+    let store = &call.server.config().store;
+    if Revision(wanted) <= store.revision() {
+        return Ok(());
+    }
+    if !call.kind.strategy.is_cached() {
+        return Err(too_large_version(wanted, store.revision(), 0));
+    }
+    let wait = Duration::from_millis(call.server.config().limits.revision_wait_ms);
+    let waited = tokio::time::timeout(wait, store.wait_for(Revision(wanted))).await;
+    waited
+        .map_err(|_| too_large_version(wanted, store.revision(), RETRY_AFTER_SECONDS))?
+        .map_err(StatusError::internal)
+}
+
+/// Source: apiserver `storage/cacher` `resourceVersionTooHighRetrySeconds`.
+const RETRY_AFTER_SECONDS: u16 = 1;
+
+/// Source: apiserver `storage.NewTooLargeResourceVersionError`.
+fn too_large_version(wanted: u64, current: Revision, retry_after_seconds: u16) -> StatusError {
+    let current = current.0;
     let mut error = StatusError::new(
         504,
         "Timeout",
@@ -135,10 +190,16 @@ fn too_large_version(wanted: u64, current: u64, is_exact: bool) -> StatusError {
             message: "Too large resource version".into(),
             field: String::new(),
         }],
-        retry_after_seconds: 1,
+        retry_after_seconds,
         ..meta::status::Details::default()
     });
     error
+}
+
+/// A page that was cut, and the object that filled it.
+struct Taken {
+    page: Selected,
+    filled_by: Option<Entry>,
 }
 
 /// Filters a page and cuts it at the limit.
@@ -147,7 +208,7 @@ fn take(
     options: &ListOptions,
     selection: &Selection,
     page: &Page,
-) -> Result<Selected, StatusError> {
+) -> Result<Taken, StatusError> {
     let kind = &call.kind;
     let limit = options.limit.unwrap_or(usize::MAX);
     let is_indexed = selection.is_indexed(kind);
@@ -178,7 +239,11 @@ fn take(
         next,
         remaining,
     };
-    Ok(Selected { items, head })
+    let filled_by = last.filter(|_| items.len() == limit && !selection.is_everything());
+    Ok(Taken {
+        filled_by: filled_by.cloned(),
+        page: Selected { items, head },
+    })
 }
 
 fn write_token(revision: Revision, last: &Entry) -> String {
@@ -226,10 +291,7 @@ fn token_of(text: &str) -> Result<Token, String> {
 }
 
 /// 410 for a page whose revision is gone, with a token that goes on inconsistently at the latest one.
-fn expired_token(
-    call: &Call,
-    after: Option<(std::sync::Arc<str>, std::sync::Arc<str>)>,
-) -> StatusError {
+fn expired_token(call: &Call, after: Option<(Arc<str>, Arc<str>)>) -> StatusError {
     let why = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
     let mut error = StatusError::expired(why);
     let (namespace, name) = after.unwrap_or_default();

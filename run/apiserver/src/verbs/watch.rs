@@ -10,7 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Frame;
-use meta::StatusError;
+use meta::{StatusError, raw};
 use store::{
     Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
 };
@@ -22,6 +22,7 @@ use wire::present::Presentation;
 use wire::protobuf;
 use wire::table::{self, Carried};
 
+use super::list::settle;
 use crate::background::Background;
 use crate::call::Call;
 use crate::options::{ListOptions, parse_revision};
@@ -42,7 +43,7 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     };
     let opened = match open(&presenter.call, &options, &presenter.selection).await {
         // A request that is understood gets a stream, and this as its only event.
-        Err(error) if error.0.reason == "Expired" => {
+        Err(error) if matches!(error.0.reason.as_str(), "Expired" | "Timeout") => {
             let end = presenter.ended(&error).unwrap_or_default();
             return Ok(answer(format, end.into()));
         }
@@ -54,9 +55,10 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let mut state = Running {
         presenter,
         initial: opened.initial.into_iter(),
-        ends_initial_events: opened.ends_initial_events,
+        ends_initial_events: options.sends_initial_events && options.allows_bookmarks,
         watch: opened.watch,
         revision: opened.revision,
+        behind: opened.behind,
         end: Instant::now() + Duration::from_secs(seconds),
         bookmark_every: options
             .allows_bookmarks
@@ -85,9 +87,10 @@ fn answer(format: Format, body: Body) -> Response<Body> {
 
 struct Opened {
     initial: Vec<Entry>,
-    ends_initial_events: bool,
     watch: Watch,
     revision: Revision,
+    /// What happens up to here is not told: a revision that is still to come was asked for.
+    behind: Revision,
 }
 
 /// Reads the state the watch starts with, if it starts with one, and opens the watch right behind it.
@@ -101,9 +104,6 @@ async fn open(
     let resource = kind.storage_resource().to_string();
     let namespace = (kind.is_namespaced() && !call.info.namespace.is_empty())
         .then(|| Arc::from(call.info.namespace.as_str()));
-    let starts_with_state = options.sends_initial_events
-        || options.resource_version.is_empty()
-        || options.resource_version == "0";
     let asked = match options.resource_version.as_str() {
         "" => 0,
         text => parse_revision(text)?,
@@ -114,12 +114,8 @@ async fn open(
         }
         error => stored::refusal(kind, &error),
     };
-    if Revision(asked) > store.revision() {
-        let wait = Duration::from_millis(call.server.config().limits.revision_wait_ms);
-        let waited = tokio::time::timeout(wait, store.wait_for(Revision(asked))).await;
-        waited.map_err(|_| stored::timeout())?.map_err(refusal)?;
-    }
-    let (initial, revision) = if starts_with_state {
+    let (initial, revision) = if options.sends_initial_events {
+        settle(call, asked).await?;
         let (namespace, name) = selection.place(kind, &call.info.namespace);
         let range = Range {
             namespace,
@@ -129,8 +125,10 @@ async fn open(
         };
         let page = store.range(range).await.map_err(refusal)?;
         (page.entries, page.revision)
+    } else if asked == 0 {
+        (Vec::new(), store.revision())
     } else {
-        (Vec::new(), Revision(asked))
+        (Vec::new(), Revision(asked).min(store.revision()))
     };
     let scope = WatchScope {
         namespace,
@@ -140,9 +138,9 @@ async fn open(
     let watch = store.watch(scope, revision).await.map_err(refusal)?;
     Ok(Opened {
         initial,
-        ends_initial_events: options.sends_initial_events,
         watch,
         revision,
+        behind: Revision(asked),
     })
 }
 
@@ -154,6 +152,8 @@ struct Running {
     watch: Watch,
     /// The revision everything up to which was sent.
     revision: Revision,
+    /// What happens up to here is not told.
+    behind: Revision,
     end: Instant,
     bookmark_every: Option<Duration>,
     /// When the next bookmark is due, or the end.
@@ -189,12 +189,13 @@ impl Running {
         }
         for entry in self.initial.by_ref() {
             if let Some(frame) = self.presenter.initial(&entry) {
-                return Poll::Ready(Some(frame));
+                return Poll::Ready(self.presenter.sent(frame));
             }
         }
         if self.ends_initial_events {
             self.ends_initial_events = false;
-            return Poll::Ready(self.presenter.bookmark(self.revision, true));
+            let bookmark = self.presenter.bookmark(self.revision, true);
+            return Poll::Ready(bookmark.and_then(|frame| self.presenter.sent(frame)));
         }
         loop {
             // Checked first, for a busy watch ends in time too.
@@ -205,8 +206,11 @@ impl Running {
                 None => return Poll::Ready(None),
                 Some(Ok(WatchItem::Event(event))) => {
                     self.revision = event.entry.revision;
+                    if self.revision <= self.behind {
+                        continue;
+                    }
                     if let Some(frame) = self.presenter.event(&event) {
-                        return Poll::Ready(Some(frame));
+                        return Poll::Ready(self.presenter.sent(frame));
                     }
                 }
                 Some(Ok(WatchItem::Progress(revision))) => {
@@ -229,7 +233,8 @@ impl Running {
         if let Some(revision) = self.watch.progress() {
             self.revision = self.revision.max(revision);
         }
-        self.presenter.bookmark(self.revision, false)
+        let bookmark = self.presenter.bookmark(self.revision, false);
+        bookmark.and_then(|frame| self.presenter.sent(frame))
     }
 }
 
@@ -250,19 +255,39 @@ impl Presenter {
     }
 
     /// The frame of an event; `None` when the client does not select the object, now or before.
+    ///
+    /// What is selected no more is gone for the client, and shown as it knew it. Source: apiserver `storage/cacher`
+    /// `convertToWatchEvent`.
     fn event(&mut self, event: &Event) -> Option<Bytes> {
         let was = event
             .previous
             .as_ref()
-            .is_some_and(|previous| self.selects(previous));
+            .filter(|previous| self.selects(previous));
         let is = event.change != Change::Deleted && self.selects(&event.entry);
-        let event_type = match (was, is) {
-            (false, false) => return None,
-            (false, true) => "ADDED",
-            (true, true) => "MODIFIED",
-            (true, false) => "DELETED",
-        };
-        self.show(event_type, &event.entry)
+        match (was, is) {
+            (None, false) => None,
+            (None, true) => self.show("ADDED", &event.entry),
+            (Some(_), true) => self.show("MODIFIED", &event.entry),
+            (Some(_), false) if event.change == Change::Deleted => {
+                self.show("DELETED", &event.entry)
+            }
+            (Some(known), false) => {
+                let revision = event.entry.revision;
+                let value = raw::with_resource_version(&known.value, revision.0);
+                let known = Entry {
+                    revision,
+                    value: value.into(),
+                    ..known.clone()
+                };
+                self.show("DELETED", &known)
+            }
+        }
+    }
+
+    /// The frame, unless it was asked for in a shape that no single object has: that ends the watch, as upstream's.
+    fn sent(&self, frame: Bytes) -> Option<Bytes> {
+        let is_list = matches!(self.presentation.shape(), Shape::PartialList(_));
+        (!is_list).then_some(frame)
     }
 
     fn selects(&self, entry: &Entry) -> bool {

@@ -144,6 +144,9 @@ async fn parameters_are_refused_in_upstreams_words() {
         ("configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=Exact", 422, format!("{options} [{needs}, resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"]")),
         ("configmaps?watch=1&resourceVersionMatch=NotOlderThan", 422, format!("{options} resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")),
         ("configmaps?watch=1&continue=a", 422, format!("{options} resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided")),
+        ("configmaps?limit=", 400, "strconv.ParseInt: parsing \"\": invalid syntax".to_owned()),
+        ("configmaps?limit=99999999999999999999", 400, "strconv.ParseInt: parsing \"99999999999999999999\": value out of range".to_owned()),
+        ("configmaps?sendInitialEvents", 422, format!("{options} sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list")),
         ("configmaps//a", 404, "the server could not find the requested resource".to_owned()),
         ("services/x/status/more", 404, "the server could not find the requested resource".to_owned()),
     ];

@@ -124,6 +124,32 @@ async fn pages_are_of_one_revision() {
 }
 
 #[tokio::test]
+async fn a_full_page_goes_on_behind_what_is_selected() {
+    let talk = Talk::new().await;
+    for (name, label) in [("a", "x"), ("b", "y")] {
+        let map = json!({"metadata": {"name": name, "labels": {"app": label}}});
+        talk.post(MAPS, map).await.expect(201);
+    }
+    let page = async |query: &str| {
+        let page = talk.get(&format!("{MAPS}?{query}")).await.expect(200);
+        let token = page["metadata"]["continue"].as_str().unwrap_or_default();
+        (page["items"].as_array().unwrap().len(), token.to_owned())
+    };
+    let (shown, token) = page("limit=1&labelSelector=app%3Dx").await;
+    assert_eq!((shown, token.is_empty()), (1, false));
+    let rest = page(&format!("limit=1&labelSelector=app%3Dx&continue={token}")).await;
+    assert_eq!(rest, (0, String::new()));
+    for whole in [
+        "limit=1&labelSelector=app%3Dy",
+        "limit=1&fieldSelector=metadata.name%3Da",
+    ] {
+        assert_eq!(page(whole).await, (1, String::new()));
+    }
+    // Just any state is shown whole.
+    assert_eq!(page("limit=1&resourceVersion=0").await, (2, String::new()));
+}
+
+#[tokio::test]
 async fn a_finalizer_keeps_an_object_until_it_is_removed() {
     let talk = Talk::new().await;
     let mut object = map("a");

@@ -99,7 +99,15 @@ async fn what_leaves_a_selection_is_deleted_for_its_watcher() {
     talk.patch("merge", &format!("{MAPS}/a"), relabel("y"))
         .await
         .expect(200);
-    assert_eq!(events.brief().await, "DELETED a");
+    let gone = events.next().await;
+    assert_eq!(gone["type"], "DELETED");
+    let metadata = &gone["object"]["metadata"];
+    assert_eq!(metadata["labels"]["app"], "x");
+    let now = talk.get(&format!("{MAPS}/a")).await.expect(200);
+    assert_eq!(
+        metadata["resourceVersion"],
+        now["metadata"]["resourceVersion"]
+    );
     talk.patch("merge", &format!("{MAPS}/a"), relabel("x"))
         .await
         .expect(200);
@@ -127,6 +135,32 @@ async fn initial_events_end_with_the_annotated_bookmark() {
         .get(&format!("{MAPS}?watch=true&sendInitialEvents=true"))
         .await;
     assert_eq!(silent.code, 422);
+}
+
+#[tokio::test]
+async fn a_watch_starts_where_it_was_told_to() {
+    let talk = Talk::new().await;
+    talk.post(MAPS, map("a", "x")).await.expect(201);
+    let annotated = |event: &Value| event["object"]["metadata"]["annotations"].is_object();
+    // Any state, with bookmarks: the initial events end with one.
+    let mut events = Events::open(&talk, "allowWatchBookmarks=true", "").await;
+    assert_eq!(events.brief().await, "ADDED a");
+    assert!(annotated(&events.next().await));
+    let list = talk.get(MAPS).await.expect(200);
+    let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let next = version.parse::<u64>().unwrap() + 1;
+    // None without bookmarks; no state where none is wanted; nothing of what was still to come.
+    let plain = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+    let mut initial = Events::open(&talk, plain, "").await;
+    assert_eq!(initial.brief().await, "ADDED a");
+    let none = "sendInitialEvents=false&resourceVersionMatch=NotOlderThan&resourceVersion=0";
+    let mut none = Events::open(&talk, none, "").await;
+    let mut later = Events::open(&talk, &format!("resourceVersion={next}"), "").await;
+    talk.post(MAPS, map("b", "x")).await.expect(201);
+    talk.post(MAPS, map("c", "x")).await.expect(201);
+    assert_eq!(initial.brief().await, "ADDED b");
+    assert_eq!(none.brief().await, "ADDED b");
+    assert_eq!(later.brief().await, "ADDED c");
 }
 
 #[tokio::test]
