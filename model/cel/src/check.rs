@@ -1,5 +1,7 @@
 //! The types of an expression and of everything in it. Source: cel-go `checker/checker.go`.
 
+use std::collections::BTreeMap;
+
 use crate::ast::{Call, Comprehension, Expr, ExprKind, Item, Literal, Select};
 use crate::env::{Env, Known};
 use crate::library::Overload;
@@ -8,19 +10,23 @@ use crate::syntax::walk::TOO_DEEP;
 use crate::types::{Type, signature};
 use crate::unify::{Unifier, most_general};
 
+/// The forms of functions that fit each call, by the number of the call.
+type Forms = BTreeMap<usize, Vec<&'static Overload>>;
+
 /// Finds the type of every part, by its number; names are replaced by what they stand for.
 pub(crate) fn check(
     expr: &mut Expr,
     count: usize,
     env: &Env,
     source: &Source,
-) -> Result<Vec<Type>, Vec<Mistake>> {
+) -> Result<(Vec<Type>, Forms), Vec<Mistake>> {
     let mut checker = Checker {
         env,
         source,
         scope: Vec::new(),
         types: vec![None; count],
         unifier: Unifier::default(),
+        forms: Forms::new(),
         mistakes: Vec::new(),
         is_given_up: false,
     };
@@ -32,7 +38,7 @@ pub(crate) fn check(
         let found = found.as_ref().unwrap_or(&Type::Dyn);
         checker.unifier.resolve(found, true)
     });
-    Ok(types.collect())
+    Ok((types.collect(), checker.forms))
 }
 
 struct Checker<'a> {
@@ -42,6 +48,7 @@ struct Checker<'a> {
     scope: Vec<(String, Type)>,
     types: Vec<Option<Type>>,
     unifier: Unifier,
+    forms: Forms,
     mistakes: Vec<Mistake>,
     is_given_up: bool,
 }
@@ -106,7 +113,7 @@ impl Checker<'_> {
             }
             ExprKind::Select(_) => self.select(expr),
             ExprKind::Call(call) if call.target.is_some() => self.member_call(expr),
-            ExprKind::Call(call) => self.call(call, at),
+            ExprKind::Call(_) => self.call(expr),
             ExprKind::List(items) => self.list(items),
             ExprKind::Map(_) => self.map(expr),
             ExprKind::Struct(_) => self.message(expr),
@@ -177,19 +184,31 @@ impl Checker<'_> {
         Type::Error
     }
 
-    fn call(&mut self, call: &mut Call, at: usize) -> Type {
+    fn call(&mut self, expr: &mut Expr) -> Type {
+        let place = (expr.id, expr.at);
+        let ExprKind::Call(call) = &mut expr.kind else {
+            return Type::Error;
+        };
         if call.function == "_?._" {
-            return self.optional_field(call, at);
+            self.forms.insert(
+                place.0,
+                self.env
+                    .function("_?._")
+                    .iter()
+                    .flat_map(|forms| forms.iter())
+                    .collect(),
+            );
+            return self.optional_field(call, place.1);
         }
         for arg in &mut call.args {
             self.check(arg);
         }
         let name = call.function.trim_start_matches('.').to_owned();
         let Some(forms) = self.env.function(&name) else {
-            return self.undeclared(at, &call.function);
+            return self.undeclared(place.1, &call.function);
         };
         call.function = name;
-        self.resolve(call, forms, at)
+        self.resolve(call, forms, place)
     }
 
     /// Source: `checkOptSelect`.
@@ -206,7 +225,7 @@ impl Checker<'_> {
     }
 
     fn member_call(&mut self, expr: &mut Expr) -> Type {
-        let at = expr.at;
+        let place = (expr.id, expr.at);
         let ExprKind::Call(call) = &mut expr.kind else {
             return Type::Error;
         };
@@ -220,24 +239,30 @@ impl Checker<'_> {
             if let Some(forms) = self.env.function(&name) {
                 call.function = name;
                 call.target = None;
-                return self.resolve(call, forms, at);
+                return self.resolve(call, forms, place);
             }
         }
         if let Some(target) = &mut call.target {
             self.check(target);
         }
         match self.env.function(&call.function) {
-            Some(forms) => self.resolve(call, forms, at),
-            None => self.undeclared(at, &call.function),
+            Some(forms) => self.resolve(call, forms, place),
+            None => self.undeclared(place.1, &call.function),
         }
     }
 
     /// The type of a call of a function with several forms. Source: `resolveOverload`.
-    fn resolve(&mut self, call: &Call, forms: &[Overload], at: usize) -> Type {
+    fn resolve(
+        &mut self,
+        call: &Call,
+        forms: &'static [Overload],
+        (id, at): (usize, usize),
+    ) -> Type {
         let is_member = call.target.is_some();
         let mut args: Vec<Type> = call.target.iter().map(|target| self.get(target)).collect();
         args.extend(call.args.iter().map(|arg| self.get(arg)));
         if ["_&&_", "_||_"].contains(&call.function.as_str()) {
+            self.forms.insert(id, forms.iter().collect());
             return self.logic(call, &args);
         }
         let mut result: Option<Type> = None;
@@ -250,6 +275,7 @@ impl Checker<'_> {
             if !self.unifier.all_fit(&args, wanted) {
                 continue;
             }
+            self.forms.entry(id).or_default().push(form);
             let found = self.unifier.resolve(given, false);
             result = Some(match result {
                 None => found,

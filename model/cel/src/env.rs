@@ -106,7 +106,7 @@ impl Env {
             "uint" => Type::Uint,
             _ if self.is_patch_type(name) || self.fields.contains_key(name) => Type::named(name),
             // What comes from protocol buffers is not looked at more closely.
-            _ if name.starts_with("google.protobuf.") => Type::Dyn,
+            _ if is_well_known(name) => Type::Dyn,
             _ => return opaque(name),
         })
     }
@@ -140,6 +140,29 @@ impl Env {
                 .map_or(Known::NoField, Known::Field),
         }
     }
+}
+
+/// Whether this is a message that every server knows. Source: cel-go `checkedWellKnowns`.
+fn is_well_known(name: &str) -> bool {
+    const MESSAGES: [&str; 15] = [
+        "Any",
+        "BoolValue",
+        "BytesValue",
+        "DoubleValue",
+        "Empty",
+        "FloatValue",
+        "Int32Value",
+        "Int64Value",
+        "ListValue",
+        "NullValue",
+        "StringValue",
+        "Struct",
+        "UInt32Value",
+        "UInt64Value",
+        "Value",
+    ];
+    name.strip_prefix("google.protobuf.")
+        .is_some_and(|name| MESSAGES.contains(&name))
 }
 
 /// A type that only functions of the libraries know.

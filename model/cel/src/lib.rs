@@ -1,8 +1,11 @@
 //! The Common Expression Language as Kubernetes speaks it: reading expressions and finding their types, in upstream's
 //! words when something is wrong. It evaluates nothing, knows no Kubernetes object, and reads no files.
 
+use std::collections::BTreeMap;
+
 mod ast;
 mod check;
+mod cost;
 mod env;
 mod library;
 mod literal;
@@ -18,7 +21,9 @@ mod validate;
 mod tests;
 
 pub use ast::{Call, Comprehension, Entry, Expr, ExprKind, Field, Item, Literal, Select, Struct};
+pub use cost::{Range, Sizes};
 pub use env::Env;
+use library::Overload;
 pub use source::{Mistake, Mistakes, Place};
 pub use types::Type;
 
@@ -29,12 +34,19 @@ pub struct Checked {
     pub expr: Expr,
     /// The type of each part, by its number.
     pub types: Vec<Type>,
+    /// The forms of functions that fit each call.
+    forms: BTreeMap<usize, Vec<&'static Overload>>,
 }
 
 impl Checked {
     /// The type of what comes out.
     pub fn output(&self) -> &Type {
         self.types.get(self.expr.id).unwrap_or(&Type::Dyn)
+    }
+
+    /// What evaluating may cost, when what variables hold is as large as said.
+    pub fn cost(&self, sizes: &Sizes) -> Range {
+        cost::estimate(self, sizes)
     }
 
     /// Why the expression cannot be made ready to run, if so: regular expressions that are written out are read then.
@@ -72,8 +84,8 @@ impl Env {
 
     fn checked(&self, source: &source::Source) -> Result<Checked, Vec<Mistake>> {
         let (mut expr, count) = parse::parse(source, self.syntax)?;
-        let types = check::check(&mut expr, count, self, source)?;
-        let checked = Checked { expr, types };
+        let (types, forms) = check::check(&mut expr, count, self, source)?;
+        let checked = Checked { expr, types, forms };
         let mistakes = validate::validate(&checked, source);
         if mistakes.is_empty() {
             Ok(checked)

@@ -4,7 +4,7 @@
 use crate::ast::{Call, Entry, Expr, ExprKind, Field, Item, Literal, Select, Struct};
 use crate::literal::unescape;
 use crate::macros;
-use crate::source::{Mistake, NOWHERE, Source};
+use crate::source::{Mistake, NOWHERE, Source, UNREAD};
 use crate::syntax::grammar::Rule;
 use crate::syntax::lexer::tokens;
 use crate::syntax::token::{Kind, Token};
@@ -14,8 +14,8 @@ use crate::syntax::walk::{DEPTH_MAX, Node, Part, TOO_DEEP, walk};
 const CHARS_MAX: usize = 100_000;
 /// Most mistakes in the syntax before nothing more is read. Source: cel-go `errorReportingLimit`.
 const SYNTAX_MISTAKES_MAX: usize = 100;
-/// Most expressions that one text may grow to through macros, some of which copy what they are called on.
-const EXPRESSIONS_MAX: usize = 100_000;
+/// Most expressions that a text may grow to beyond its characters: some macros copy what they are called on.
+const EXPRESSIONS_MAX: usize = 20_000;
 
 /// Names that nobody may use, because other languages keep them. Source: cel-go `reservedIds`.
 const RESERVED: [&str; 21] = [
@@ -121,7 +121,7 @@ fn token(node: &Node, kind: Kind) -> Option<&Token> {
 impl Parser<'_> {
     /// A new expression.
     pub(crate) fn expr(&mut self, at: usize, kind: ExprKind) -> Expr {
-        if self.next >= EXPRESSIONS_MAX {
+        if self.next >= EXPRESSIONS_MAX + self.source.chars.len() {
             self.give_up();
         }
         let id = self.next;
@@ -164,7 +164,7 @@ impl Parser<'_> {
 
     fn visit(&mut self, node: Option<&Node>) -> Expr {
         let Some(node) = node.filter(|_| !self.is_given_up) else {
-            return self.expr(0, ExprKind::Unspecified);
+            return self.expr(UNREAD, ExprKind::Unspecified);
         };
         let is_counted = match node.rule {
             Rule::Expr | Rule::Relation | Rule::Calc => true,
@@ -202,7 +202,8 @@ impl Parser<'_> {
             (Rule::Primary, Some(4)) => self.map(node),
             (Rule::Primary, Some(5)) => self.message(node),
             (Rule::Literal, Some(way)) => self.literal_of(node, way),
-            _ => self.expr(node.at, ExprKind::Unspecified),
+            (Rule::Unary, _) => self.expr(node.at, ExprKind::Unspecified),
+            _ => self.expr(UNREAD, ExprKind::Unspecified),
         }
     }
 

@@ -22,6 +22,9 @@ pub(crate) const NOWHERE: Place = Place {
     column: -1,
 };
 
+/// Where something is that could not be read.
+pub(crate) const UNREAD: usize = usize::MAX;
+
 /// The text of an expression.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -48,6 +51,12 @@ impl Source {
     }
     /// The place of a character.
     pub(crate) fn place(&self, at: usize) -> Place {
+        if at == UNREAD {
+            return Place {
+                line: 1,
+                column: -1,
+            };
+        }
         let line = self.lines.partition_point(|start| *start <= at);
         let start = self.lines.get(line.saturating_sub(1)).copied();
         Place {

@@ -111,9 +111,18 @@ fn what_is_too_deep_or_too_large_is_told() {
         format!("object{}", ".?a.optMap(x, x)".repeat(40)),
         deep("cel.bind(a, {[1]: [1]}, ", ")", 100),
         "(".repeat(30_000),
+        deep("[", "]", 190),
+        deep("{1: ", "}", 190),
+        deep("dyn(", ")", 190),
+        deep("[1].map(x, ", ")", 100),
+        deep("[1].filter(x, has(object.a) && ", " == 1)", 60),
+        deep("!(object.a || ", ")", 70),
+        format!("1{}", "+1".repeat(240)),
     ] {
-        let env = env().binding();
-        let _outcome = env.compile(&text).map_err(|mistakes| mistakes.to_string());
+        // Half of what a thread of the server has.
+        let thread = std::thread::Builder::new().stack_size(1 << 20);
+        let compile = move || env().binding().compile(&text).is_ok();
+        thread.spawn(compile).unwrap().join().unwrap();
     }
     let chain = format!("object.a == 1{}", " && object.a == 1".repeat(2000));
     assert_eq!(said(&chain), "bool");

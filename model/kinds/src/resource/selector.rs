@@ -2,13 +2,24 @@
 
 use std::sync::LazyLock;
 
-use cel::{Env, Type};
+use cel::{Env, Range, Type};
 use meta::{FieldError, Path};
 
 use crate::check::Errors;
 
 /// The type of a device.
 const DEVICE: &str = "kubernetes.DRADevice";
+
+/// Source: `CELSelectorExpressionMaxCost`.
+const COST_MAX: u64 = 1_000_000;
+/// Source: `DeviceMaxDomainLength`, `DriverNameMaxLength`.
+const DOMAIN_MAX: u64 = 63;
+/// Source: `DeviceMaxIDLength`.
+const ID_MAX: u64 = 32;
+/// Source: `DeviceAttributeMaxValueLength`.
+const VALUE_MAX: u64 = 64;
+/// Source: `ResourceSliceMaxAttributesAndCapacitiesPerDevice`.
+const ENTRIES_MAX: u64 = 32;
 
 /// What a selector may name. Attributes have any type; those in lists are switched off in 1.36.
 static ENV: LazyLock<Env> = LazyLock::new(|| {
@@ -43,5 +54,31 @@ pub(super) fn check(path: &Path, text: &str, errors: &mut Errors) {
     } else if let Some(why) = checked.obstacle() {
         let why = format!("program instantiation failed: {why}");
         errors.push(FieldError::internal(path, why));
+    } else if checked.cost(&size).max > COST_MAX {
+        let why = "too complex, exceeds cost limit";
+        errors.push(FieldError::forbidden(path, why));
     }
+}
+
+/// How large what a device has may be. Source: the `sizeEstimator` there.
+fn size(path: &[String]) -> Option<Range> {
+    let steps: Vec<&str> = path.iter().map(String::as_str).collect();
+    let max = match steps.as_slice() {
+        ["device"]
+        | [
+            "device",
+            "capacity",
+            "@items" | "@values",
+            "@items" | "@values",
+        ] => 0,
+        ["device", "allowMultipleAllocations"] => 1,
+        ["device", "driver"] | ["device", "attributes" | "capacity", "@keys"] => DOMAIN_MAX,
+        ["device", "attributes" | "capacity"]
+        | ["device", "attributes" | "capacity", "@items" | "@values"] => ENTRIES_MAX,
+        ["device", _, "@items" | "@values", "@keys"] => ID_MAX,
+        // An attribute, by whatever name.
+        ["device", "attributes", "@items" | "@values", _] => VALUE_MAX,
+        _ => return None,
+    };
+    Some(Range::up_to(max))
 }
