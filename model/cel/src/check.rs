@@ -9,6 +9,7 @@ use crate::source::{Mistake, NOWHERE, Source};
 use crate::syntax::walk::TOO_DEEP;
 use crate::types::{Type, signature};
 use crate::unify::{Unifier, most_general};
+use crate::well_known;
 
 /// The forms of functions that fit each call, by the number of the call.
 type Forms = BTreeMap<usize, Vec<&'static Overload>>;
@@ -373,13 +374,11 @@ impl Checker<'_> {
         let result = match self.lookup(&name) {
             None => return self.undeclared(at, &name),
             Some(Type::Error) => Type::Error,
-            Some(Type::Type(Some(of))) => match &*of {
-                Type::Struct(_) | Type::Dyn | Type::Timestamp | Type::Duration => (*of).clone(),
-                other => {
-                    self.wrong(at, format!("'{}' is not a message type", other.name()));
-                    Type::Error
-                }
-            },
+            Some(Type::Type(Some(of))) if is_message(&of, &name) => (*of).clone(),
+            Some(Type::Type(Some(of))) => {
+                self.wrong(at, format!("'{}' is not a message type", of.name()));
+                Type::Error
+            }
             Some(other) => {
                 self.wrong(at, format!("'{}' is not a type", other.name()));
                 Type::Error
@@ -388,12 +387,11 @@ impl Checker<'_> {
         name.trim_start_matches('.').clone_into(&mut message.name);
         for field in &mut message.fields {
             self.check(&mut field.value);
-            let wanted = match &result {
-                Type::Dyn | Type::Timestamp | Type::Duration => Type::Dyn,
-                _ => self.declared_field(&message.name, &field.name, field.at),
-            };
+            let wanted = self.declared_field(&message.name, &field.name, field.at);
             let found = self.unwrapped(&field.value, field.is_optional);
-            let is_untyped = matches!(self.env.field(&message.name, &field.name), Known::Untyped);
+            let known = self.env.field(&message.name, &field.name);
+            let is_open = found.is_dyn() || found == Type::Error;
+            let is_untyped = matches!(known, Known::Untyped) && !is_open;
             if is_untyped || !self.unifier.fits(&wanted, &found) {
                 let wanted = if is_untyped {
                     String::new()
@@ -464,6 +462,15 @@ impl Checker<'_> {
             self.mismatch(expr.at, wanted, &found);
         }
     }
+}
+
+/// Whether a message of this type can be written out.
+fn is_message(of: &Type, name: &str) -> bool {
+    let name = name.trim_start_matches('.');
+    matches!(
+        of,
+        Type::Struct(_) | Type::Null | Type::Duration | Type::Timestamp
+    ) || well_known::message(name).is_some()
 }
 
 pub(crate) fn mismatch(expected: &Type, found: &Type) -> String {

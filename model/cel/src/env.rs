@@ -1,10 +1,12 @@
 //! What an expression may name: variables, functions, types and their fields.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::library::{BASE, Library, Overload, PATCHES};
 use crate::parse::Syntax;
 use crate::types::Type;
+use crate::well_known;
 
 /// The fields of types, by the names of the types.
 type Fields = BTreeMap<String, BTreeMap<String, Type>>;
@@ -86,7 +88,8 @@ impl Env {
         if let Some(found) = self.variables.get(name) {
             return Some(found.clone());
         }
-        self.type_named(name).map(Type::of)
+        let named = self.type_named(name).map(Type::of);
+        named.or_else(|| well_known::constant(name))
     }
 
     fn type_named(&self, name: &str) -> Option<Type> {
@@ -94,20 +97,20 @@ impl Env {
             "bool" => Type::Bool,
             "bytes" => Type::Bytes,
             "double" => Type::Double,
-            "duration" | "google.protobuf.Duration" => Type::Duration,
+            "duration" => Type::Duration,
             "int" => Type::Int,
             "list" => Type::list(Type::Param("A".into())),
             "map" => Type::map(Type::Param("A".into()), Type::Param("B".into())),
             "null_type" => Type::Null,
-            "optional_type" => Type::optional(Type::Param("V".into())),
+            "optional_type" => Type::Opaque(name.into(), Arc::new([])),
             "string" => Type::String,
-            "timestamp" | "google.protobuf.Timestamp" => Type::Timestamp,
+            "timestamp" => Type::Timestamp,
             "type" => Type::Type(None),
             "uint" => Type::Uint,
             _ if self.is_patch_type(name) || self.fields.contains_key(name) => Type::named(name),
-            // What comes from protocol buffers is not looked at more closely.
-            _ if is_well_known(name) => Type::Dyn,
-            _ => return opaque(name),
+            // The only types of the libraries that are declared by name.
+            "net.IP" | "net.CIDR" => Type::Opaque(name.into(), Arc::new([])),
+            _ => return Some(well_known::message(name)?.of),
         })
     }
 
@@ -133,45 +136,18 @@ impl Env {
             });
         }
         match self.fields.get(message) {
-            None => Known::NoType,
+            None => match well_known::message(message) {
+                None => Known::NoType,
+                Some(known) => {
+                    let mut fields = known.fields.into_iter();
+                    let found = fields.find(|(name, _)| *name == field);
+                    found.map_or(Known::NoField, |(_, of)| Known::Field(of))
+                }
+            },
             Some(fields) => fields
                 .get(field)
                 .cloned()
                 .map_or(Known::NoField, Known::Field),
         }
     }
-}
-
-/// Whether this is a message that every server knows. Source: cel-go `checkedWellKnowns`.
-fn is_well_known(name: &str) -> bool {
-    const MESSAGES: [&str; 15] = [
-        "Any",
-        "BoolValue",
-        "BytesValue",
-        "DoubleValue",
-        "Empty",
-        "FloatValue",
-        "Int32Value",
-        "Int64Value",
-        "ListValue",
-        "NullValue",
-        "StringValue",
-        "Struct",
-        "UInt32Value",
-        "UInt64Value",
-        "Value",
-    ];
-    name.strip_prefix("google.protobuf.")
-        .is_some_and(|name| MESSAGES.contains(&name))
-}
-
-/// A type that only functions of the libraries know.
-fn opaque(name: &str) -> Option<Type> {
-    let forms = BASE.values().flatten();
-    let mut types = forms.flat_map(|form| form.args.iter().chain([&form.result]));
-    let is_it = |one: &&Type| match one {
-        Type::Struct(known) | Type::Opaque(known, _) => &**known == name,
-        _ => false,
-    };
-    types.find(is_it).cloned()
 }

@@ -16,6 +16,7 @@ mod syntax;
 mod types;
 mod unify;
 mod validate;
+mod well_known;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,28 @@ impl Checked {
 
     /// Why the expression cannot be made ready to run, if so: regular expressions that are written out are read then.
     pub fn obstacle(&self) -> Option<String> {
-        obstacle(&self.expr)
+        self.missing_type(&self.expr)
+            .or_else(|| obstacle(&self.expr))
+    }
+
+    /// A type that is named, but that nothing will be known of.
+    fn missing_type(&self, expr: &Expr) -> Option<String> {
+        let name = expr.ident().unwrap_or_default();
+        let is_missing = match self.types.get(expr.id) {
+            Some(Type::Type(Some(of))) => match &**of {
+                Type::Struct(known) if name != "google.protobuf.Empty" => {
+                    &**known == name && name.contains('.') && !name.starts_with("Object.")
+                }
+                _ => well_known::is_unknown_later(name),
+            },
+            _ => false,
+        };
+        if is_missing {
+            return Some(format!("reference to undefined type: {name}"));
+        }
+        expr.children()
+            .into_iter()
+            .find_map(|child| self.missing_type(child))
     }
 }
 

@@ -463,6 +463,25 @@ mod tests {
     }
 
     #[test]
+    fn conditions_that_are_as_they_were_are_not_read_again() {
+        let policy = |condition: &str, expression: &str| {
+            json!({"metadata": {"name": "p"}, "spec": {"failurePolicy": "Fail",
+                "matchConstraints": {"matchPolicy": "Exact", "namespaceSelector": {}, "objectSelector": {},
+                    "resourceRules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]},
+                "matchConditions": [{"name": "c", "expression": condition}],
+                "validations": [{"expression": expression}]}})
+        };
+        let count = |new: &Value, old: &Value| {
+            let mut errors = Errors::new();
+            changed_validating(new, old, &mut errors);
+            errors.len()
+        };
+        assert_eq!(count(&policy("no(", "true"), &policy("no(", "false")), 0);
+        assert_eq!(count(&policy("no(", "true"), &policy("true", "true")), 1);
+        assert_eq!(count(&policy("no(", "no("), &policy("no(", "no(")), 1);
+    }
+
+    #[test]
     fn a_mutation_is_of_one_sort() {
         let said = said(
             mutating,
