@@ -74,6 +74,8 @@ pub const READ: &[&str] = PRODUCED;
 pub struct Offer {
     /// Whether objects of the kind have a protobuf form; their metadata always has one.
     pub protobuf: bool,
+    /// Whether there is a Table of it.
+    pub has_table: bool,
 }
 
 impl Format {
@@ -161,6 +163,7 @@ impl<'a> Clause<'a> {
                 (main, sub) => format.media_type().split_once('/') == Some((main, sub)),
             };
             let is_possible = match (format, &shape) {
+                (_, Shape::Table(_)) if !offer.has_table => false,
                 (Format::Json, _)
                 | (Format::Protobuf, Shape::Partial(_) | Shape::PartialList(_)) => true,
                 (Format::Yaml, _) => stream.is_empty(),
@@ -216,7 +219,10 @@ pub fn media_type(content_type: &str) -> &str {
 mod tests {
     use super::*;
 
-    const KIND: Offer = Offer { protobuf: true };
+    const KIND: Offer = Offer {
+        protobuf: true,
+        has_table: true,
+    };
 
     fn format(accept: &str, offer: Offer) -> Option<Format> {
         negotiate(accept, offer).map(|answer| answer.format)
@@ -229,7 +235,10 @@ mod tests {
         assert_eq!(answer.shape, Shape::Table("v1".into()));
         let controller = "application/vnd.kubernetes.protobuf,application/json";
         assert_eq!(format(controller, KIND), Some(Format::Protobuf));
-        let custom = Offer { protobuf: false };
+        let custom = Offer {
+            protobuf: false,
+            ..KIND
+        };
         assert_eq!(format(controller, custom), Some(Format::Json));
         assert_eq!(format("application/vnd.kubernetes.protobuf", custom), None);
         let metadata =
@@ -237,6 +246,14 @@ mod tests {
         assert_eq!(format(metadata, custom), Some(Format::Protobuf));
         let table = "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1";
         assert_eq!(format(table, KIND), None);
+        let review = Offer {
+            has_table: false,
+            ..KIND
+        };
+        let shape = negotiate(kubectl, review).unwrap().shape;
+        assert_eq!(shape, Shape::Object);
+        let table = "application/json;as=Table;g=meta.k8s.io;v=v1";
+        assert_eq!(format(table, review), None);
     }
 
     #[test]

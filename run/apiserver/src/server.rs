@@ -329,6 +329,7 @@ fn negotiate(accept: &str, kind: &Kind, info: &RequestInfo) -> Result<Answer, St
     let offer = Offer {
         // Only a client that names protobuf gets it.
         protobuf: accept.contains("protobuf") && protobuf::has_form(&kind.gvk()),
+        has_table: has_table(kind, info),
     };
     let answer = media::negotiate(accept, offer)
         .ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
@@ -337,6 +338,18 @@ fn negotiate(accept: &str, kind: &Kind, info: &RequestInfo) -> Result<Answer, St
         return Err(StatusError::not_acceptable(media::STREAMED));
     }
     Ok(answer)
+}
+
+/// Whether what a request names can be shown as a Table: not what is only posted, nor most subresources.
+///
+/// Source: the storages in kube-apiserver `pkg/registry` that are a `rest.TableConvertor`.
+fn has_table(kind: &Kind, info: &RequestInfo) -> bool {
+    match info.subresource.as_str() {
+        "" => kind.verbs.iter().any(|verb| *verb == "get"),
+        "status" => kind.kind != "ResourceClaim",
+        "scale" => true,
+        _ => false,
+    }
 }
 
 /// Programs that people look at answers with, by the start of their name. Source: apiserver `isPrettyPrint`.
@@ -356,7 +369,10 @@ fn indented(mut query: Query, headers: &HeaderMap) -> Query {
 
 /// In what format a request is refused.
 fn refusal_format(info: &RequestInfo, headers: &HeaderMap) -> Format {
-    let every = Offer { protobuf: true };
+    let every = Offer {
+        protobuf: true,
+        has_table: true,
+    };
     let answer = media::negotiate(accept(headers), every).filter(|_| info.is_resource);
     answer.map_or(Format::Json, |answer| answer.refused_in())
 }

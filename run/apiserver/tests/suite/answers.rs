@@ -6,6 +6,8 @@ use crate::server::{DEPLOYMENTS, PODS, Talk};
 
 const MAPS: &str = "/api/v1/namespaces/web/configmaps";
 const ROUTED: &str = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const PRODUCED: &str = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const NOT_A_LIST: &str = "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)";
 const A_LIST: &str =
     "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)";
@@ -27,9 +29,10 @@ fn form(kind: &str) -> String {
 async fn objects_and_lists_are_not_shown_in_each_others_form() {
     let talk = talk().await;
     let one = format!("{MAPS}/a");
-    let (partial, list) = (
+    let (partial, list, table) = (
         form("PartialObjectMetadata"),
         form("PartialObjectMetadataList"),
+        form("Table"),
     );
     for (method, path, accept, message) in [
         ("GET", one.as_str(), list.as_str(), NOT_A_LIST),
@@ -41,8 +44,9 @@ async fn objects_and_lists_are_not_shown_in_each_others_form() {
             "GET",
             &one,
             "application/json;as=Foo;v=v1;g=meta.k8s.io",
-            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+            PRODUCED,
         ),
+        ("POST", REVIEWS, &table, PRODUCED),
     ] {
         let headers = [("accept", accept)];
         let answer = talk.send_as("suite/1", method, path, &headers, "").await;
