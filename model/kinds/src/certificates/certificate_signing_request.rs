@@ -43,9 +43,14 @@ impl Strategy for CertificateSigningRequest {
     }
     fn prepare_subresource(&self, new: &mut Object, old: &Object, cx: &Context<'_>) {
         if cx.subresource == Some("approval") {
-            // Approving changes conditions and nothing else. Source: `csrApprovalStrategy.PrepareForUpdate`.
+            // Approving changes conditions and metadata. Source: `csrApprovalStrategy.PrepareForUpdate`.
             let conditions = new.at(&["status", "conditions"]).cloned();
-            *new = kept(new, old);
+            for field in ["spec", "status"] {
+                match old.get(field) {
+                    Some(value) => new.set(&[field], value.clone()),
+                    None => drop(new.remove(&[field])),
+                }
+            }
             match conditions {
                 Some(conditions) => new.set(&["status", "conditions"], conditions),
                 None => drop(new.remove(&["status", "conditions"])),
@@ -77,15 +82,6 @@ impl Strategy for CertificateSigningRequest {
         validate::change(new, old, cx.subresource)
     }
     print_with!(print::other::CERTIFICATE_SIGNING_REQUEST);
-}
-
-/// The old object with the field ownership of the new one.
-fn kept(new: &Object, old: &Object) -> Object {
-    let mut kept = old.clone();
-    if let Some(managed) = new.at(&["metadata", "managedFields"]) {
-        kept.set(&["metadata", "managedFields"], managed.clone());
-    }
-    kept
 }
 
 /// A signer's update leaves approvals and denials as they are; where it adds or removes one, that is refused.

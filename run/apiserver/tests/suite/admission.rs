@@ -117,7 +117,7 @@ async fn approving_changes_conditions_and_signing_leaves_approvals() {
         .put(&format!("{path}/approval"), made)
         .await
         .expect(200);
-    assert!(approved["metadata"]["labels"].is_null());
+    assert_eq!(approved["metadata"]["labels"], json!({"a": "b"}));
     let condition = &approved["status"]["conditions"][0];
     assert!(condition["lastUpdateTime"].is_string() && condition["lastTransitionTime"].is_string());
     let mut put_status = async |status: Value| {
