@@ -36,13 +36,15 @@ pub fn candidates(
     found
 }
 
-/// Sorts candidates into owned ones, and says which to adopt and which to release.
+/// Sorts candidates into owned ones, and says which to adopt and which to release. `finalizer` is what the owner keeps
+/// its objects with: adopted ones get it, released ones lose it.
 pub fn claim(
     owner_resource: &Resource,
     owner: &Object,
     selector: &LabelSelector,
     resource: &Resource,
     candidates: &[Arc<Object>],
+    finalizer: Option<&str>,
 ) -> Claims {
     let mut claims = Claims::default();
     for object in candidates {
@@ -53,7 +55,7 @@ pub fn claim(
             Some(_) if owner.deletion_timestamp().is_none() => {
                 claims
                     .actions
-                    .extend(release(resource, object, owner.uid()));
+                    .extend(release(resource, object, owner.uid(), finalizer));
             }
             None if matches
                 && owner.deletion_timestamp().is_none()
@@ -62,7 +64,7 @@ pub fn claim(
             {
                 claims
                     .actions
-                    .extend(adopt(resource, object, owner_resource, owner));
+                    .extend(adopt(resource, object, owner_resource, owner, finalizer));
                 claims.owned.push(Arc::clone(object));
             }
             Some(_) | None => {}
@@ -77,16 +79,25 @@ fn adopt(
     object: &Arc<Object>,
     owner_resource: &Resource,
     owner: &Object,
+    finalizer: Option<&str>,
 ) -> Option<Action> {
     let adopted = edited(object, |object| {
         let mut owners = object.owner_references().to_vec();
         owners.push(controller_reference(owner_resource, owner));
         object.set(&["metadata", "ownerReferences"], Value::Array(owners));
+        if let Some(finalizer) = finalizer {
+            hold(object, finalizer);
+        }
     });
     update(resource, object, &adopted)
 }
 
-fn release(resource: &Resource, object: &Arc<Object>, owner_uid: &str) -> Option<Action> {
+fn release(
+    resource: &Resource,
+    object: &Arc<Object>,
+    owner_uid: &str,
+    finalizer: Option<&str>,
+) -> Option<Action> {
     let released = edited(object, |object| {
         let mut owners = object.owner_references().to_vec();
         owners.retain(|owner| owner.str_at(&["uid"]) != Some(owner_uid));
@@ -95,8 +106,32 @@ fn release(resource: &Resource, object: &Arc<Object>, owner_uid: &str) -> Option
         } else {
             object.set(&["metadata", "ownerReferences"], Value::Array(owners));
         }
+        if let Some(finalizer) = finalizer {
+            let_go(object, finalizer);
+        }
     });
     update(resource, object, &released)
+}
+
+/// Adds a finalizer.
+fn hold(object: &mut Object, finalizer: &str) {
+    if !object.finalizers().contains(&finalizer) {
+        let mut all: Vec<Value> = object.finalizers().into_iter().map(Into::into).collect();
+        all.push(finalizer.into());
+        object.set(&["metadata", "finalizers"], all.into());
+    }
+}
+
+/// Takes a finalizer away.
+pub fn let_go(object: &mut Object, finalizer: &str) {
+    let others = object.finalizers().into_iter();
+    let others = others.filter(|other| *other != finalizer);
+    let kept: Vec<Value> = others.map(Into::into).collect();
+    if kept.is_empty() {
+        object.remove(&["metadata", "finalizers"]);
+    } else {
+        object.set(&["metadata", "finalizers"], kept.into());
+    }
 }
 
 /// The keys a change of a dependent concerns: its controller when that is of the subject kind, else, for an orphan,

@@ -70,7 +70,7 @@ impl Controller for DaemonSet {
         let set = snapshot.get(&DAEMON_SETS, key)?;
         let candidates = claim::candidates(snapshot, &PODS, &set);
         let pods = claim::selector_of(&set)
-            .map(|selector| claim::claim(&DAEMON_SETS, &set, &selector, &PODS, &candidates))
+            .map(|selector| claim::claim(&DAEMON_SETS, &set, &selector, &PODS, &candidates, None))
             .unwrap_or_default();
         let revisions = snapshot.controlled_by(&CONTROLLER_REVISIONS, set.uid());
         Some(Observed {

@@ -71,6 +71,7 @@ impl Controller for Deployment {
                     &selector,
                     &REPLICA_SETS,
                     &candidates,
+                    None,
                 )
             })
             .unwrap_or_default();

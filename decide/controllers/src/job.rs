@@ -41,7 +41,7 @@ pub enum Observed {
         /// Pods of an earlier job of the same name that still wait to be counted.
         stray: Vec<Arc<Object>>,
     },
-    /// Pods that wait to be counted by a job that is gone.
+    /// Pods that wait to be counted by a job that is gone, or that gave them up.
     Gone(Vec<Arc<Object>>),
 }
 
@@ -55,10 +55,24 @@ impl Controller for Job {
         if *resource == JOBS {
             return vec![object.key()];
         }
-        claim::concerned_owners(snapshot, &JOBS, object)
+        let mut keys = claim::concerned_owners(snapshot, &JOBS, object);
+        if is_tracked(object) && object.controller().is_none() {
+            keys.push(orphans_of(object.namespace()));
+        }
+        keys
     }
 
     fn observe(snapshot: &dyn Snapshot, key: &Key) -> Option<Observed> {
+        if *key == orphans_of(&key.namespace) {
+            let mut orphans = snapshot.list(&PODS, &key.namespace);
+            orphans.retain(|pod| is_tracked(pod) && pod.controller().is_none());
+            // What a job may adopt stays.
+            orphans.retain(|pod| {
+                pod.deletion_timestamp().is_some()
+                    || claim::concerned_owners(snapshot, &JOBS, pod).is_empty()
+            });
+            return (!orphans.is_empty()).then_some(Observed::Gone(orphans));
+        }
         let job = snapshot.get(&JOBS, key);
         let uid = job.as_ref().map(|job| job.uid());
         let mut stray = snapshot.list(&PODS, &key.namespace);
@@ -81,7 +95,9 @@ impl Controller for Job {
         }
         let candidates = claim::candidates(snapshot, &PODS, &job);
         let pods = claim::selector_of(&job)
-            .map(|selector| claim::claim(&JOBS, &job, &selector, &PODS, &candidates))
+            .map(|selector| {
+                claim::claim(&JOBS, &job, &selector, &PODS, &candidates, Some(FINALIZER))
+            })
             .unwrap_or_default();
         Some(Observed::Job { job, pods, stray })
     }
@@ -101,23 +117,19 @@ impl Controller for Job {
     }
 }
 
+/// The key under which the pods of a namespace are looked at that wait to be counted and belong to no job.
+///
+/// Source: `syncOrphanPod`.
+fn orphans_of(namespace: &str) -> Key {
+    Key::new(namespace, "")
+}
+
 fn is_tracked(pod: &Object) -> bool {
     pod.finalizers().contains(&FINALIZER)
 }
 
 /// Lets a pod go.
 fn untrack(pod: &Arc<Object>) -> Option<Action> {
-    let freed = edited(pod, |pod| {
-        let kept = pod
-            .finalizers()
-            .into_iter()
-            .filter(|known| *known != FINALIZER);
-        let kept: Vec<serde_json::Value> = kept.map(Into::into).collect();
-        if kept.is_empty() {
-            pod.remove(&["metadata", "finalizers"]);
-        } else {
-            pod.set(&["metadata", "finalizers"], kept.into());
-        }
-    });
+    let freed = edited(pod, |pod| claim::let_go(pod, FINALIZER));
     update(&PODS, pod, &freed)
 }

@@ -67,7 +67,7 @@ impl Controller for StatefulSet {
         let candidates = claim::candidates(snapshot, &PODS, &set);
         let selector = claim::selector_of(&set);
         let mut pods = selector
-            .map(|selector| claim::claim(&STATEFUL_SETS, &set, &selector, &PODS, &candidates))
+            .map(|selector| claim::claim(&STATEFUL_SETS, &set, &selector, &PODS, &candidates, None))
             .unwrap_or_default();
         pods.owned
             .retain(|pod| identity::ordinal(&set, pod.name()).is_some());

@@ -172,6 +172,44 @@ fn pods_of_a_job_that_is_gone_are_let_go() {
 }
 
 #[test]
+fn a_pod_that_is_given_up_is_let_go_and_an_adopted_one_is_held() {
+    let mut world = started(|_| {});
+    let released = pods(&world).swap_remove(0).name().to_owned();
+    let relabel = |world: &mut World, labels: serde_json::Value| {
+        let pod = world.get(&PODS, &Key::new("default", &released)).unwrap();
+        let mut pod = Object::clone(&pod);
+        pod.set(&["metadata", "labels"], labels);
+        world.put(&PODS, pod);
+        settle(world, 10);
+        world.get(&PODS, &Key::new("default", &released)).unwrap()
+    };
+    let alone = relabel(&mut world, json!({}));
+    assert!(alone.controller().is_none() && !is_tracked(&alone));
+    // Room for it beside the one that took its place.
+    let mut job = Object::clone(&world.get(&JOBS, &key()).unwrap());
+    job.set(&["spec", "parallelism"], 3.into());
+    world.put(&JOBS, job);
+    let labels = json!({ "batch.kubernetes.io/controller-uid": "uid-j" });
+    let adopted = relabel(&mut world, labels);
+    assert!(adopted.controller().is_some() && is_tracked(&adopted));
+}
+
+#[test]
+fn pods_that_outlive_their_job_are_let_go() {
+    let mut world = started(|_| {});
+    world.remove(&JOBS, &key());
+    for pod in pods(&world) {
+        let mut pod = Object::clone(&pod);
+        pod.remove(&["metadata", "ownerReferences"]);
+        let keys = Job::concerns(&world, &PODS, &pod);
+        assert_eq!(keys, [orphans_of("default")]);
+        world.put(&PODS, pod);
+    }
+    world.settle::<Job>(&orphans_of("default"), time(10));
+    assert!(pods(&world).iter().all(|pod| !is_tracked(pod)));
+}
+
+#[test]
 fn a_work_queue_ends_when_one_succeeded_and_none_runs() {
     let mut world = started(|job| {
         job.remove(&["spec", "completions"]);

@@ -67,7 +67,7 @@ pub(super) fn observe(snapshot: &dyn Snapshot, subject: &Resource, key: &Key) ->
         .into_iter()
         .filter(|pod| pod::is_active(pod))
         .collect();
-    let pods = claim::claim(subject, &owner, &selector, &PODS, &active);
+    let pods = claim::claim(subject, &owner, &selector, &PODS, &active, None);
     let related = if pods.owned.len() > wanted(&owner) {
         related_pods(snapshot, subject, &owner)
     } else {
