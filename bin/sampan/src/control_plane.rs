@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use apiserver::auth::TokenVerifier;
 use apiserver::config::Limits;
 use apiserver::listener::{self, ListenError};
-use apiserver::{ApiServer, Config, Identity, health};
+use apiserver::{ApiServer, Config, Identity, compaction, health};
 use jiff::Timestamp;
 use kinds::strategy::{Ranges, User};
 use pki::{Authority, TokenKey};
@@ -102,7 +102,7 @@ impl ControlPlane {
             health::shutdown(move || ending.is_cancelled()),
         ];
         let server = ApiServer::new(Config {
-            store,
+            store: Arc::clone(&store),
             registry: kinds::builtin().with(kinds::workloads::rows()),
             tokens,
             static_tokens,
@@ -136,6 +136,7 @@ impl ControlPlane {
             started,
         };
         plane.serve(listener, address.ip())?;
+        plane.forget_history(store);
         Ok(plane)
     }
 
@@ -168,6 +169,17 @@ impl ControlPlane {
             self.shutdown.clone(),
         ));
         Ok(())
+    }
+
+    /// Bounds the age of what is kept of the past.
+    fn forget_history(&mut self, store: Arc<dyn store::Store>) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = compaction::compact(&*store) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
     }
 
     /// Controllers and scheduler, in one process under the controller manager's identity.
@@ -280,11 +292,8 @@ async fn signal() -> Result<()> {
 }
 
 fn open_store(directory: &Path) -> Result<Arc<dyn store::Store>> {
-    let opened = Instant::now();
-    let clock = move || -> Duration { opened.elapsed() };
     let options = store::Options {
         indexer: Arc::new(apiserver::index),
-        clock: Arc::new(clock),
     };
     let store = store::Embedded::open(directory, options)?;
     for repair in store.repairs() {

@@ -9,6 +9,7 @@ mod body;
 mod bootstrap;
 mod call;
 mod cluster;
+pub mod compaction;
 mod compress;
 pub mod config;
 mod discovery;

@@ -39,7 +39,6 @@ fn main() {
 }
 
 fn options() -> Options {
-    let start = Instant::now();
     let (node, app, owner): (Arc<str>, Arc<str>, Arc<str>) = (
         "spec.nodeName".into(),
         "label:app".into(),
@@ -63,7 +62,6 @@ fn options() -> Options {
                 ),
             ]
         }),
-        clock: Arc::new(move || start.elapsed()),
     }
 }
 

@@ -5,8 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use tokio::sync::watch;
@@ -21,21 +20,12 @@ use crate::{
 
 /// Most older states kept for continue tokens, over all resources.
 pub(crate) const KEPT_STATES_MAX: usize = 64;
-/// Longest time an older state is kept for a continue token.
-///
-/// Source: kube-apiserver's `--etcd-compaction-interval`, after which its continue tokens expire.
-pub(crate) const KEPT_STATE_AGE_MAX: Duration = Duration::from_mins(5);
-
-/// Time since any fixed moment, never going back.
-pub type Clock = dyn Fn() -> Duration + Send + Sync;
 
 /// What a store is given from outside.
 #[derive(Clone)]
 pub struct Options {
     /// Computes the index terms of each object.
     pub indexer: Arc<Indexer>,
-    /// Measures how long older states are kept.
-    pub clock: Arc<Clock>,
 }
 
 impl std::fmt::Debug for Options {
@@ -51,6 +41,8 @@ pub(crate) struct Committed {
     revision: watch::Sender<Revision>,
     hub: Hub,
     kept: Mutex<VecDeque<Kept>>,
+    /// States before this revision are gone for readers, also those that could be rebuilt.
+    compacted: Mutex<Revision>,
 }
 
 /// An older state of one resource that a continue token refers to.
@@ -58,7 +50,6 @@ struct Kept {
     /// The resource was in this state at this revision, and since `state.changed`.
     revision: Revision,
     state: Arc<Resource>,
-    since: Duration,
 }
 
 impl Committed {
@@ -67,6 +58,7 @@ impl Committed {
             revision: watch::Sender::new(state.revision),
             hub,
             kept: Mutex::default(),
+            compacted: Mutex::new(Revision::FIRST),
             state: RwLock::new(state),
             options,
         }
@@ -134,7 +126,9 @@ impl Committed {
                 latest: state.revision,
             });
         }
-        if let Some(oldest) = self.hub.lost(revision) {
+        let compacted = *self.compacted();
+        let oldest = (revision < compacted).then_some(compacted);
+        if let Some(oldest) = oldest.or_else(|| self.hub.lost(revision)) {
             return Err(StoreError::Compacted {
                 asked: revision,
                 oldest,
@@ -197,9 +191,7 @@ impl Committed {
     }
 
     fn kept(&self, resource: &str, revision: Revision) -> Option<Arc<Resource>> {
-        let now = (self.options.clock)();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        expire(&mut kept, now);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|kept| {
             *kept.state.name == *resource
                 && kept.state.changed <= revision
@@ -210,20 +202,14 @@ impl Committed {
 
     /// Keeps a state because a page of it was given out that has more to follow.
     fn keep(&self, revision: Revision, state: Arc<Resource>) {
-        let since = (self.options.clock)();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        expire(&mut kept, since);
         let is_same =
             |kept: &Kept| kept.state.name == state.name && kept.state.changed == state.changed;
         let revision = match kept.iter().position(is_same).and_then(|at| kept.remove(at)) {
             Some(same) => same.revision.max(revision),
             None => revision,
         };
-        kept.push_back(Kept {
-            revision,
-            state,
-            since,
-        });
+        kept.push_back(Kept { revision, state });
         if kept.len() > KEPT_STATES_MAX {
             kept.pop_front();
         }
@@ -267,10 +253,18 @@ impl Committed {
                 latest,
             });
         }
+        let mut compacted = self.compacted();
+        *compacted = revision.max(*compacted);
         self.hub.compact(revision);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| kept.revision > revision);
+        kept.retain(|kept| kept.revision >= revision);
         Ok(())
+    }
+
+    fn compacted(&self) -> MutexGuard<'_, Revision> {
+        self.compacted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -284,13 +278,5 @@ impl Committed {
             revision: state.revision,
             entries,
         }
-    }
-}
-
-/// Drops states that are too old. The queue is ordered by the time of last use.
-fn expire(kept: &mut VecDeque<Kept>, now: Duration) {
-    let is_old = |kept: &Kept| now.saturating_sub(kept.since) > KEPT_STATE_AGE_MAX;
-    while kept.front().is_some_and(is_old) {
-        kept.pop_front();
     }
 }

@@ -90,7 +90,6 @@ pub async fn run<F: Future<Output = Subject>>(mut open: impl FnMut() -> F) {
 pub fn options() -> Options {
     Options {
         indexer: Arc::new(|_, value| terms(value)),
-        clock: Arc::new(|| Duration::ZERO),
     }
 }
 

@@ -44,12 +44,17 @@ impl History {
         }
     }
 
-    /// Forgets every change up to and including `revision`.
+    /// Forgets every change up to and including `revision`. Where there was none, nobody missed anything: the floor stays.
     pub(crate) fn compact(&mut self, revision: Revision) {
         let is_old = |applied: &Applied| applied.event.entry.revision <= revision;
         while self.applied.front().is_some_and(is_old) {
             self.forget_oldest();
         }
+    }
+
+    /// Says that changes up to `revision` may be missing.
+    pub(crate) fn raise(&mut self, revision: Revision) {
+        self.compact(revision);
         self.floor = self.floor.max(revision);
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Hub {
     /// Every change up to this revision was given to its watchers.
     delivered: Arc<AtomicU64>,
     /// What happened up to this revision is not in any history.
-    floor: Mutex<Revision>,
+    floor: Revision,
     /// Revisions strictly between these may have been given out and lost with the machine.
     lost: (Revision, Revision),
 }
@@ -62,7 +62,7 @@ impl Hub {
         Self {
             topics: RwLock::default(),
             delivered: Arc::new(AtomicU64::new(floor.0)),
-            floor: Mutex::new(floor),
+            floor,
             lost: (floor, floor),
         }
     }
@@ -139,11 +139,18 @@ impl Hub {
 
     /// Forgets every change up to and including `revision`.
     pub(crate) fn compact(&self, revision: Revision) {
-        let mut floor = lock(&self.floor);
-        *floor = revision.max(*floor);
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         for topic in topics.values() {
             lock(&topic.history).compact(revision);
+        }
+    }
+
+    /// Says that changes up to `revision` may be missing, of any resource.
+    pub(crate) fn raise(&mut self, revision: Revision) {
+        self.floor = revision.max(self.floor);
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        for topic in topics.values() {
+            lock(&topic.history).raise(revision);
         }
     }
 
@@ -161,11 +168,10 @@ impl Hub {
             return Arc::clone(topic);
         }
         drop(topics);
-        let floor = lock(&self.floor);
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let topic = topics.entry(Arc::clone(resource)).or_insert_with(|| {
             Arc::new(Topic {
-                history: Mutex::new(History::since(*floor)),
+                history: Mutex::new(History::since(self.floor)),
                 watchers: Mutex::default(),
             })
         });

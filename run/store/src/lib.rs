@@ -4,8 +4,7 @@
 //! same buffer stands in the committed state, in the history, in every page and in every watcher's queue.
 //!
 //! Never in this crate: knowledge of any Kubernetes kind or field (terms come from an injected
-//! [`Indexer`]), HTTP, decoding of values, a clock (ages are measured by an injected one), or a second
-//! writer of the committed state. Only the API server opens a store.
+//! [`Indexer`]), HTTP, decoding of values, a clock, or a second writer of the committed state. Only the API server opens a store.
 //!
 //! Bytes on disk, the commit protocol and the invariants: `docs/design/store.md`.
 
@@ -24,7 +23,7 @@ mod store;
 mod watch;
 
 pub use self::{
-    committed::{Clock, Options},
+    committed::Options,
     embedded::{Embedded, OpenError, Repair, check_unowned},
     error::StoreError,
     key::{Durability, Encoded, Entry, Key, Precondition, Revision},

@@ -1,9 +1,6 @@
 //! A store that forgets everything when it is dropped: for tests of its users.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -31,16 +28,15 @@ impl std::fmt::Debug for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store without index terms, whose older states never age.
+    /// An empty store without index terms.
     pub fn new() -> Self {
         Self::indexed_by(|_, _| Vec::new())
     }
 
-    /// An empty store with these index terms, whose older states never age.
+    /// An empty store with these index terms.
     pub fn indexed_by(indexer: impl Fn(&Key, &[u8]) -> Vec<Term> + Send + Sync + 'static) -> Self {
         Self::with(Options {
             indexer: Arc::new(indexer),
-            clock: Arc::new(|| Duration::ZERO),
         })
     }
 

@@ -72,9 +72,13 @@ pub trait Store: Send + Sync + 'static {
     /// The resources that have or had objects, ordered by name, with their counts.
     fn resources(&self) -> Vec<ResourceCount>;
 
-    /// Forgets the history up to and including `revision`: older watches and states are then gone.
+    /// Forgets the history up to and including `revision`: states before it are gone, and so are watches from before
+    /// a change that is forgotten. What did not change stays watchable.
     ///
-    /// Stores bound their history themselves; this is for operators and tests.
+    /// Stores bound the size of their history themselves; the API server bounds its age.
+    ///
+    /// # Errors
+    /// [`StoreError::Future`] when `revision` has not happened yet.
     async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
 
     /// Every object at one revision.

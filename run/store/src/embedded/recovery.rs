@@ -199,7 +199,7 @@ impl Replay<'_> {
         // Relaxed commits in a segment that was given up. Whoever saw them must list anew.
         self.repair(path, offset, "the last relaxed commits are missing");
         self.next = following.first;
-        self.hub.compact(self.reserved);
+        self.hub.raise(self.reserved);
         Ok(())
     }
 
