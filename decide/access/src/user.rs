@@ -1,6 +1,7 @@
 //! Names of the users and groups that mean something to the server. Source: apiserver `authentication/user`.
 
 use kinds::strategy::User;
+use meta::names;
 
 /// Members may do everything.
 pub const MASTERS: &str = "system:masters";
@@ -61,9 +62,12 @@ pub fn service_account(namespace: &str, name: &str) -> User {
 
 /// Namespace and name behind a service account's user name; `None` for other users.
 pub fn service_account_of(user_name: &str) -> Option<(&str, &str)> {
-    user_name
+    let (namespace, name) = user_name
         .strip_prefix(SERVICE_ACCOUNT_PREFIX)?
-        .split_once(':')
+        .split_once(':')?;
+    let is_one =
+        names::dns1123_label(namespace).is_empty() && names::dns1123_subdomain(name).is_empty();
+    is_one.then_some((namespace, name))
 }
 
 /// The node behind a kubelet's identity; `None` for other users.

@@ -13,7 +13,7 @@ use kinds::strategy::{Told, User};
 use meta::StatusError;
 use serde_json::Value;
 
-use crate::request::RequestInfo;
+use crate::request::{RequestInfo, decode};
 use crate::server::{ApiServer, Identity};
 
 /// The key that service-account tokens are signed with.
@@ -34,11 +34,14 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
     if let Some(Identity(user)) = parts.extensions.get::<Identity>() {
         return Ok(user.clone());
     }
-    if let Some(token) = bearer(&parts.headers) {
-        return token_user(server, token).ok_or_else(StatusError::unauthorized);
+    // Upstream asks for certificates first; who shows a good one needs no token.
+    if let Some(peer) = parts.extensions.get::<Peer>() {
+        return Ok(User::clone(&peer.0));
     }
-    let peer = parts.extensions.get::<Peer>();
-    Ok(peer.map_or_else(user::anonymous, |peer| User::clone(&peer.0)))
+    match bearer(&parts.headers) {
+        Some(token) => token_user(server, token).ok_or_else(StatusError::unauthorized),
+        None => Ok(user::anonymous()),
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -55,15 +58,19 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The user behind a bearer token; `None` when nobody is.
 pub(crate) fn token_user(server: &ApiServer, token: &str) -> Option<User> {
     let audiences = [service_account_token::ISSUER.to_owned()];
-    token_user_for(server, token, &audiences).map(|(user, _)| user)
+    let found = token_user_for(server, token, &audiences);
+    found.ok().map(|(user, _)| user)
 }
 
 /// The user behind a bearer token that is good for one of the audiences, and for which of them it is.
+///
+/// # Errors
+/// It is nobody's; or this is what is wrong with a token that is somebody's.
 pub(crate) fn token_user_for(
     server: &ApiServer,
     token: &str,
     audiences: &[String],
-) -> Option<(User, Vec<String>)> {
+) -> Result<(User, Vec<String>), Option<String>> {
     let whole = |user| (user, audiences.to_vec());
     let config = server.config();
     if let Some((_, user)) = config
@@ -71,14 +78,15 @@ pub(crate) fn token_user_for(
         .iter()
         .find(|(known, _)| known == token)
     {
-        return Some(whole(user.clone()));
+        return Ok(whole(user.clone()));
     }
     let cluster = server.cluster();
     let now = (config.clock)();
     if bootstrap_token::split(token).is_some() {
-        return bootstrap_token::user_of(token, &cluster, now).map(whole);
+        let user = bootstrap_token::user_of(token, &cluster, now);
+        return user.map(whole).ok_or(None);
     }
-    let claims = config.tokens.verify(token)?;
+    let claims = config.tokens.verify(token).ok_or(None)?;
     match service_account_token::user_of(&claims, audiences, &cluster, now) {
         Ok(user) => {
             let given = claims.get("aud").and_then(Value::as_array);
@@ -86,11 +94,11 @@ pub(crate) fn token_user_for(
                 let mut given = given.into_iter().flatten();
                 given.any(|given| given.as_str() == Some(audience.as_str()))
             };
-            Some((user, audiences.iter().filter(is_given).cloned().collect()))
+            Ok((user, audiences.iter().filter(is_given).cloned().collect()))
         }
         Err(why) => {
             tracing::debug!(why, "token refused");
-            None
+            Err(Some(why))
         }
     }
 }
@@ -126,24 +134,33 @@ pub(crate) fn certificate_user(der: &[u8]) -> Option<User> {
     Some(user)
 }
 
-/// The user a request acts as, when its sender may.
+/// The user a request acts as, when its sender may; `request` is of the sender.
+///
+/// # Errors
+/// What is missing for the first of the ways to become that user.
 pub(crate) fn impersonate(
     server: &ApiServer,
-    caller: User,
+    request: &Attributes,
     headers: &HeaderMap,
 ) -> Result<User, StatusError> {
+    let caller = || request.user.clone();
     let is_asked = |name: &HeaderName| name.as_str().starts_with("impersonate-");
     if !headers.keys().any(is_asked) {
-        return Ok(caller);
+        return Ok(caller());
     }
     let wanted = wanted(headers);
     if wanted.is_empty() {
-        return Ok(caller);
+        return Ok(caller());
     }
-    for check in wanted.checks(&caller)? {
-        allow(server, &check)?;
+    let mut refused = None;
+    for way in wanted.ways(request)? {
+        let checks = way.checks.iter().try_for_each(|check| allow(server, check));
+        match checks.and(way.user) {
+            Ok(user) => return Ok(user),
+            Err(error) => refused = refused.or(Some(error)),
+        }
     }
-    Ok(wanted.user())
+    Err(refused.unwrap_or_else(|| StatusError::internal("all impersonation modes failed")))
 }
 
 fn wanted(headers: &HeaderMap) -> Wanted {
@@ -163,7 +180,7 @@ fn wanted(headers: &HeaderMap) -> Wanted {
         if let Some(key) = name.as_str().strip_prefix("impersonate-extra-") {
             wanted
                 .extra
-                .insert(key.to_lowercase(), texts(name.as_str()).collect());
+                .insert(decode(&key.to_lowercase()), texts(name.as_str()).collect());
         }
     }
     wanted

@@ -46,9 +46,9 @@ impl RequestInfo {
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return other,
         };
-        let (parts, is_watch) = match parts {
+        let (parts, is_watch_path) = match parts {
             ["watch", rest @ ..] if !rest.is_empty() => (rest, true),
-            _ => (parts, is_watch),
+            _ => (parts, false),
         };
         let (namespace, parts) = match parts {
             ["namespaces", name, third, ..] if !NAMESPACE_SUBRESOURCES.contains(third) => {
@@ -59,6 +59,8 @@ impl RequestInfo {
         };
         let part = |index: usize| parts.get(index).copied().map(decode).unwrap_or_default();
         let name = part(1);
+        // One object is not watched where it stands.
+        let is_watch = is_watch_path || (is_watch && name.is_empty());
         Self {
             verb: verb(method, is_watch, name.is_empty()).to_owned(),
             is_resource: true,
@@ -89,7 +91,7 @@ fn verb(method: &Method, is_watch: bool, is_collection: bool) -> &'static str {
 }
 
 /// Undoes percent-encoding in one path segment.
-fn decode(segment: &str) -> String {
+pub(crate) fn decode(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -182,5 +184,8 @@ mod tests {
             assert!(shown.starts_with(wanted), "{path}: {shown}");
         }
         assert!(!RequestInfo::read(&Method::GET, "/apis/apps/v1", false).is_resource);
+        let watched = |path| RequestInfo::read(&Method::GET, path, true).verb;
+        assert_eq!(watched("/api/v1/pods"), "watch");
+        assert_eq!(watched("/api/v1/namespaces/web/pods/p"), "get");
     }
 }

@@ -51,6 +51,20 @@ pub(crate) fn refusal(error: &StatusError, format: Format) -> Response<Body> {
     response
 }
 
+/// The refusal of a request whose sender is not known, or may not send it.
+///
+/// Source: apiserver `handlers/responsewriters` `Forbidden`.
+pub(crate) fn turned_away(error: &StatusError, format: Format) -> Response<Body> {
+    let mut response = refusal(error, format);
+    if error.code() == 403 {
+        response.headers_mut().insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+    }
+    response
+}
+
 /// What paths get that nobody serves.
 pub(crate) fn no_page() -> Response<Body> {
     let media_type = "text/plain; charset=utf-8";
@@ -70,15 +84,23 @@ pub(crate) fn value(
     value: &Value,
 ) -> Result<Response<Body>, StatusError> {
     let text = match format {
-        Format::Json if pretty => format!("{value:#}\n").into_bytes(),
-        Format::Json => wire::encode::bytes(value),
-        Format::Yaml => {
-            let text = wire::yaml::write(value).map_err(StatusError::internal)?;
-            text.into_bytes()
-        }
+        Format::Json if pretty => format!("{value:#}\n").into(),
+        Format::Json => lined(wire::encode::bytes(value).into()),
+        Format::Yaml => Bytes::from(wire::yaml::write(value).map_err(StatusError::internal)?),
         Format::Protobuf => return envelope(code, &wire::encode::bytes(value)),
     };
     Ok(bytes(code, format.media_type(), text))
+}
+
+/// JSON with the end of line that upstream's encoder puts behind it.
+fn lined(json: Bytes) -> Bytes {
+    if json.ends_with(b"\n") {
+        return json;
+    }
+    let mut line = Vec::with_capacity(json.len() + 1);
+    line.extend_from_slice(&json);
+    line.push(b'\n');
+    line.into()
 }
 
 /// An object, given as its JSON, in protobuf.
@@ -187,7 +209,7 @@ pub(crate) fn json(
 ) -> Result<Response<Body>, StatusError> {
     let (json, pretty) = (json.into(), call.query.flag("pretty"));
     if call.answer.format == Format::Json && !pretty {
-        return Ok(bytes(code, Format::Json.media_type(), json));
+        return Ok(bytes(code, Format::Json.media_type(), lined(json)));
     }
     if call.answer.format == Format::Protobuf {
         return envelope(code, &json);

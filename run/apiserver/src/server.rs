@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::strategy::User;
 use kinds::{Kind, Lookup};
@@ -119,6 +119,7 @@ impl ApiServer {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
+        let audit_id = parts.headers.get(AUDIT_ID).cloned();
         let query = Query::read(parts.uri.query().unwrap_or_default());
         let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
         let is_dry_run = !query.text("dryRun").is_empty();
@@ -129,6 +130,7 @@ impl ApiServer {
         if reads_gzip {
             response = compress::gzip(response).await;
         }
+        mark(response.headers_mut(), audit_id);
         let code = response.status().as_u16();
         let took = started.elapsed();
         let shown = self.shown(info);
@@ -161,9 +163,10 @@ impl ApiServer {
         info: &RequestInfo,
     ) -> Result<Response<Body>, StatusError> {
         if !info.is_resource {
-            let user = self.sender(&parts)?;
-            auth::allow(self, &auth::attributes(&user, info))?;
-            return fixed::answer(self, &parts).await;
+            return match self.admit(&parts, &query, info) {
+                Ok(_) => fixed::answer(self, &parts).await,
+                Err(error) => Ok(respond::turned_away(&error, Format::Json)),
+            };
         }
         let class = limits::class(&info.verb, &info.subresource);
         let mut longest = Duration::from_secs(self.config().limits.request_seconds);
@@ -187,10 +190,16 @@ impl ApiServer {
         }))
     }
 
-    /// Who sends a request, after impersonation.
-    fn sender(&self, parts: &Parts) -> Result<User, StatusError> {
+    /// Who sends a request, after impersonation, when they may.
+    fn admit(&self, parts: &Parts, query: &Query, info: &RequestInfo) -> Result<User, StatusError> {
         let caller = auth::authenticate(self, parts)?;
-        auth::impersonate(self, caller, &parts.headers)
+        let mut attributes = auth::attributes(&caller, info);
+        if info.is_resource && attributes.name.is_empty() {
+            attributes.name = query.selected_name().unwrap_or_default();
+        }
+        attributes.user = auth::impersonate(self, &attributes, &parts.headers)?;
+        auth::allow(self, &attributes)?;
+        Ok(attributes.user)
     }
 
     async fn answer(
@@ -200,14 +209,19 @@ impl ApiServer {
         query: Query,
         info: RequestInfo,
     ) -> Result<Response<Body>, StatusError> {
-        let user = self.sender(&parts)?;
-        let mut attributes = auth::attributes(&user, &info);
-        if attributes.name.is_empty() {
-            attributes.name = query.selected_name().unwrap_or_default();
+        let user = match self.admit(&parts, &query, &info) {
+            Ok(user) => user,
+            Err(error) => {
+                let format = refusal_format(&info, &parts.headers);
+                return Ok(respond::turned_away(&error, format));
+            }
+        };
+        let path = parts.uri.path();
+        if path.starts_with("//") {
+            return Ok(respond::no_page());
         }
-        auth::allow(self, &attributes)?;
         let kind = match self.kind(&info, &user) {
-            Err(error) if error.code() == 404 && !self.serves_group(parts.uri.path()) => {
+            Err(error) if error.code() == 404 && !self.serves_group(path) => {
                 return Ok(respond::no_page());
             }
             kind => kind?,
@@ -227,6 +241,7 @@ impl ApiServer {
             return proxy::connect(connect).await;
         }
         let answer = negotiate(accept(&parts.headers), &kind, &info)?;
+        check_name(&info.name)?;
         let query = indented(query, &parts.headers);
         let body = Limited::new(body, self.config().limits.body_bytes_max)
             .collect()
@@ -280,17 +295,21 @@ impl ApiServer {
                 .ok_or_else(StatusError::no_route)?
                 .verbs
         };
+        // What is written encoded in a path is no slash for its route.
+        if info.name.contains('/') {
+            return Err(StatusError::no_route());
+        }
         // A namespaced kind is created in a namespace, and a cluster-scoped one is never in one.
         let is_misplaced = if kind.is_namespaced() {
-            info.namespace.is_empty()
-                && !matches!(
-                    info.verb.as_str(),
-                    "list" | "watch" | "create" | "deletecollection"
-                )
+            let is_of_all = matches!(
+                info.verb.as_str(),
+                "list" | "watch" | "create" | "deletecollection"
+            );
+            info.namespace.is_empty() && !(is_of_all && info.name.is_empty())
         } else {
             !info.namespace.is_empty() && info.resource != "namespaces"
         };
-        if is_misplaced && info.name.is_empty() {
+        if is_misplaced && info.name.is_empty() && kind.is_namespaced() {
             return Err(StatusError::method_not_allowed());
         }
         if is_misplaced {
@@ -308,6 +327,34 @@ impl ApiServer {
         }
         Err(StatusError::method_not_allowed())
     }
+}
+
+/// Names a request in logs; a client may choose it. Source: apiserver `audit.HeaderAuditID`.
+const AUDIT_ID: &str = "audit-id";
+
+/// Headers of every answer. Source: apiserver `filters/audit_init.go`, `filters/cachecontrol.go`.
+fn mark(headers: &mut HeaderMap, audit_id: Option<HeaderValue>) {
+    let audit_id = audit_id.or_else(|| {
+        let made = uuid::Uuid::new_v4().to_string();
+        HeaderValue::try_from(made).ok()
+    });
+    if let Some(audit_id) = audit_id {
+        headers.insert(AUDIT_ID, audit_id);
+    }
+    let unsaid = headers.entry(http::header::CACHE_CONTROL);
+    unsaid.or_insert(HeaderValue::from_static("no-cache, private"));
+}
+
+/// Refuses names that no object can have. Source: apiserver `registry/generic` `NamespaceKeyFunc`.
+fn check_name(name: &str) -> Result<(), StatusError> {
+    let wrong = meta::names::path_segment(name);
+    if name.is_empty() || wrong.is_empty() {
+        return Ok(());
+    }
+    let (quoted, why) = (meta::field::quote(name), wrong.join(";"));
+    Err(StatusError::bad_request(format!(
+        "Name parameter invalid: {quoted}: {why}"
+    )))
 }
 
 fn accept(headers: &HeaderMap) -> &str {

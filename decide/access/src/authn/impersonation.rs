@@ -1,11 +1,13 @@
 //! Acting as somebody else: what the caller must be allowed, and who it then is.
 //!
-//! Source: apiserver `endpoints/filters/impersonation.go`.
+//! Since 1.36 there are ways that are narrower than the old one: each for one sort of user, and for one sort of request.
+//!
+//! Source: apiserver `endpoints/filters/impersonation`.
 
 use std::collections::BTreeMap;
 
 use kinds::strategy::User;
-use meta::StatusError;
+use meta::{StatusError, names};
 
 use crate::attributes::Attributes;
 use crate::user;
@@ -56,58 +58,101 @@ impl Wanted {
         )
     }
 
-    /// Every permission the caller needs, all with the verb `impersonate`.
+    /// The ways that lead to who is asked for, in the order in which they are tried; `request` is what the caller asks
+    /// for as somebody else.
     ///
     /// # Errors
     /// Something is asked for, but no user.
-    pub fn checks(&self, caller: &User) -> Result<Vec<Attributes>, StatusError> {
+    pub fn ways(&self, request: &Attributes) -> Result<Vec<Way>, StatusError> {
         if self.user.is_empty() {
             return Err(StatusError::bad_request(format!(
                 "requested {} without impersonating a user name",
                 self.as_go()
             )));
         }
-        let check =
-            |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
-                Attributes {
-                    user: caller.clone(),
-                    verb: "impersonate".into(),
-                    namespace: namespace.into(),
-                    group: group.into(),
-                    version: "v1".into(),
-                    resource: resource.into(),
-                    subresource: subresource.into(),
-                    name: name.into(),
-                    path: String::new(),
-                    is_resource: true,
-                }
-            };
-        let mut checks = vec![match user::service_account_of(&self.user) {
-            Some((namespace, name)) => check("", "serviceaccounts", "", namespace, name),
-            None => check("", "users", "", "", &self.user),
-        }];
-        checks.extend(
-            self.groups
-                .iter()
-                .map(|group| check("", "groups", "", "", group)),
-        );
+        let modes = Mode::ALL.into_iter();
+        let modes = modes.filter(|mode| mode.leads_to(self, &request.user));
+        Ok(modes.map(|mode| self.way(mode, request)).collect())
+    }
+
+    fn is_name_alone(&self) -> bool {
+        self.uid.is_empty() && self.groups.is_empty() && self.extra.is_empty()
+    }
+
+    fn way(&self, mode: Mode, request: &Attributes) -> Way {
+        let mut caller = request.user.clone();
+        if mode == Mode::AssociatedNode {
+            caller.extra.clear();
+        }
+        let mut checks = Vec::new();
+        if mode != Mode::Legacy {
+            checks.push(Attributes {
+                user: caller.clone(),
+                verb: format!("impersonate-on:{}:{}", mode.name(), request.verb),
+                ..request.clone()
+            });
+        }
+        let asks = Asks { mode, caller };
+        let name_group = asks.name_group();
+        checks.push(match (mode, user::service_account_of(&self.user)) {
+            (Mode::AssociatedNode, _) => asks.check(name_group, "nodes", "", "*"),
+            (Mode::ArbitraryNode, _) => {
+                let node = node_name(&self.user).unwrap_or_default();
+                asks.check(name_group, "nodes", "", node)
+            }
+            (_, Some((namespace, name))) => Attributes {
+                namespace: namespace.to_owned(),
+                ..asks.check(name_group, "serviceaccounts", "", name)
+            },
+            (_, None) => asks.check(name_group, "users", "", &self.user),
+        });
+        if !self.uid.is_empty() {
+            checks.push(asks.check(GROUP, "uids", "", &self.uid));
+        }
+        let groups = self.groups.iter();
+        checks.extend(groups.map(|group| asks.check(name_group, "groups", "", group)));
         for (key, values) in &self.extra {
-            checks.extend(
-                values
-                    .iter()
-                    .map(|value| check("authentication.k8s.io", "userextras", key, "", value)),
+            let values = values.iter();
+            checks.extend(values.map(|value| asks.check(GROUP, "userextras", key, value)));
+        }
+        let never = (mode == Mode::UserInfo)
+            .then(|| self.never(&asks))
+            .flatten();
+        Way {
+            checks,
+            user: never.map_or_else(|| Ok(self.user_by(mode)), Err),
+        }
+    }
+
+    /// Who cannot be impersonated but in the old way, whatever the caller may do.
+    fn never(&self, asks: &Asks) -> Option<StatusError> {
+        let refuse = |resource: &str, name: &str, why: &str| {
+            Some(asks.check(GROUP, resource, "", name).forbidden(why))
+        };
+        if self.groups.iter().any(String::is_empty) {
+            return refuse(
+                "groups",
+                "",
+                "impersonating the empty string group is not allowed",
             );
         }
-        if !self.uid.is_empty() {
-            checks.push(check("authentication.k8s.io", "uids", "", "", &self.uid));
+        if self.groups.iter().any(|group| group == user::MASTERS) {
+            let why = "impersonating the system:masters group is not allowed";
+            return refuse("groups", user::MASTERS, why);
         }
-        Ok(checks)
+        if self.extra.values().flatten().any(String::is_empty) {
+            let why = "impersonating the empty string value in extra is not allowed";
+            return refuse("userextras", "", why);
+        }
+        None
     }
 
     /// Who the caller is once every check passed.
-    pub fn user(&self) -> User {
+    fn user_by(&self, mode: Mode) -> User {
         let mut groups = self.groups.clone();
-        if groups.is_empty()
+        if matches!(mode, Mode::AssociatedNode | Mode::ArbitraryNode) {
+            groups = vec![user::NODES.to_owned()];
+        } else if groups.is_empty()
             && let Some((namespace, name)) = user::service_account_of(&self.user)
         {
             groups = user::service_account(namespace, name).groups;
@@ -132,41 +177,107 @@ impl Wanted {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// One way to become somebody else.
+#[derive(Debug)]
+pub struct Way {
+    /// Every permission the caller needs.
+    pub checks: Vec<Attributes>,
+    /// Who the caller is once every check passed; else why nobody may go this way.
+    pub user: Result<User, StatusError>,
+}
 
-    #[test]
-    fn each_part_is_a_permission_of_its_own() {
-        let wanted = Wanted {
-            user: "system:serviceaccount:web:bot".into(),
-            groups: vec!["dev".into()],
-            uid: "u".into(),
-            extra: BTreeMap::from([("scopes".into(), vec!["a".into()])]),
-        };
-        let checks = wanted.checks(&user::user("ann", &[])).unwrap();
-        let asked: Vec<String> = checks
-            .iter()
-            .map(|check| format!("{} {}", check.combined_resource(), check.name))
-            .collect();
-        assert_eq!(
-            asked,
-            [
-                "serviceaccounts bot",
-                "groups dev",
-                "userextras/scopes a",
-                "uids u"
-            ]
-        );
-        assert_eq!(wanted.user().groups, ["dev", "system:authenticated"]);
+/// The group of what is impersonated, but for names in the old way.
+const GROUP: &str = "authentication.k8s.io";
+
+/// How a caller may become somebody else: as a certain sort of user for a certain request, or in the old way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    AssociatedNode,
+    ArbitraryNode,
+    ServiceAccount,
+    UserInfo,
+    Legacy,
+}
+
+impl Mode {
+    const ALL: [Self; 5] = [
+        Self::AssociatedNode,
+        Self::ArbitraryNode,
+        Self::ServiceAccount,
+        Self::UserInfo,
+        Self::Legacy,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::AssociatedNode => "associated-node",
+            Self::ArbitraryNode => "arbitrary-node",
+            Self::ServiceAccount => "serviceaccount",
+            Self::UserInfo => "user-info",
+            Self::Legacy => "",
+        }
     }
 
-    #[test]
-    fn a_group_alone_cannot_be_impersonated() {
-        let wanted = Wanted {
-            groups: vec!["dev".into()],
-            ..Wanted::default()
-        };
-        assert_eq!(wanted.checks(&user::anonymous()).unwrap_err().code(), 400);
+    /// Whether this is a way to such a user for this caller.
+    fn leads_to(self, wanted: &Wanted, caller: &User) -> bool {
+        let node = node_name(&wanted.user);
+        let is_account = user::service_account_of(&wanted.user).is_some();
+        match self {
+            Self::AssociatedNode => {
+                let own = caller.extra.get(NODE_NAME).map(Vec::as_slice);
+                wanted.is_name_alone()
+                    && user::service_account_of(&caller.name).is_some()
+                    && node.is_some_and(|node| matches!(own, Some([own]) if own == node))
+            }
+            Self::ArbitraryNode => wanted.is_name_alone() && node.is_some(),
+            Self::ServiceAccount => wanted.is_name_alone() && is_account,
+            Self::UserInfo => node.is_none() && !is_account,
+            Self::Legacy => true,
+        }
     }
 }
+
+/// Extra attribute of service accounts: the node of the pod their token is bound to. Source: apiserver
+/// `serviceaccount.NodeNameKey`.
+const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
+
+/// The node of a kubelet's user name.
+fn node_name(user: &str) -> Option<&str> {
+    let name = user.strip_prefix(user::NODE_PREFIX)?;
+    names::dns1123_subdomain(name).is_empty().then_some(name)
+}
+
+/// Who asks in which mode.
+struct Asks {
+    mode: Mode,
+    caller: User,
+}
+
+impl Asks {
+    /// The group of users and groups.
+    fn name_group(&self) -> &'static str {
+        if self.mode == Mode::Legacy { "" } else { GROUP }
+    }
+
+    fn check(&self, group: &str, resource: &str, subresource: &str, name: &str) -> Attributes {
+        let verb = match self.mode {
+            Mode::Legacy => "impersonate".to_owned(),
+            mode => format!("impersonate:{}", mode.name()),
+        };
+        Attributes {
+            user: self.caller.clone(),
+            verb,
+            namespace: String::new(),
+            group: group.into(),
+            version: "v1".into(),
+            resource: resource.into(),
+            subresource: subresource.into(),
+            name: name.into(),
+            path: String::new(),
+            is_resource: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

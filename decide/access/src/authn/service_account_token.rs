@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use kinds::strategy::{Lookup, User};
+use meta::field::quote;
 use meta::{Object, ObjectExt};
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ pub const EXPIRATION_SECONDS_MAX: i64 = 1 << 32;
 pub const EXPIRATION_SECONDS_DEFAULT: i64 = 3600;
 /// How long a deleted pod's token still works, in seconds. Source: `claims.go`.
 const POD_DELETION_LEEWAY_SECONDS: i64 = 60;
+/// How far the clock of who signed may be ahead, in seconds.
+const LEEWAY_SECONDS: i64 = 10;
 
 /// The object a token is bound to: it stops working when that is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,34 +70,34 @@ pub fn claims(
 /// The user behind signed claims.
 ///
 /// # Errors
-/// Why the token is not valid (any more); for logs and TokenReview, not for the client.
+/// Why the token is not valid (any more); for logs and TokenReview, not for the client. Source: `pkg/serviceaccount`
+/// `jwt.go` and `claims.go`.
 pub fn user_of(
     claims: &Value,
     audiences: &[String],
     cluster: &dyn Lookup,
     now: Timestamp,
-) -> Result<User, &'static str> {
-    let second = now.as_second();
-    if claims.int_at(&["exp"]).is_none_or(|end| end <= second) {
-        return Err("service account token has expired");
-    }
-    if claims
-        .int_at(&["nbf"])
-        .is_some_and(|start| start > second + 10)
-    {
-        return Err("service account token is not valid yet");
-    }
+) -> Result<User, String> {
     if claims.str_at(&["iss"]) != Some(ISSUER) {
-        return Err("service account token has another issuer");
+        return Err("service account token has another issuer".to_owned());
     }
-    if !claims
+    let given: Vec<&str> = claims
         .list_at(&["aud"])
         .iter()
         .filter_map(Value::as_str)
-        .any(|given| audiences.iter().any(|known| known == given))
+        .collect();
+    if !audiences
+        .iter()
+        .any(|known| given.contains(&known.as_str()))
     {
-        return Err("service account token is for other audiences");
+        let given: Vec<String> = given.into_iter().map(str::to_owned).collect();
+        return Err(format!(
+            "token audiences {} is invalid for the target audiences {}",
+            quoted(&given),
+            quoted(audiences)
+        ));
     }
+    check_time(claims, now)?;
     let private = claims
         .at(&["kubernetes.io"])
         .ok_or("service account token has no kubernetes.io claims")?;
@@ -103,9 +106,12 @@ pub fn user_of(
         .ok_or("service account token names no service account")?;
     let account = cluster
         .get("serviceaccounts", namespace, name)
-        .ok_or("service account has been deleted")?;
+        .ok_or_else(|| format!("serviceaccounts {} not found", quote(name)))?;
     if account.uid() != uid {
-        return Err("service account has been made anew");
+        return Err(format!(
+            "service account UID ({}) does not match claim ({uid})",
+            account.uid()
+        ));
     }
     check_bound(private, "pods", "pod", namespace, cluster, now)?;
     check_bound(private, "secrets", "secret", namespace, cluster, now)?;
@@ -113,6 +119,24 @@ pub fn user_of(
     uid.clone_into(&mut user.uid);
     add_extra(&mut user, claims, private);
     Ok(user)
+}
+
+/// Texts as Go prints a list of them quoted: with spaces between.
+fn quoted(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quote(text)).collect();
+    format!("[{}]", texts.join(" "))
+}
+
+fn check_time(claims: &Value, now: Timestamp) -> Result<(), &'static str> {
+    let second = now.as_second();
+    if claims.int_at(&["exp"]).is_none_or(|end| end <= second) {
+        return Err("service account token has expired");
+    }
+    let starts = claims.int_at(&["nbf"]);
+    if starts.is_some_and(|start| start > second + LEEWAY_SECONDS) {
+        return Err("service account token is not valid yet");
+    }
+    Ok(())
 }
 
 fn reference<'a>(private: &'a Value, field: &str) -> Option<(&'a str, &'a str)> {
@@ -136,14 +160,14 @@ fn check_bound(
     let object = cluster
         .get(resource, namespace, name)
         .filter(|object| object.uid() == uid);
-    let object = object.ok_or("the object the token is bound to is gone")?;
+    let object = object.ok_or("service account token has been invalidated")?;
     let deleted = object
         .deletion_timestamp()
         .and_then(meta::time::from_rfc3339);
     let is_over = deleted
         .is_some_and(|deleted| now.as_second() > deleted.as_second() + POD_DELETION_LEEWAY_SECONDS);
     if is_over {
-        Err("the object the token is bound to is being deleted")
+        Err("service account token has been invalidated")
     } else {
         Ok(())
     }
@@ -211,9 +235,13 @@ mod tests {
         let later = now() + jiff::SignedDuration::from_secs(601);
         assert_eq!(
             user_of(&claims, &api(), &cluster, later),
-            Err("service account token has expired")
+            Err("service account token has expired".to_owned())
         );
-        assert!(user_of(&claims, &["other".to_owned()], &cluster, now()).is_err());
+        let others = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(
+            user_of(&claims, &others, &cluster, now()).unwrap_err(),
+            "token audiences [\"https://kubernetes.default.svc.cluster.local\"] is invalid for the target audiences [\"a\" \"b\"]"
+        );
         let mut anew = account();
         anew.set(&["metadata", "uid"], "u9".into());
         assert!(

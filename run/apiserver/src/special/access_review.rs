@@ -117,6 +117,7 @@ fn errors(review: &Object, sort: Sort) -> Vec<FieldError> {
         let why = "at least one of user or group must be specified";
         errors.push(FieldError::invalid(&spec.child("user"), "", why));
     }
+    errors.extend(metadata_error(review, sort));
     if sort == Sort::Local {
         let namespace = resource
             .and_then(|resource| resource.str_at(&["namespace"]))
@@ -133,6 +134,18 @@ fn errors(review: &Object, sort: Sort) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// A review has no metadata of its own.
+fn metadata_error(review: &Object, sort: Sort) -> Option<FieldError> {
+    let metadata = review.get("metadata")?;
+    let (is_let, why) = match sort {
+        Sort::Local => ("namespace", "must be empty except for namespace"),
+        Sort::Anyone | Sort::Own => ("", "must be empty"),
+    };
+    let mut said = metadata.as_object().into_iter().flatten();
+    said.any(|(field, value)| field != is_let && field != "managedFields" && !value.is_null())
+        .then(|| FieldError::invalid(&Path::new("metadata"), metadata.clone(), why))
 }
 
 fn texts(value: &Value, path: &[&str]) -> Vec<String> {

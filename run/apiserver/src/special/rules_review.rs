@@ -36,8 +36,16 @@ impl Special for RulesReview {
             .into_iter()
             .map(|rule| json!({"verbs": rule.verbs, "nonResourceURLs": rule.non_resource_urls}))
             .collect();
+        // What the Node authorizer allows besides depends on the pods of the node.
+        let is_node = access::user::node_of(&call.user).is_some();
+        let mut status =
+            json!({"resourceRules": resources, "nonResourceRules": others, "incomplete": is_node});
+        if is_node {
+            let why = "node authorizer does not support user rule resolution";
+            status.set(&["evaluationError"], why.into());
+        }
         let review = json!({"kind": call.kind.kind, "apiVersion": call.api_version, "metadata": {},
-            "spec": {}, "status": {"resourceRules": resources, "nonResourceRules": others, "incomplete": false}});
+            "spec": {}, "status": status});
         answer(call, StatusCode::CREATED, &review, &decoded.warnings)
     }
 }

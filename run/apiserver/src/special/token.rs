@@ -160,12 +160,12 @@ fn bound(call: &Call, request: &Object) -> Result<Option<Bound>, StatusError> {
     let name = reference.name_of();
     let kind = reference.str_at(&["kind"]).unwrap_or_default();
     let api_version = reference.str_at(&["apiVersion"]).unwrap_or_default();
-    let (plural, namespace) = match (api_version, kind) {
-        ("v1", "Pod") => ("pods", call.info.namespace.as_str()),
-        ("v1", "Secret") => ("secrets", call.info.namespace.as_str()),
-        ("v1", "Node") => ("nodes", ""),
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let (plural, namespace) = match (group, kind) {
+        ("", "Pod") => ("pods", call.info.namespace.as_str()),
+        ("", "Secret") => ("secrets", call.info.namespace.as_str()),
+        ("", "Node") => ("nodes", ""),
         _ => {
-            let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
             let why = format!("cannot bind token to object of type {group}/{version}, Kind={kind}");
             return Err(StatusError::bad_request(why));
         }

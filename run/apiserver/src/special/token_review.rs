@@ -15,6 +15,9 @@ use crate::call::Call;
 use crate::options::WriteOptions;
 use crate::{auth, body, ownership};
 
+/// Source: apiserver `authentication/request/bearertoken`.
+const UNKNOWN: &str = "invalid bearer token";
+
 /// Serves the kind.
 pub(super) struct TokenReview;
 
@@ -41,10 +44,12 @@ impl Special for TokenReview {
             audiences.push(ISSUER.to_owned());
         }
         let status = match auth::token_user_for(&call.server, token, &audiences) {
-            Some((user, audiences)) => {
+            Ok((user, audiences)) => {
                 json!({"authenticated": true, "user": user_info(&user), "audiences": audiences})
             }
-            None => json!({"user": {}, "error": "invalid bearer token"}),
+            Err(None) => json!({"user": {}, "error": UNKNOWN}),
+            // Upstream asks one authenticator after the other, and tells what each of them found.
+            Err(Some(why)) => json!({"user": {}, "error": format!("[{UNKNOWN}, {why}]")}),
         };
         review.set(&["status"], status);
         answer(call, StatusCode::CREATED, &review, &decoded.warnings)
