@@ -2,6 +2,8 @@
 
 mod validate;
 
+use meta::{Object, ObjectExt as _};
+
 use crate::defaults::Rule;
 use crate::edit::Edit as _;
 use crate::kind::Kind;
@@ -20,7 +22,9 @@ pub(crate) fn rows() -> Vec<Kind> {
         V1.cluster(
             "FlowSchema",
             "flowschemas",
-            Checked::new(&print::policy::FLOW_SCHEMA, validate::flow_schema).counted(),
+            Checked::new(&print::policy::FLOW_SCHEMA, validate::flow_schema)
+                .counted()
+                .ordered(precedence),
         )
         .status()
         .build(),
@@ -32,6 +36,13 @@ pub(crate) fn rows() -> Vec<Kind> {
         .status()
         .build(),
     ]
+}
+
+/// Source: apiserver `util/apihelpers` `FlowSchemaSequence`.
+fn precedence(schema: &Object) -> i64 {
+    schema
+        .int_at(&["spec", "matchingPrecedence"])
+        .unwrap_or_default()
 }
 
 /// The rule of a struct of this group, by its Go name.

@@ -45,6 +45,7 @@ pub(crate) struct Checked {
     is_fixed: bool,
     names: fn(&str) -> Vec<String>,
     selectable: &'static [&'static str],
+    row_order: Option<fn(&Object) -> i64>,
     warnings: Warn,
 }
 
@@ -60,6 +61,7 @@ impl Checked {
             is_fixed: false,
             names: meta::names::dns1123_subdomain,
             selectable: &[],
+            row_order: None,
             warnings: |_, _| Vec::new(),
         }
     }
@@ -93,6 +95,11 @@ impl Checked {
         self.names = rule;
         self
     }
+    /// The rows of a list are ordered by this.
+    pub(crate) fn ordered(mut self, by: fn(&Object) -> i64) -> Self {
+        self.row_order = Some(by);
+        self
+    }
     /// Field selectors may name these fields.
     pub(crate) fn selects(mut self, fields: &'static [&'static str]) -> Self {
         self.selectable = fields;
@@ -101,6 +108,9 @@ impl Checked {
 }
 
 impl Strategy for Checked {
+    fn row_order(&self) -> Option<fn(&Object) -> i64> {
+        self.row_order
+    }
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         (self.names)(name)
     }

@@ -201,6 +201,10 @@ pub trait Strategy: Send + Sync {
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         crate::kind::default_cells(object, now)
     }
+    /// By what the rows of a list are ordered, when not by name. Source: the printers of lists.
+    fn row_order(&self) -> Option<fn(&Object) -> i64> {
+        None
+    }
     /// The fields that the cells depend on, as [`meta::raw::Fields`] takes them; empty for all of them.
     fn printed_fields(&self) -> &'static [&'static str] {
         &[]

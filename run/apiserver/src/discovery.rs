@@ -124,7 +124,6 @@ impl Document {
 fn respond(media_type: &str, body: Bytes) -> Result<Response<Bytes>, StatusError> {
     Response::builder()
         .header(CONTENT_TYPE, media_type)
-        .header(VARY, "Accept")
         .header(CACHE_CONTROL, "no-cache, private")
         .body(body)
         .map_err(StatusError::internal)

@@ -3,8 +3,9 @@
 use access::authn::service_account_token::ISSUER;
 use axum::body::Body;
 use bytes::Bytes;
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use meta::StatusError;
 use serde_json::{Value, json};
 use wire::media::Format;
@@ -20,7 +21,7 @@ const OPENID: &str = "/.well-known/openid-configuration";
 /// Answers a request for a path that is no resource.
 ///
 /// # Errors
-/// 405 for methods other than GET and HEAD, of paths that mind; 404 for an unknown version of a group that is served.
+/// 405 for methods other than GET, of paths that mind; 404 for an unknown version of a group that is served.
 pub(crate) async fn answer(
     server: &ApiServer,
     parts: &Parts,
@@ -36,8 +37,8 @@ pub(crate) async fn answer(
                 metrics::negotiate(server.scrape(), accept.unwrap_or_default());
             Some(respond::bytes(StatusCode::OK, media_type, text))
         }
-        JWKS => Some(json_bytes("application/jwk-set+json", &keys(server))),
-        OPENID => Some(json_bytes("application/json", &openid())),
+        _ if is(path, JWKS) => Some(published("application/jwk-set+json", &keys(server))),
+        _ if is(path, OPENID) => Some(published("application/json", &openid(server))),
         _ => health::answer(path, query, &server.config().checks).map(whole),
     };
     let found = match found {
@@ -45,13 +46,13 @@ pub(crate) async fn answer(
         None => documents(server, parts).await?,
     };
     let Some(response) = found else {
-        if server.serves_group(path) {
+        if server.serves_group(path) || path.starts_with("/version/") {
             return Err(StatusError::no_route());
         }
         return Ok(respond::no_page());
     };
     match parts.method {
-        Method::GET | Method::HEAD => Ok(response),
+        Method::GET => Ok(response),
         Method::DELETE if path == "/metrics" => {
             let media_type = "text/plain; charset=utf-8";
             Ok(respond::bytes(
@@ -109,8 +110,19 @@ fn pretty(value: &Value) -> Response<Body> {
     respond::bytes(StatusCode::OK, media_type, format!("{value:#}\n"))
 }
 
-fn json_bytes(media_type: &'static str, value: &Value) -> Response<Body> {
-    respond::bytes(StatusCode::OK, media_type, value.to_string())
+/// Whether a path is that one, with or without a slash at its end.
+fn is(path: &str, wanted: &str) -> bool {
+    path.strip_suffix('/').unwrap_or(path) == wanted
+}
+
+/// What verifiers of tokens may keep for an hour. Source: kube-apiserver `routes/openidmetadata.go`.
+fn published(media_type: &'static str, value: &Value) -> Response<Body> {
+    let mut response = respond::bytes(StatusCode::OK, media_type, value.to_string());
+    response.headers_mut().insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=3600"),
+    );
+    response
 }
 
 /// The public halves of the token keys.
@@ -118,10 +130,11 @@ fn keys(server: &ApiServer) -> Value {
     server.config().tokens.jwks()
 }
 
-fn openid() -> Value {
+fn openid(server: &ApiServer) -> Value {
+    let address = &server.config().address;
     json!({
         "issuer": ISSUER,
-        "jwks_uri": format!("{ISSUER}{JWKS}"),
+        "jwks_uri": format!("https://{address}{JWKS}"),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
@@ -132,6 +145,7 @@ fn openid() -> Value {
 fn index(server: &ApiServer) -> Value {
     let mut paths: Vec<String> = server.discovery().paths().map(str::to_owned).collect();
     for fixed in [
+        "/apis/",
         OPENID,
         JWKS,
         "/metrics",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use meta::field::quote;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ pub fn shutdown(is_ending: impl Fn() -> bool + Send + Sync + 'static) -> Check {
 
 /// The answer to a GET of a health path; `None` when it is none. `query` is the raw query string.
 pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Bytes>> {
-    let mut parts = path.trim_matches('/').splitn(2, '/');
+    let mut parts = path.strip_prefix('/')?.splitn(2, '/');
     let first = parts.next()?;
     let endpoint = *ALL.iter().find(|endpoint| endpoint.name() == first)?;
     let asked: Vec<&Check> = checks
@@ -110,7 +110,7 @@ pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Byte
         .filter(|check| check.asked_by.contains(&endpoint))
         .collect();
     Some(match parts.next() {
-        None | Some("") => all(endpoint, query, &asked),
+        None => all(endpoint, query, &asked),
         Some(name) => match asked.iter().find(|check| check.name == name) {
             Some(check) => one(check),
             None => text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned()),
@@ -120,7 +120,11 @@ pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Byte
 
 fn one(check: &Check) -> Response<Bytes> {
     match (check.run)() {
-        Ok(()) => text(StatusCode::OK, "ok".to_owned()),
+        Ok(()) => {
+            let mut response = text(StatusCode::OK, "ok".to_owned());
+            response.headers_mut().remove(X_CONTENT_TYPE_OPTIONS);
+            response
+        }
         Err(why) => text(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("internal server error: {why}\n"),
@@ -182,10 +186,7 @@ fn text(status: StatusCode, body: String) -> Response<Bytes> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
-    headers.insert(
-        http::header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -251,7 +252,9 @@ mod tests {
             ok("/readyz", "verbose=true&exclude=etcd&exclude=x"),
             "200 [+]ping ok\n[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: no matches for \"x\"\nreadyz check passed\n"
         );
-        assert_eq!(ok("/healthz/none", ""), "404 404 page not found\n");
+        for none in ["/healthz/none", "/healthz/", "/livez/ping/"] {
+            assert_eq!(ok(none, ""), "404 404 page not found\n");
+        }
         assert_eq!(show("/api", "", true), None);
     }
 

@@ -76,6 +76,10 @@ impl Strategy for V1Form {
             json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": percent}}}])
         });
         status.put("currentMetrics", metrics.unwrap_or_default());
+        // The older form always shows it, the stored one never when there are none.
+        if status.int_at(&["currentReplicas"]) == Some(0) {
+            status.drop_field("currentReplicas");
+        }
     }
     fn served_form(&self, object: &mut Object) {
         // DIFFERS: metrics other than CPU and the behavior are not carried along in annotations.

@@ -1,6 +1,6 @@
 //! Events in the newer form, which are stored in the older one.
 
-use meta::{FieldError, Object, Path};
+use meta::{FieldError, Object, ObjectExt as _, Path};
 use serde_json::Value;
 
 use crate::check::{Errors, IMMUTABLE, Node};
@@ -71,6 +71,12 @@ impl Strategy for Event {
         for (newer, stored) in FIELDS {
             if let Some(value) = object.drop_field(stored) {
                 object.put(newer, value);
+            }
+        }
+        // The older form always shows them, this one never when they are empty.
+        for field in ["reportingController", "reportingInstance"] {
+            if object.str_at(&[field]) == Some("") {
+                object.drop_field(field);
             }
         }
     }

@@ -141,7 +141,8 @@ fn resources(row: &Kind) -> Vec<Value> {
     parent.insert("verbs".into(), texts(&row.verbs));
     insert_texts(&mut parent, "shortNames", &row.short_names);
     insert_texts(&mut parent, "categories", &row.categories);
-    if row.verbs.iter().any(|verb| verb == "get") {
+    // What is not watched is not stored.
+    if row.verbs.iter().any(|verb| verb == "watch") {
         parent.insert(
             "storageVersionHash".into(),
             storage_version_hash(row).into(),

@@ -29,10 +29,11 @@ pub(super) fn pod(request: &Connect<'_>, name: &str) -> Result<Arc<Object>, Stat
 
 /// The kubelet of a node.
 pub(super) fn kubelet(request: &Connect<'_>, node: &str) -> Result<Target, StatusError> {
-    let object = request
-        .cluster()
-        .get("nodes", "", node)
-        .ok_or_else(|| StatusError::not_found(&GroupResource::new("", "nodes"), node))?;
+    let object = request.cluster().get("nodes", "", node).ok_or_else(|| {
+        // Upstream calls whatever it looks up on the way by what the request is about.
+        let asked = GroupResource::new(&request.info.group, &request.info.resource);
+        StatusError::not_found(&asked, node)
+    })?;
     let port = object
         .int_at(&["status", "daemonEndpoints", "kubeletEndpoint", "Port"])
         .and_then(|port| u16::try_from(port).ok())

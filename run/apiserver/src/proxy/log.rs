@@ -36,10 +36,6 @@ fn options(request: &Connect<'_>) -> Result<Pairs, StatusError> {
     let limit = query.number("limitBytes")?;
     let since = query.number("sinceSeconds")?;
     let since_time = query.text("sinceTime");
-    let stream = match query.text("stream") {
-        "" => "All",
-        stream => stream,
-    };
     let mut errors = Vec::new();
     let at_least = |name: &str, value: Option<i64>, min: i64, why: &str| {
         let low = value.filter(|value| *value < min)?;
@@ -50,21 +46,14 @@ fn options(request: &Connect<'_>) -> Result<Pairs, StatusError> {
     errors.extend(at_least("limitBytes", limit, 1, "must be greater than 0"));
     if since.is_some() && !since_time.is_empty() {
         let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
-        errors.push(FieldError::forbidden(&Path::root(), why));
+        errors.push(FieldError::forbidden(&Path::root().key(""), why));
     } else {
         errors.extend(at_least("sinceSeconds", since, 1, "must be greater than 0"));
     }
-    if !matches!(stream, "All" | "Stdout" | "Stderr") {
-        let known = ["All", "Stderr", "Stdout"];
-        errors.push(FieldError::not_supported(
-            &Path::new("stream"),
-            stream,
-            &known,
-        ));
-    }
-    if stream != "All" && tail.is_some() {
-        let why = "`tailLines` and specific `stream` are mutually exclusive for now";
-        errors.push(FieldError::forbidden(&Path::root(), why));
+    // The feature `PodLogsQuerySplitStreams` is off by default.
+    if query.has("stream") {
+        let path = Path::new("stream");
+        errors.push(FieldError::forbidden(&path, "may not be specified"));
     }
     if !errors.is_empty() {
         let name = &request.info.name;
@@ -89,6 +78,5 @@ fn options(request: &Connect<'_>) -> Result<Pairs, StatusError> {
     if !since_time.is_empty() {
         pairs.add("sinceTime", since_time);
     }
-    pairs.add("stream", stream);
     Ok(pairs)
 }

@@ -3,9 +3,7 @@
 use axum::body::Body;
 use http::Response;
 use meta::{ObjectExt, StatusError};
-use wire::list::Head;
 
-use super::list::Selected;
 use super::{delete, list};
 use crate::call::Call;
 use crate::options::ListOptions;
@@ -17,21 +15,14 @@ pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, Sta
     let list_options = ListOptions::read(&call.query, false)?;
     let selection = Selection::read(&list_options, call, "")?;
     let page = list::select(call, &list_options, &selection).await?;
-    let mut deleted = Vec::new();
     for item in &page.items {
         let object: meta::Object = serde_json::from_slice(item).map_err(StatusError::internal)?;
         match write::delete(call, object.name(), &options).await {
-            Ok(gone) => deleted.push(gone.object),
+            Ok(_) => {}
             Err(error) if error.code() == 404 => {}
             Err(error) => return Err(error),
         }
     }
-    let head = Head {
-        api_version: call.kind.api_version(),
-        kind: call.kind.list_kind.to_string(),
-        revision: call.server.config().store.revision().0,
-        ..Head::default()
-    };
-    let items = deleted;
-    list::answer(call, Selected { items, head }).await
+    // Upstream answers with what it found, as it found it.
+    list::answer(call, page).await
 }

@@ -177,6 +177,67 @@ async fn parameters_are_refused_in_upstreams_words() {
 }
 
 #[tokio::test]
+async fn answers_are_named_and_kept_by_nobody() {
+    let talk = talk().await;
+    let get = async |path: &str, headers: &[(&str, &str)]| {
+        talk.send_as("suite/1", "GET", path, headers, "")
+            .await
+            .headers
+    };
+    let headers = get("/healthz", &[]).await;
+    assert_eq!(headers["cache-control"], "no-cache, private");
+    assert_eq!(headers["audit-id"].len(), 36);
+    assert_eq!(get(MAPS, &[("audit-id", "mine")]).await["audit-id"], "mine");
+    let headers = get("/openid/v1/jwks/", &[]).await;
+    assert_eq!(headers["cache-control"], "public, max-age=3600");
+    let headers = get(MAPS, &[("impersonate-user", "ann")]).await;
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn a_delete_of_many_answers_with_what_was_there() {
+    let talk = talk().await;
+    for name in ["b", "c"] {
+        let map = json!({"metadata": {"name": name, "finalizers": ["x.example/y"]}});
+        talk.post(MAPS, map).await.expect(201);
+    }
+    let gone = talk
+        .delete(&format!("{MAPS}?limit=2"), Value::Null)
+        .await
+        .expect(200);
+    assert!(gone["metadata"]["continue"].is_string());
+    for item in gone["items"].as_array().unwrap() {
+        assert_eq!(item["metadata"]["deletionTimestamp"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn paths_and_names_that_mean_nothing_are_told_apart() {
+    let talk = talk().await;
+    let (page, route) = (
+        Value::Null,
+        "the server could not find the requested resource",
+    );
+    assert_eq!(talk.get("//api/v1/pods").await.expect(404), page);
+    assert_eq!(talk.get("/healthz/").await.expect(404), page);
+    for path in [
+        "/version/x",
+        "/api/v1/namespaces/web/nodes",
+        "/api/v1/watch/pods/p",
+        "/api/v1/namespaces/web/configmaps/a%2fb",
+    ] {
+        talk.get(path).await.refused(404, route);
+    }
+    let why = "Name parameter invalid: \".\": may not be '.'";
+    talk.get(&format!("{MAPS}/.")).await.refused(400, why);
+    // One object is read, whoever asks for a watch of it.
+    assert_eq!(
+        talk.get(&format!("{MAPS}/a?watch=1")).await.expect(200)["kind"],
+        "ConfigMap"
+    );
+}
+
+#[tokio::test]
 async fn identity_is_kept_whatever_the_door() {
     let talk = talk().await;
     let immutable =

@@ -45,11 +45,14 @@ pub(crate) async fn answer_items(
 /// The selected objects in the form the client asked for.
 pub(in crate::verbs) async fn answer(
     call: &Call,
-    selected: Selected,
+    mut selected: Selected,
 ) -> Result<Response<Body>, StatusError> {
     let presentation = respond::presentation(call, &call.kind)?;
     respond::check_list(call)?;
     let (format, head) = (call.answer.format, presentation.head(&selected.head));
+    if matches!(presentation.shape(), Shape::Table(_)) {
+        order(&mut selected.items, call.kind.strategy.row_order());
+    }
     let is_partial = matches!(presentation.shape(), Shape::PartialList(_));
     if selected.items.is_empty() && is_partial && format != Format::Protobuf {
         return respond::json(call, StatusCode::OK, list::without_items(&head));
@@ -108,6 +111,13 @@ pub(in crate::verbs) async fn answer(
         Err(several) => several.concat().into(),
     };
     respond::json(call, StatusCode::OK, whole)
+}
+
+/// Orders the items of a Table as upstream prints them; what is equal stays in the order of names.
+fn order(items: &mut [Bytes], by: Option<fn(&Object) -> i64>) {
+    if let Some(by) = by {
+        items.sort_by_cached_key(|item| serde_json::from_slice(item).as_ref().map_or(0, by));
+    }
 }
 
 /// What a piece of a list is made from.
