@@ -7,9 +7,12 @@ use patch::managed::{self, Manager};
 use crate::call::Call;
 use crate::options::WriteOptions;
 
-/// Records what a write other than an apply changed.
+/// Records what a write other than an apply changed. Of a kind that one user alone writes there is nothing to tell.
 pub(crate) fn record(call: &Call, options: &WriteOptions, live: Option<&Object>, new: &mut Object) {
     let kind = &call.kind;
+    if kind.strategy.writer().is_some() {
+        return;
+    }
     let reset = kinds::write::reset_fields(kind, call.subresource());
     let manager = manager_as(call, options, &call.api_version);
     managed::update(live, new, &manager, &kind.schema, &reset);

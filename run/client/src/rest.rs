@@ -5,7 +5,7 @@ use http::{Method, Request};
 use kube::Client;
 use meta::{Key, Object, ObjectExt, Resource};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -256,12 +256,18 @@ impl Rest {
         self.send(Method::PUT, &path, "application/json", Some(object))
             .await
     }
-    /// Replaces an object without reading what became of it.
-    pub async fn overwrite(&self, resource: &Resource, object: &Object) -> Result<(), ClientError> {
-        let path = path(resource, object.namespace(), object.name(), None);
-        self.send(Method::PUT, &path, "application/json", Some(object))
-            .await
-            .map(|IgnoredAny| ())
+    /// Replaces an object, given as JSON, without reading what became of it.
+    pub async fn overwrite(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        object: Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let path = path(resource, &key.namespace, &key.name, None);
+        let json = "application/json";
+        let request = Self::request(Method::PUT, &path, json, json, object)?;
+        let answer = self.client.request_stream(request).await;
+        answer.map(drop).map_err(ClientError::from_kube)
     }
     /// Sends a JSON merge patch.
     pub async fn patch(
@@ -411,14 +417,32 @@ pub enum WatchEvent {
 
 /// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Happened {
+pub enum Happened {
+    /// The object is new, or new to the selector.
     Added,
+    /// The object changed.
     Modified,
+    /// The object is gone, or no longer selected.
     Deleted,
+    /// Nothing changed up to this version.
     Bookmark,
+    /// The watch cannot go on; the object is a Status.
     Error,
     /// A type of a later server, none of ours.
     Other,
+}
+
+/// The type and the object of an event. Whether the object is JSON shows when somebody reads it.
+fn opened(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (mut event_type, mut object) = (None, None);
+    for (key, value) in meta::raw::members(line) {
+        match key {
+            b"type" => event_type = Some(value),
+            b"object" => object = Some(value),
+            _ => {}
+        }
+    }
+    event_type.zip(object)
 }
 
 /// A watch under way.
@@ -428,14 +452,6 @@ pub struct Watching<S> {
     /// Whether the line was given out and makes room for the next one.
     is_taken: bool,
     path: String,
-}
-
-#[derive(Deserialize)]
-struct Frame<'a> {
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    #[serde(borrow)]
-    object: &'a RawValue,
 }
 
 impl<S: AsyncBufRead> Watching<S> {
@@ -466,7 +482,7 @@ impl<S: AsyncBufRead> Watching<S> {
     }
 
     /// The next event with its object's bytes; `None` when the server ended the watch. May be dropped midway.
-    pub(crate) async fn next_bytes(&mut self) -> Result<Option<(Happened, &[u8])>, ClientError> {
+    pub async fn next_bytes(&mut self) -> Result<Option<(Happened, &[u8])>, ClientError> {
         loop {
             if std::mem::take(&mut self.is_taken) {
                 self.line.clear();
@@ -479,20 +495,21 @@ impl<S: AsyncBufRead> Watching<S> {
                 break;
             }
         }
-        let frame: Frame<'_> =
-            serde_json::from_slice(&self.line).map_err(|source| ClientError::Answer {
+        let Some((event_type, object)) = opened(&self.line) else {
+            return Err(ClientError::Answer {
                 path: self.path.clone(),
-                source,
-            })?;
-        let happened = match frame.event_type {
-            "ADDED" => Happened::Added,
-            "MODIFIED" => Happened::Modified,
-            "DELETED" => Happened::Deleted,
-            "BOOKMARK" => Happened::Bookmark,
-            "ERROR" => Happened::Error,
+                source: serde_json::Error::custom("no event of a watch"),
+            });
+        };
+        let happened = match event_type {
+            b"\"ADDED\"" => Happened::Added,
+            b"\"MODIFIED\"" => Happened::Modified,
+            b"\"DELETED\"" => Happened::Deleted,
+            b"\"BOOKMARK\"" => Happened::Bookmark,
+            b"\"ERROR\"" => Happened::Error,
             _ => Happened::Other,
         };
-        Ok(Some((happened, frame.object.get().as_bytes())))
+        Ok(Some((happened, object)))
     }
 
     async fn read_line(&mut self) -> Result<bool, ClientError> {
@@ -581,8 +598,18 @@ mod tests {
 
     #[tokio::test]
     async fn half_a_frame_is_an_error() {
+        let event = "{\"type\":\"ADDED\",\"object\":{\"a\":[1]}}";
+        for length in 1..event.len() - 1 {
+            let mut watch = watching(event.get(..length).unwrap());
+            let answer = watch.next().await;
+            assert!(
+                matches!(answer, Err(ClientError::Answer { .. })),
+                "{length}"
+            );
+        }
+        let mut watch = watching("{\"type\":\"ADDED\",\"object\":{\"a\":x}}\n");
         assert!(matches!(
-            watching("{\"type\":").next().await,
+            watch.next().await,
             Err(ClientError::Answer { .. })
         ));
     }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use client::rest::{Detail, Rest, WatchEvent};
+use client::rest::{Detail, Happened, Rest};
 use client::{ClientError, rest};
-use meta::{Key, ObjectExt, Resource};
+use meta::{Key, ObjectExt, Resource, raw};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::discover::{Followed, Role};
-use crate::lean::{lean, lean_bytes};
+use crate::lean::lean_bytes;
 use crate::world::{Lean, Reading};
 
 /// Objects per page of a list.
@@ -36,9 +36,9 @@ pub(crate) enum News {
     Page,
     /// These are all objects of a kind.
     All(usize, Vec<Lean>),
-    /// An object is new or has changed; `None`: verdicts do not depend on it.
-    Applied(usize, Key, Option<Box<Lean>>),
-    /// An object is gone.
+    /// An object is new or has changed.
+    Applied(usize, Box<Lean>),
+    /// An object is gone, or verdicts do not depend on it.
     Deleted(usize, Key),
     /// The kind cannot be read now.
     Failed(usize, Reading),
@@ -147,10 +147,7 @@ impl Source {
     }
 
     fn read(&self, object: &[u8]) -> Result<Option<Lean>, ClientError> {
-        let object = lean_bytes(self.role, object).map_err(|source| ClientError::Answer {
-            path: self.resource.group_resource().to_string(),
-            source,
-        })?;
+        let object = lean_bytes(self.role, object).map_err(|source| self.unreadable(source))?;
         Ok(self.named(object))
     }
 
@@ -225,25 +222,21 @@ impl Source {
             .map_err(|_| Broken::Slow)??;
         loop {
             let event = tokio::select! {
-                event = timeout(QUIET_MAX, watching.next()) => event.unwrap_or(Ok(None))?,
+                event = timeout(QUIET_MAX, watching.next_bytes()) => event.unwrap_or(Ok(None))?,
                 () = news.closed() => None,
             };
             let Some(event) = event else { return Ok(()) };
-            let (at, told) = match event {
-                WatchEvent::Error(status) => {
-                    return Err(ClientError::Refused(status).into());
-                }
-                WatchEvent::Bookmark(object) => (object.resource_version().to_owned(), None),
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    let (at, key) = (object.resource_version().to_owned(), object.key());
-                    let lean = self.named(lean(self.role, object)).map(Box::new);
-                    (at, Some(News::Applied(self.kind, key, lean)))
-                }
-                WatchEvent::Deleted(object) => (
-                    object.resource_version().to_owned(),
-                    Some(News::Deleted(self.kind, object.key())),
-                ),
+            let (happened, object) = event;
+            let told = match happened {
+                Happened::Error => return Err(self.refusal(object).into()),
+                Happened::Bookmark | Happened::Other => None,
+                Happened::Added | Happened::Modified => Some(match self.read(object)? {
+                    Some(lean) => News::Applied(self.kind, Box::new(lean)),
+                    None => News::Deleted(self.kind, key_of(object)),
+                }),
+                Happened::Deleted => Some(News::Deleted(self.kind, key_of(object))),
             };
+            let at = metadata_text(object, "resourceVersion");
             if let Some(told) = told
                 && news.send(told).await.is_err()
             {
@@ -252,4 +245,31 @@ impl Source {
             *version = at;
         }
     }
+
+    /// What a watch ends with.
+    fn refusal(&self, status: &[u8]) -> ClientError {
+        match serde_json::from_slice(status) {
+            Ok(status) => ClientError::Refused(status),
+            Err(source) => self.unreadable(source),
+        }
+    }
+
+    fn unreadable(&self, source: serde_json::Error) -> ClientError {
+        let path = self.resource.group_resource().to_string();
+        ClientError::Answer { path, source }
+    }
+}
+
+/// A text of an object's metadata, empty when it is not there.
+fn metadata_text(object: &[u8], field: &str) -> String {
+    let text = raw::text_at(object, &["metadata", field]);
+    text.unwrap_or_default().into_owned()
+}
+
+fn key_of(object: &[u8]) -> Key {
+    let (namespace, name) = (
+        metadata_text(object, "namespace"),
+        metadata_text(object, "name"),
+    );
+    Key::new(&namespace, &name)
 }

@@ -6,13 +6,15 @@
 //! the verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::time::Duration;
 
 use client::ClientError;
 use client::rest::{DeleteOptions, Detail, Rest};
 use jiff::Timestamp;
-use meta::{Key, Object, ObjectExt, Resource};
-use serde_json::{Value, json};
+use meta::{Key, Object, ObjectExt, Resource, raw};
+use serde::Serialize;
+use serde_json::json;
 use tracing::{debug, warn};
 
 use crate::board::{Item, View};
@@ -28,6 +30,9 @@ pub const WORKLOADS: Resource =
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// Longest wait after a failure.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How long news are gathered after a round of writing: what changes several times in a row is judged and written once,
+/// and a burst of changes does not have its verdicts written in between.
+const GATHERING: Duration = Duration::from_millis(100);
 /// Longest name of an object.
 const NAME_BYTES_MAX: usize = 253;
 
@@ -83,8 +88,8 @@ pub async fn publish(client: kube::Client) {
 
 struct Publisher {
     rest: Rest,
-    /// What is to be written; `None`: removed.
-    pending: BTreeMap<Key, Option<Object>>,
+    /// What is to be written, as JSON; `None`: removed.
+    pending: BTreeMap<Key, Option<Vec<u8>>>,
     wait: Duration,
 }
 
@@ -112,16 +117,17 @@ impl Publisher {
                     .filter(|key| !kept.contains(key));
                 self.pending.extend(left.map(|key| (key, None)));
             }
-            Err(error) => debug!(
-                error = &error as &dyn std::error::Error,
-                "cannot list workloads"
-            ),
+            Err(error) => debug!(error = &error as &dyn Error, "cannot list workloads"),
         }
     }
 
     fn plan(&mut self, item: &Item, plural: &str) {
-        if let Some(object) = object(item, plural) {
-            self.pending.insert(object.key(), Some(object));
+        let Some(key) = key(item) else { return };
+        match object(&key, item, plural) {
+            Ok(object) => {
+                self.pending.insert(key, Some(object));
+            }
+            Err(error) => warn!(error = &error as &dyn Error, %key, "a verdict is no JSON"),
         }
     }
 
@@ -132,6 +138,7 @@ impl Publisher {
         }
         loop {
             self.write().await;
+            tokio::time::sleep(GATHERING).await;
             let changes = if self.pending.is_empty() {
                 session.changed(Timestamp::now).await
             } else {
@@ -157,7 +164,8 @@ impl Publisher {
         let pending = std::mem::take(&mut self.pending);
         for (key, object) in pending {
             let outcome = if let Some(object) = &object {
-                self.rest.overwrite(&WORKLOADS, object).await
+                let object = object.clone();
+                self.rest.overwrite(&WORKLOADS, &key, object).await
             } else {
                 let options = DeleteOptions::default();
                 self.rest
@@ -168,7 +176,7 @@ impl Publisher {
             if let Err(error) = outcome
                 && may_pass(&error)
             {
-                debug!(error = &error as &dyn std::error::Error, %key, "cannot publish a verdict yet");
+                debug!(error = &error as &dyn Error, %key, "cannot publish a verdict yet");
                 self.pending.entry(key).or_insert(object);
             }
         }
@@ -210,29 +218,102 @@ fn key(item: &Item) -> Option<Key> {
     is_fit.then(|| Key::new(&item.namespace, &name))
 }
 
-/// The published form; `None` for what cannot be named.
-fn object(item: &Item, plural: &str) -> Option<Object> {
-    let key = key(item)?;
-    let Ok(Value::Object(mut status)) = serde_json::to_value(&item.verdict) else {
-        return None;
-    };
-    status.remove("recheckAt");
-    Some(json!({
-        "apiVersion": WORKLOADS.api_version(),
-        "kind": &*WORKLOADS.kind,
-        "metadata": {
-            "namespace": key.namespace,
-            "name": key.name,
-            "labels": {"status.sampan.io/kind": item.kind},
+/// The published form but for the verdict.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Published<'i> {
+    api_version: String,
+    kind: &'i str,
+    metadata: Metadata<'i>,
+    subject: Subject<'i>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'i> {
+    namespace: &'i str,
+    name: &'i str,
+    labels: Labels<'i>,
+}
+
+#[derive(Serialize)]
+struct Labels<'i> {
+    #[serde(rename = "status.sampan.io/kind")]
+    kind: &'i str,
+}
+
+/// The workload that a verdict is about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Subject<'i> {
+    api_version: &'i str,
+    kind: &'i str,
+    resource: &'i str,
+    name: &'i str,
+    ready: &'i str,
+    creation_timestamp: Option<String>,
+}
+
+/// The published form as JSON.
+fn object(key: &Key, item: &Item, plural: &str) -> Result<Vec<u8>, serde_json::Error> {
+    let mut object = serde_json::to_vec(&Published {
+        api_version: WORKLOADS.api_version(),
+        kind: &WORKLOADS.kind,
+        metadata: Metadata {
+            namespace: &key.namespace,
+            name: &key.name,
+            labels: Labels { kind: &item.kind },
         },
-        "subject": {
-            "apiVersion": item.api_version,
-            "kind": item.kind,
-            "resource": plural,
-            "name": item.name,
-            "ready": item.ready,
-            "creationTimestamp": item.created.map(meta::time::to_rfc3339),
+        subject: Subject {
+            api_version: &item.api_version,
+            kind: &item.kind,
+            resource: plural,
+            name: &item.name,
+            ready: &item.ready,
+            creation_timestamp: item.created.map(meta::time::to_rfc3339),
         },
-        "status": status,
-    }))
+    })?;
+    let verdict = serde_json::to_vec(&item.verdict)?;
+    let kept = raw::members(&verdict).filter(|(field, _)| *field != b"recheckAt");
+    object.pop();
+    object.extend_from_slice(b",\"status\":");
+    raw::write_members(&mut object, kept, |object, _, value| {
+        object.extend_from_slice(value);
+    });
+    object.push(b'}');
+    Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use status::{Bundle, Config, evaluate};
+
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_the_subject_and_the_verdict_without_its_next_look() {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop",
+            "uid": "u", "creationTimestamp": "2026-01-15T10:00:00Z"}, "spec": {}, "status": {"phase": "Pending"}});
+        let bundle = Bundle::new(vec![pod.clone()]).unwrap();
+        let now = "2026-01-15T10:00:05Z".parse().unwrap();
+        let verdict = evaluate(bundle.subject(), &bundle.related(), now, &Config::spec());
+        let mut status = serde_json::to_value(&verdict).unwrap();
+        assert!(verdict.recheck_at.is_some());
+        status.as_object_mut().unwrap().remove("recheckAt");
+        let item = Item::new(&pod, verdict);
+        let key = key(&item).unwrap();
+        let published: serde_json::Value =
+            serde_json::from_slice(&object(&key, &item, "pods").unwrap()).unwrap();
+        assert_eq!(
+            published,
+            json!({
+                "apiVersion": "status.sampan.io/v1",
+                "kind": "Workload",
+                "metadata": {"namespace": "shop", "name": "pod.web", "labels": {"status.sampan.io/kind": "Pod"}},
+                "subject": {"apiVersion": "v1", "kind": "Pod", "resource": "pods", "name": "web", "ready": item.ready,
+                    "creationTimestamp": "2026-01-15T10:00:00Z"},
+                "status": status,
+            })
+        );
+    }
 }

@@ -201,10 +201,8 @@ impl Session {
                     }
                     Heard::Later => world.replace(kind, objects),
                 },
-                News::Applied(kind, _, Some(object)) => world.apply(kind, *object),
-                News::Applied(kind, key, None) | News::Deleted(kind, key) => {
-                    world.delete(kind, &key)
-                }
+                News::Applied(kind, object) => world.apply(kind, *object),
+                News::Deleted(kind, key) => world.delete(kind, &key),
                 News::Failed(kind, reading) => world.fail(kind, reading),
                 News::Kinds(kinds, silent) => self.learn(kinds, silent),
                 News::Silent(why) => self.fall_silent(why),

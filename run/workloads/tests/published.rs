@@ -140,6 +140,8 @@ async fn verdicts_are_watched_like_any_object() {
         .await;
     assert_eq!(seen.0.name(), "deployment.web");
     assert_eq!(seen.1, "NotObserved");
+    // One user writes all of it: who owns which field is no question.
+    assert_eq!(seen.0.at(&["metadata", "managedFields"]), None);
     // The controller's part: it has observed, and nothing is wanted.
     rest.replace(&DEPLOYMENTS, None, &deployment(0))
         .await
