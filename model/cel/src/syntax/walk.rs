@@ -12,7 +12,7 @@ use crate::source::{Mistake, NOWHERE, Source};
 pub(crate) const DEPTH_MAX: usize = 250;
 /// How many nodes may be one within the other. Upstream counts some of them, up to 250; with more there is no room on the
 /// stack.
-const HEIGHT_MAX: usize = 600;
+const HEIGHT_MAX: usize = 800;
 /// Source: cel-go `checkAndIncrementRecursionDepth`.
 pub(crate) const TOO_DEEP: &str = "max recursion depth exceeded";
 /// How often reading goes on behind a mistake. Source: `errorRecoveryLimit`.
