@@ -15,7 +15,7 @@ pub mod restore;
 mod scalar;
 mod zero;
 
-pub use decode::{DecodeError, Decoded, decode, decode_enabled};
+pub use decode::{DecodeError, Decoded, decode, decode_converted, decode_enabled};
 pub use facts::{builtin, builtin_graph, builtin_kind};
 pub use zero::zero;
 

@@ -233,7 +233,11 @@ pub fn aggregate(errors: &[FieldError]) -> String {
 
 /// JSON as Go writes it: safe inside HTML. Source: encoding/json `Marshal`.
 pub fn go_json(value: &Value) -> String {
-    let text = value.to_string();
+    html_safe(value.to_string())
+}
+
+/// JSON text that is safe inside HTML.
+pub fn html_safe(text: String) -> String {
     if !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
         return text;
     }

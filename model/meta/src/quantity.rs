@@ -19,7 +19,7 @@ const DECIMAL_SUFFIXES: [(&str, i32); 10] = [
     ("P", 15),
     ("E", 18),
 ];
-/// Largest magnitude upstream keeps: 2^63 - 1.
+/// Largest magnitude that upstream keeps of binary quantities: 2^63 - 1.
 const VALUE_MAX: i128 = i64::MAX as i128;
 
 /// How a quantity was written, and so is printed.
@@ -83,7 +83,11 @@ impl Quantity {
         let (negative, number, suffix) = split(text)?;
         let (base, exponent, format) = suffix_scale(suffix).ok_or(ParseError::Suffix)?;
         let nanos = scale(number, base, exponent).ok_or(ParseError::Numeric)?;
-        let nanos = nanos.min(VALUE_MAX * NANO);
+        let nanos = match format {
+            // Upstream caps these alone.
+            Format::BinarySi => nanos.min(VALUE_MAX * NANO),
+            Format::DecimalExponent | Format::DecimalSi => nanos,
+        };
         Ok(Self {
             nanos: if negative { -nanos } else { nanos },
             format,
@@ -301,7 +305,8 @@ mod tests {
             ("1000k", "1M"),
             ("1Ki", "1Ki"),
             ("0.5Ki", "512"),
-            ("100E", "9223372036854775807"),
+            ("100E", "100E"),
+            ("100Ei", "9223372036854775807"),
             ("1E", "1E"),
             (".5", "500m"),
             ("5.", "5"),

@@ -39,6 +39,46 @@ pub fn go_text(value: &Value) -> String {
     Go(value).to_string()
 }
 
+/// A value as Go's `%#v` prints it: `map[string]interface {}{"a":1}`.
+pub(crate) fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::String(text) => meta::field::quote(text),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_syntax).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let members = map.iter();
+            let members: Vec<String> = members
+                .map(|(key, value)| format!("{}:{}", meta::field::quote(key), go_syntax(value)))
+                .collect();
+            format!("map[string]interface {{}}{{{}}}", members.join(", "))
+        }
+    }
+}
+
+/// A value as Go's `%s` prints it, which complains of all that is no text: `%!s(int64=1)`.
+pub(crate) fn go_string(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_string).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let members = map.iter();
+            let members: Vec<String> = members
+                .map(|(key, value)| format!("{key}:{}", go_string(value)))
+                .collect();
+            format!("map[{}]", members.join(" "))
+        }
+        Value::Null => "%!s(<nil>)".to_owned(),
+        other => format!("%!s({}={other})", type_name(other)),
+    }
+}
+
 /// Go's name for the dynamic type of a decoded value, as `%T` prints it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
@@ -61,5 +101,26 @@ pub fn json_kind(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_printed_in_three_ways() {
+        let value = json!({"b": [null, 1, {"x": 1.5}], "a": true, "c": "q"});
+        assert_eq!(go_text(&value), "map[a:true b:[<nil> 1 map[x:1.5]] c:q]");
+        assert_eq!(
+            go_syntax(&value),
+            r#"map[string]interface {}{"a":true, "b":[]interface {}{interface {}(nil), 1, map[string]interface {}{"x":1.5}}, "c":"q"}"#
+        );
+        assert_eq!(
+            go_string(&value),
+            "map[a:%!s(bool=true) b:[%!s(<nil>) %!s(int64=1) map[x:%!s(float64=1.5)]] c:q]"
+        );
     }
 }

@@ -8,6 +8,8 @@ use meta::status::Details;
 use serde_json::Value;
 
 use crate::go;
+use crate::lazy::Lazy;
+use crate::tree::Tree;
 
 /// Most operations one patch may hold. Source: apiserver `handlers/patch.go`, `maxJSONPatchOperations`.
 pub const JSON_PATCH_OPERATIONS_MAX: usize = 10_000;
@@ -40,18 +42,24 @@ pub fn json(current: &Value, patch: &[u8]) -> Result<Value, StatusError> {
         )));
     }
     let mut document = current.clone();
-    let mut copied_bytes = 0;
-    for operation in operations {
-        if perform(&mut document, operation, &mut copied_bytes).is_none() {
-            return Err(StatusError::new(
-                422,
-                "Invalid",
-                "the server rejected our request due to an error in our request",
-            )
-            .with_details(Details::default()));
-        }
+    if perform_all(&mut document, operations, &mut patch.clone()) {
+        return Ok(document);
     }
-    Ok(document)
+    Err(StatusError::new(
+        422,
+        "Invalid",
+        "the server rejected our request due to an error in our request",
+    )
+    .with_details(Details::default()))
+}
+
+/// The text that comes of a JSON patch that applies to the text of an object.
+pub fn json_text(current: &str, patch: &str) -> String {
+    let operations: Vec<Value> = serde_json::from_str(patch).unwrap_or_default();
+    let mut document = Lazy::new(current);
+    document.is_map();
+    perform_all(&mut document, &operations, &mut Lazy::new(patch));
+    document.text()
 }
 
 fn not_decodable(value: &Value, go_type: &str) -> StatusError {
@@ -61,57 +69,68 @@ fn not_decodable(value: &Value, go_type: &str) -> StatusError {
     ))
 }
 
+/// Performs operations, whose values are taken from the patch in its own form; whether all applied.
+fn perform_all<T: Tree>(document: &mut T, operations: &[Value], patch: &mut T) -> bool {
+    let mut copied_bytes = 0;
+    operations.iter().enumerate().all(|(index, operation)| {
+        let value = patch
+            .item(index)
+            .and_then(|operation| operation.pull("value"));
+        let value = value.unwrap_or_else(T::null);
+        perform(document, operation, value, &mut copied_bytes).is_some()
+    })
+}
+
 /// Performs one operation; `None` when it does not apply.
-fn perform(document: &mut Value, operation: &Value, copied_bytes: &mut usize) -> Option<()> {
+fn perform<T: Tree>(
+    document: &mut T,
+    operation: &Value,
+    value: T,
+    copied_bytes: &mut usize,
+) -> Option<()> {
     let text = |field: &str| operation.get(field).and_then(Value::as_str);
-    let value = || operation.get("value").cloned().unwrap_or_default();
     match text("op")? {
-        "add" => add(document, text("path")?, value()),
+        "add" => add(document, text("path")?, value),
         "remove" => take(document, text("path")?).map(drop),
-        "replace" => replace(document, text("path")?, value()),
+        "replace" => replace(document, text("path")?, value),
         "move" => {
             let value = take(document, text("from")?)?;
             add(document, text("path")?, value)
         }
         "copy" => {
             let (holder, key) = holder(document, text("from")?)?;
-            let value = get(holder, &key)?.clone();
-            *copied_bytes += value.to_string().len();
+            let value = get(holder, &key)?;
+            *copied_bytes += value.bytes();
             if *copied_bytes > COPY_BYTES_MAX {
                 return None;
             }
             add(document, text("path")?, value)
         }
         "test" => {
-            let (path, expected) = (text("path")?, value());
+            let path = text("path")?;
             if path.is_empty() {
-                return (*document == expected).then_some(());
+                return document.equals(&value).then_some(());
             }
             let (holder, key) = holder(document, path)?;
-            let found = get(holder, &key)?;
-            (*found == expected).then_some(())
+            get(holder, &key)?.equals(&value).then_some(())
         }
         _ => None,
     }
 }
 
 /// The map or list that holds the last step of a path, and that step. What stands before the first slash is ignored.
-fn holder<'a>(document: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
+fn holder<'a, T: Tree>(document: &'a mut T, path: &str) -> Option<(&'a mut T, String)> {
     let mut steps = path.split('/').skip(1).map(unescape);
     let mut last = steps.next()?;
     let mut at = document;
     for step in steps {
-        at = match at {
-            Value::Object(map) => map.get_mut(&last)?,
-            Value::Array(items) => {
-                let index = index(&last, items.len())?;
-                items.get_mut(index)?
-            }
-            _ => return None,
+        at = match at.length() {
+            Some(length) => at.item(index(&last, length)?)?,
+            None => at.member(&last)?,
         };
         last = step;
     }
-    (at.is_object() || at.is_array()).then_some((at, last))
+    (at.is_map() || at.length().is_some()).then_some((at, last))
 }
 
 fn unescape(step: &str) -> String {
@@ -128,63 +147,43 @@ fn index(step: &str, length: usize) -> Option<usize> {
 }
 
 /// The value at a step, `null` where a map has no such member; `None` when the index is wrong.
-fn get<'a>(holder: &'a Value, step: &str) -> Option<&'a Value> {
-    match holder {
-        Value::Object(map) => Some(map.get(step).unwrap_or(&Value::Null)),
-        Value::Array(items) => items.get(index(step, items.len())?),
-        _ => None,
+fn get<T: Tree>(holder: &mut T, step: &str) -> Option<T> {
+    match holder.length() {
+        Some(length) => holder.item(index(step, length)?).cloned(),
+        None => Some(holder.member(step).cloned().unwrap_or_else(T::null)),
     }
 }
 
-fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
+fn add<T: Tree>(document: &mut T, path: &str, value: T) -> Option<()> {
     let (holder, step) = holder(document, path)?;
-    match holder {
-        Value::Object(map) => {
-            map.insert(step, value);
+    match holder.length() {
+        None => holder.put(step, value),
+        Some(length) if step == "-" => holder.insert(length, value),
+        Some(length) => {
+            let index = index(&step, length + 1).filter(|index| *index <= length)?;
+            holder.insert(index, value);
         }
-        Value::Array(items) if step == "-" => items.push(value),
-        Value::Array(items) => {
-            let index = index(&step, items.len() + 1)?;
-            if index > items.len() {
-                return None;
-            }
-            items.insert(index, value);
-        }
-        _ => return None,
     }
     Some(())
 }
 
-fn take(document: &mut Value, path: &str) -> Option<Value> {
+fn take<T: Tree>(document: &mut T, path: &str) -> Option<T> {
     let (holder, step) = holder(document, path)?;
-    match holder {
-        Value::Object(map) => map.remove(&step),
-        Value::Array(items) => {
-            let index = index(&step, items.len())?;
-            (index < items.len()).then(|| items.remove(index))
-        }
-        _ => None,
+    match holder.length() {
+        None => holder.pull(&step),
+        Some(length) => holder.extract(index(&step, length)?),
     }
 }
 
-fn replace(document: &mut Value, path: &str, value: Value) -> Option<()> {
+fn replace<T: Tree>(document: &mut T, path: &str, mut value: T) -> Option<()> {
     if path.is_empty() {
-        if !value.is_object() && !value.is_array() {
-            return None;
-        }
-        *document = value;
-        return Some(());
+        let is_whole = value.is_map() || value.length().is_some();
+        return is_whole.then(|| *document = value);
     }
     let (holder, step) = holder(document, path)?;
-    match holder {
-        Value::Object(map) => {
-            map.insert(step, value);
-        }
-        Value::Array(items) => {
-            let index = index(&step, items.len())?;
-            *items.get_mut(index)? = value;
-        }
-        _ => return None,
+    match holder.length() {
+        None => holder.put(step, value),
+        Some(length) => *holder.item(index(&step, length)?)? = value,
     }
     Some(())
 }
@@ -194,6 +193,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_text_shows_what_was_reached() {
+        let object = r#"{"kind":"K","data":{"z":"1","a":"2"},"list":[{"z":1,"a":2}]}"#;
+        for (patch, expected) in [
+            (
+                r#"[{"op": "copy", "from": "/data/z", "path": "/x"}]"#,
+                r#"{"data":{"a":"2","z":"1"},"kind":"K","list":[{"z":1,"a":2}],"x":"1"}"#,
+            ),
+            (
+                r#"[{"op": "add", "path": "/list/0/b", "value": {"z": 1, "y": 2}}]"#,
+                r#"{"data":{"z":"1","a":"2"},"kind":"K","list":[{"a":2,"b":{"z":1,"y":2},"z":1}]}"#,
+            ),
+            (
+                r#"[{"op": "move", "from": "/list/0", "path": "/x"}]"#,
+                r#"{"data":{"z":"1","a":"2"},"kind":"K","list":[],"x":{"z":1,"a":2}}"#,
+            ),
+        ] {
+            assert_eq!(json_text(object, patch), expected, "{patch}");
+        }
+    }
 
     fn check(current: &Value, patch: &Value, expected: Option<Value>) {
         let outcome = super::json(current, patch.to_string().as_bytes());

@@ -5,11 +5,13 @@
 
 mod go;
 mod json;
+mod lazy;
 pub mod managed;
 mod merge;
 mod strategic;
+mod tree;
 
 pub use go::{go_text, json_kind};
-pub use json::{JSON_PATCH_OPERATIONS_MAX, json};
-pub use merge::merge;
-pub use strategic::strategic;
+pub use json::{JSON_PATCH_OPERATIONS_MAX, json, json_text};
+pub use merge::{merge, merge_text};
+pub use strategic::{strategic, strategic_left};

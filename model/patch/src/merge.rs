@@ -1,50 +1,59 @@
 //! JSON merge patch, RFC 7386, as upstream's library reads it.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::lazy::Lazy;
+use crate::tree::Tree;
 
 /// Applies a merge patch. A patch that is no object replaces the document, which decoding then refuses.
 ///
 /// Nulls delete; unlike in the RFC, nulls are also taken out of objects inside a list that is new.
 pub fn merge(current: &Value, patch: &Value) -> Value {
     let mut document = current.clone();
-    merge_into(&mut document, patch);
+    merge_into(&mut document, patch.clone());
     document
 }
 
-fn merge_into(current: &mut Value, patch: &Value) {
-    match (current, patch) {
-        (Value::Object(current), Value::Object(patch)) => merge_map(current, patch),
-        (current @ Value::Object(_), patch) => *current = patch.clone(),
-        (current, patch) => *current = pruned(patch),
-    }
+/// The text that comes of a merge patch to the text of an object.
+pub fn merge_text(current: &str, patch: &str) -> String {
+    let mut document = Lazy::new(current);
+    merge_into(&mut document, Lazy::new(patch));
+    document.text()
 }
 
-fn merge_map(current: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    for (key, value) in patch {
-        if value.is_null() {
-            current.remove(key);
-            continue;
-        }
-        match current.get_mut(key) {
-            Some(old) => merge_into(old, value),
-            None => {
-                current.insert(key.clone(), pruned(value));
+fn merge_into<T: Tree>(current: &mut T, mut patch: T) {
+    if !current.is_map() {
+        *current = pruned(patch);
+    } else if patch.is_map() {
+        for (name, value) in patch.pull_all() {
+            if value.is_null() {
+                current.pull(&name);
+                continue;
+            }
+            match current.member(&name) {
+                Some(old) => merge_into(old, value),
+                None => current.put(name, pruned(value)),
             }
         }
+    } else {
+        *current = patch;
     }
 }
 
 /// The value without null members. Nulls that are list items stay.
-fn pruned(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => map
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.clone(), pruned(value)))
-            .collect(),
-        Value::Array(items) => items.iter().map(pruned).collect(),
-        scalar => scalar.clone(),
+fn pruned<T: Tree>(mut value: T) -> T {
+    if value.is_map() {
+        let members = value.pull_all().into_iter();
+        let kept = members.filter(|(_, value)| !value.is_null());
+        return T::put_all(kept.map(|(name, value)| (name, pruned(value))).collect());
     }
+    for index in 0..value.length().unwrap_or_default() {
+        if let Some(item) = value.item(index) {
+            let bare = pruned(std::mem::replace(item, T::null()));
+            *item = bare;
+        }
+    }
+    value
 }
 
 #[cfg(test)]
@@ -95,5 +104,26 @@ mod tests {
     fn new_lists_lose_the_nulls_inside_their_items() {
         let patch = json!({"a": [{"b": null, "c": 1}, null]});
         assert_eq!(merge(&json!({}), &patch), json!({"a": [{"c": 1}, null]}));
+    }
+
+    #[test]
+    fn the_text_shows_what_was_merged() {
+        let object = r#"{"kind":"K","data":{"z":"1","a":"2"},"list":[{"z":1,"a":2}]}"#;
+        for (patch, expected) in [
+            (
+                r#"{"list": [{"z": {"y": 1, "x": null}, "a": 1}]}"#,
+                r#"{"data":{"z":"1","a":"2"},"kind":"K","list":[{"a":1,"z":{"y":1}}]}"#,
+            ),
+            (
+                r#"{"data": [{"z": 1, "a": 1}]}"#,
+                r#"{"data":[{"z":1,"a":1}],"kind":"K","list":[{"z":1,"a":2}]}"#,
+            ),
+            (
+                r#"{"data": {"z": "\u00e9"}}"#,
+                r#"{"data":{"a":"2","z":"\u00e9"},"kind":"K","list":[{"z":1,"a":2}]}"#,
+            ),
+        ] {
+            assert_eq!(merge_text(object, patch), expected, "{patch}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::go::{self, Go};
 
+mod left;
 mod list;
 
 const PATCH: &str = "$patch";
@@ -33,8 +34,10 @@ enum Refusal {
     #[error("expected a {expected}, but received a {found}")]
     Mistyped {
         expected: &'static str,
-        found: &'static str,
+        found: String,
     },
+    #[error("value for key {0} is not a map")]
+    NoMap(usize),
     #[error("map: {map} does not contain declared merge key: {key}")]
     NoMergeKey { map: String, key: String },
     #[error("cannot merge lists without merge key for {0}")]
@@ -89,6 +92,18 @@ pub fn strategic(current: &Value, patch: &Value, schema: &Schema) -> Result<Valu
         ty: &schema.ty,
     };
     Ok(Value::Object(merge_map(current, patch.clone(), at)?))
+}
+
+/// What of a patch is left once it was merged; upstream shows that when the outcome is no object.
+pub fn strategic_left(current: &Value, patch: &Value, schema: &Schema) -> Value {
+    let (Value::Object(current), Value::Object(patch)) = (current, patch) else {
+        return patch.clone();
+    };
+    let at = Node {
+        graph: &schema.graph,
+        ty: &schema.ty,
+    };
+    Value::Object(left::left_over(current, patch.clone(), at))
 }
 
 /// A type and where its structs live.
@@ -183,7 +198,7 @@ fn merge_map(
 
 fn unknown_directive(directive: &Value, patch: &Map<String, Value>) -> Refusal {
     Refusal::Directive {
-        directive: Go(directive).to_string(),
+        directive: go::go_string(directive),
         map: Go(&Value::Object(patch.clone())).to_string(),
     }
 }

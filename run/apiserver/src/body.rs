@@ -1,6 +1,6 @@
 //! From a request's body to an object of its kind.
 
-use kinds::schema::{Schema, builtin_kind, decode};
+use kinds::schema::{DecodeError, Decoded, Schema, builtin_kind, decode};
 use meta::{Gvk, Object, ObjectExt, StatusError};
 use serde_json::Value;
 use wire::json::Document;
@@ -162,7 +162,7 @@ pub(crate) fn decode_as(
     validation: FieldValidation,
     source: &[u8],
 ) -> Result<Body, StatusError> {
-    fit(document, gvk, schema, validation, source).map_err(|misfit| misfit.refusal(gvk))
+    fit(document, gvk, schema, validation, source, decode).map_err(|misfit| misfit.refusal(gvk))
 }
 
 impl Misfit {
@@ -175,6 +175,9 @@ impl Misfit {
     }
 }
 
+/// Brings a value into the form of its type.
+pub(crate) type Read = fn(Value, &Schema) -> Result<Decoded, DecodeError>;
+
 /// Decodes a document as an object of a kind.
 ///
 /// Complaints come in the order of `source`, when that is the JSON the document was read from.
@@ -184,6 +187,7 @@ pub(crate) fn fit(
     schema: &Schema,
     validation: FieldValidation,
     source: &[u8],
+    read: Read,
 ) -> Result<Body, Misfit> {
     let misfit = |said: &Gvk, why: String| Misfit::Undecodable {
         said: said.clone(),
@@ -216,7 +220,7 @@ pub(crate) fn fit(
         .value
         .set(&["apiVersion"], gvk.api_version().into());
     document.value.set(&["kind"], gvk.kind.clone().into());
-    let decoded = decode(document.value, schema).map_err(|error| misfit(gvk, error.to_string()))?;
+    let decoded = read(document.value, schema).map_err(|error| misfit(gvk, error.to_string()))?;
     let mut complaints: Vec<String> = document
         .duplicates
         .into_iter()

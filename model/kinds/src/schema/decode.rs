@@ -39,7 +39,15 @@ impl std::fmt::Display for DecodeError {
 /// # Errors
 /// A value has the wrong type, or a quantity or time is malformed.
 pub fn decode(value: Value, schema: &Schema) -> Result<Decoded, DecodeError> {
-    walk(value, schema, false)
+    walk(value, schema, false, true)
+}
+
+/// Decodes a value by its schema as a conversion into Go's structs does, whose complaints name no keys of maps.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_converted(value: Value, schema: &Schema) -> Result<Decoded, DecodeError> {
+    walk(value, schema, false, false)
 }
 
 /// Decodes a value by its schema and drops the fields of features that are off.
@@ -47,13 +55,19 @@ pub fn decode(value: Value, schema: &Schema) -> Result<Decoded, DecodeError> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_enabled(value: Value, schema: &Schema) -> Result<Decoded, DecodeError> {
-    walk(value, schema, true)
+    walk(value, schema, true, true)
 }
 
-fn walk(mut value: Value, schema: &Schema, drops_disabled: bool) -> Result<Decoded, DecodeError> {
+fn walk(
+    mut value: Value,
+    schema: &Schema,
+    drops_disabled: bool,
+    names_keys: bool,
+) -> Result<Decoded, DecodeError> {
     let mut walk = Walk {
         graph: &schema.graph,
         drops_disabled,
+        names_keys,
         unknown: Vec::new(),
         first_error: None,
         path: Vec::new(),
@@ -83,6 +97,8 @@ enum Step<'a> {
 struct Walk<'a> {
     graph: &'a TypeGraph,
     drops_disabled: bool,
+    /// Whether complaints name the keys of maps on the way.
+    names_keys: bool,
     unknown: Vec<String>,
     /// Type errors do not stop Go's decoder; the first one is returned at the end.
     first_error: Option<DecodeError>,
@@ -150,7 +166,9 @@ impl<'a> Walk<'a> {
         if !item.is_null() {
             return self.value(ty, go_type, item);
         }
-        if !go_type.starts_with('*') {
+        if matches!(ty, Type::Bytes) {
+            *item = "".into();
+        } else if !go_type.starts_with('*') {
             *item = zero(self.graph, ty);
         }
         Ok(())
@@ -293,7 +311,8 @@ impl<'a> Walk<'a> {
                     path.push(']');
                 }
                 Step::Field(field) => push_name(&mut path, &field.name),
-                Step::Key(name) => push_name(&mut path, name),
+                Step::Key(name) if self.names_keys => push_name(&mut path, name),
+                Step::Key(_) => {}
             }
         }
         push_name(&mut path, name);

@@ -1,6 +1,7 @@
 //! How upstream prints a struct inside an error: as its internal type, whose JSON has Go's names of the fields.
 
 mod order;
+mod owned;
 
 use serde_json::{Map, Value};
 
@@ -162,7 +163,11 @@ fn on_wire(graph: &TypeGraph, item: &StructType, map: &Map<String, Value>) -> Sh
     fields.sort_by_key(|field| field.order);
     let held = fields.into_iter().filter_map(|field| {
         let value = map.get(&field.name)?;
-        let shown = shape(graph, &field.ty, value, Names::Wire);
+        let shown = if field.name == "fieldsV1" {
+            owned::shape(value)
+        } else {
+            shape(graph, &field.ty, value, Names::Wire)
+        };
         Some((field.name.clone(), shown))
     });
     Shape::Map(held.collect())

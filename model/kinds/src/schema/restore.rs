@@ -1,5 +1,5 @@
 //! How upstream's patches say that their outcome is no object: in the words of its conversion of maps into structs,
-//! and with what lies untouched in the order of the structs' fields.
+//! and with fields in the order of the structs.
 
 use meta::Object;
 use serde_json::Value;
@@ -51,6 +51,11 @@ fn find(graph: &TypeGraph, ty: &Type, go_type: &str, value: &Value) -> Option<St
         Type::String | Type::Bool | Type::Int32 | Type::Int64 | Type::Float64 => {
             scalar(ty, go_type, value)
         }
+        Type::Time | Type::MicroTime | Type::Duration => unread(value, "string", value.is_string()),
+        Type::IntOrString => {
+            let is_int = value.as_i64().is_some_and(|int| i32::try_from(int).is_ok());
+            unread(value, "int32", value.is_string() || is_int)
+        }
         _ => None,
     }
 }
@@ -93,6 +98,23 @@ fn cut(graph: &TypeGraph, ty: &Type, value: &mut Value) {
     }
 }
 
+/// What a type says that reads its JSON itself, unless the value is good.
+fn unread(value: &Value, go_type: &str, is_good: bool) -> Option<String> {
+    let kind = match value {
+        _ if is_good => return None,
+        Value::Null => return None,
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Number(number) if go_type == "int32" => format!("number {number}"),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "string".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        Value::Object(_) => "object".to_owned(),
+    };
+    Some(format!(
+        "json: cannot unmarshal {kind} into Go value of type {go_type}"
+    ))
+}
+
 /// Go's kind of a value.
 fn sort(value: &Value) -> &'static str {
     match value {
@@ -131,48 +153,9 @@ fn scalar(ty: &Type, go_type: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// The outcome of a patch as JSON: what the patch touched sorted by name, the rest as upstream encodes its structs.
-pub fn text(schema: &Schema, old: Option<&Object>, outcome: &Value) -> String {
-    let untouched = old.unwrap_or(&Value::Null);
-    mixed(schema, untouched, outcome)
-}
-
-fn mixed(schema: &Schema, old: &Value, new: &Value) -> String {
-    let map = match (new, old) {
-        (Value::Object(map), _) => map,
-        (Value::Array(items), Value::Array(olds)) => return list(schema, olds, items),
-        _ => return internal::on_the_wire(&schema.graph, &schema.ty, new),
-    };
-    let mut text = String::from("{");
-    for (index, (name, value)) in map.iter().enumerate() {
-        text.push_str(if index > 0 { "," } else { "" });
-        text.push_str(&meta::field::go_json(&name.as_str().into()));
-        text.push(':');
-        let was = old.get(name);
-        text.push_str(&match (schema.field(name), was) {
-            (Some(field), Some(was)) if was == value => {
-                internal::on_the_wire(&field.graph, &field.ty, value)
-            }
-            (Some(field), Some(was)) => mixed(&field, was, value),
-            _ => meta::field::go_json(value),
-        });
-    }
-    text.push('}');
-    text
-}
-
-fn list(schema: &Schema, olds: &[Value], items: &[Value]) -> String {
-    let item = schema.item();
-    let texts: Vec<String> = items
-        .iter()
-        .enumerate()
-        .map(|(index, value)| match (&item, olds.get(index)) {
-            (Some(item), Some(was)) if was != value => mixed(item, was, value),
-            (Some(item), _) => internal::on_the_wire(&item.graph, &item.ty, value),
-            (None, _) => meta::field::go_json(value),
-        })
-        .collect();
-    format!("[{}]", texts.join(","))
+/// An object as upstream encodes it, with the fields in the order of its structs; what a patch is applied to.
+pub fn encoded(schema: &Schema, object: &Object) -> String {
+    internal::on_the_wire(&schema.graph, &schema.ty, object)
 }
 
 #[cfg(test)]
@@ -205,13 +188,32 @@ mod tests {
     }
 
     #[test]
-    fn what_a_patch_did_not_touch_is_in_the_order_of_the_struct() {
-        let old = json!({"metadata": {"annotations": {"b": "c"}, "name": "x"}, "data": {"a": "b"}});
-        let mut new = old.clone();
-        new["data"]["a"] = json!(5);
+    fn values_that_read_themselves_complain_alone() {
+        let pod = super::super::builtin("io.k8s.api.core.v1.Pod").unwrap();
+        let said = |value: Value| problem(&pod, &value).unwrap_or_default();
         assert_eq!(
-            text(&config_map(), Some(&old), &new),
-            r#"{"data":{"a":5},"metadata":{"name":"x","annotations":{"b":"c"}}}"#
+            said(json!({"metadata": {"creationTimestamp": {}}})),
+            "json: cannot unmarshal object into Go value of type string"
+        );
+        let port = |port: Value| json!({"spec": {"containers": [{"livenessProbe": {"tcpSocket": {"port": port}}}]}});
+        assert_eq!(
+            said(port(json!([]))),
+            "json: cannot unmarshal array into Go value of type int32"
+        );
+        assert_eq!(
+            said(port(json!(2_147_483_648_i64))),
+            "json: cannot unmarshal number 2147483648 into Go value of type int32"
+        );
+        assert_eq!(said(port(json!("x"))), "");
+    }
+
+    #[test]
+    fn an_object_is_encoded_in_the_order_of_its_structs() {
+        let object =
+            json!({"metadata": {"annotations": {"b": "c"}, "name": "x"}, "data": {"a": "b"}});
+        assert_eq!(
+            encoded(&config_map(), &object),
+            r#"{"metadata":{"name":"x","annotations":{"b":"c"}},"data":{"a":"b"}}"#
         );
     }
 }

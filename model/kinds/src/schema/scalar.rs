@@ -35,14 +35,28 @@ pub(super) fn bytes(text: &str) -> Result<String, String> {
     let joined: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
     match BASE64.decode(&joined) {
         Ok(bytes) => Ok(BASE64.encode(bytes)),
-        Err(
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _),
-        ) => Err(format!("illegal base64 data at input byte {at}")),
-        Err(_) => {
-            let at = joined.len() / 4 * 4;
+        Err(error) => {
+            let at = match error {
+                base64::DecodeError::InvalidByte(at, _)
+                | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                _ => joined.len() / 4 * 4,
+            };
+            let at = trailing(&joined).unwrap_or(at);
             Err(format!("illegal base64 data at input byte {at}"))
         }
     }
+}
+
+/// Where text goes on that good padding had ended, which Go tells of at the place after it.
+fn trailing(text: &str) -> Option<usize> {
+    let padding = text.find('=')?;
+    let end = padding.checked_add(4 - padding % 4)?;
+    let is_padded = padding % 4 > 1 && text.get(padding..end)?.bytes().all(|byte| byte == b'=');
+    let before = text.get(..padding)?.bytes();
+    let is_good = before
+        .into_iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+    (is_padded && is_good && end < text.len()).then_some(end)
 }
 
 /// The canonical spelling of a quantity given as text or number.
@@ -72,10 +86,24 @@ pub(super) fn time(text: &str, is_micro: bool) -> Result<String, String> {
             } else {
                 String::new()
             };
-            let quoted = meta::field::quote(text);
+            let quoted = quote(text);
             Err(format!("parsing time {quoted}{layout}{problem}"))
         }
     }
+}
+
+/// Quotes text as Go's `time` does, which writes out the bytes of all but plain characters.
+fn quote(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => quoted.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => quoted.push(char::from(byte)),
+            _ => quoted.extend(format!("\\x{byte:02x}").chars()),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// What Go's `time.Parse` complains about, from the colon on.
@@ -93,12 +121,8 @@ fn time_problem(text: &str, is_micro: bool) -> Option<String> {
         (":", 0),
         ("05", 2),
     ];
-    let cannot = |rest: &str, part: &str| {
-        Some(format!(
-            ": cannot parse {} as \"{part}\"",
-            meta::field::quote(rest)
-        ))
-    };
+    let cannot =
+        |rest: &str, part: &str| Some(format!(": cannot parse {} as \"{part}\"", quote(rest)));
     let mut rest = text;
     for (part, digits) in parts {
         let after = if digits == 0 {

@@ -1,6 +1,6 @@
 //! How a schema's types look to server-side apply: scalars, lists and maps, atomic or not.
 
-use kinds::schema::{ListSemantics, Schema, StructType, Type, TypeGraph};
+use kinds::schema::{Field, ListSemantics, Presence, Schema, StructType, Type, TypeGraph};
 use serde_json::Value;
 
 use super::element::{Element, Scalar};
@@ -110,9 +110,9 @@ impl<'a> Node<'a> {
             Type::String | Type::Bytes | Type::Duration => Atom::Scalar(ScalarKind::Text),
             Type::Bool => Atom::Scalar(ScalarKind::Boolean),
             Type::Int32 | Type::Int64 | Type::Float64 => Atom::Scalar(ScalarKind::Numeric),
-            Type::Quantity | Type::IntOrString | Type::Time | Type::MicroTime => {
-                Atom::Scalar(ScalarKind::Any)
-            }
+            Type::Quantity | Type::Time | Type::MicroTime => Atom::Scalar(ScalarKind::Any),
+            // Its schema names no type, but two to choose from.
+            Type::IntOrString => self.deduce(value, false),
         }
     }
 
@@ -214,7 +214,7 @@ impl ListAtom<'_> {
 
     fn key(&self, keys: &[String], item: &Value) -> Result<Element, String> {
         let default = |name: &str| match self.item.atom(None) {
-            Atom::Map(map) => map.fields?.field(name)?.default.clone(),
+            Atom::Map(map) => key_default(map.fields?.field(name)?),
             _ => None,
         };
         let mut fields: Vec<(String, Scalar)> = keys
@@ -236,7 +236,46 @@ impl ListAtom<'_> {
     }
 }
 
+/// What a list key has that is not there: the declared default, or the zero value of what Go never leaves out.
+///
+/// Source: kube-openapi `generators.mustEnforceDefault`.
+fn key_default(field: &Field) -> Option<Value> {
+    let zero = || match field.ty {
+        Type::String => Some(Value::from("")),
+        Type::Int32 | Type::Int64 => Some(Value::from(0)),
+        Type::Bool => Some(Value::from(false)),
+        _ => None,
+    };
+    let declared = field.default.clone();
+    declared.or_else(|| (field.presence == Presence::Always).then(zero).flatten())
+}
+
 /// Go's `%v` of a value inside structured-merge-diff.
 pub(super) fn shown(value: &Value) -> String {
     format!("&{{{}}}", Go(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use kinds::schema::builtin;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_are_left_out_have_the_value_go_gives_them() {
+        let container = builtin("io.k8s.api.core.v1.Container").unwrap();
+        let Atom::Map(map) = Node::root(&container).atom(None) else {
+            panic!("a container is a map");
+        };
+        let step = |list: &str, item: Value| match map.at(list).unwrap().atom(None) {
+            Atom::List(list) => list.element(&item).map(|step| step.to_string()),
+            _ => Err("no list".into()),
+        };
+        assert_eq!(step("env", json!({})).unwrap(), r#"[name=""]"#);
+        assert_eq!(
+            step("ports", json!({"containerPort": 80})).unwrap(),
+            r#"[containerPort=80,protocol="TCP"]"#
+        );
+    }
 }

@@ -66,6 +66,7 @@ impl Walk {
                 )
             }
             ScalarKind::Text if !value.is_string() => {
+                let value = go::go_syntax(value);
                 format!("expected string, got &value.valueUnstructured{{Value:{value}}}")
             }
             ScalarKind::Boolean if !value.is_boolean() => {

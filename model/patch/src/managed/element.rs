@@ -82,12 +82,35 @@ impl fmt::Display for Element {
                 f.write_str("[")?;
                 for (at, (name, value)) in fields.iter().enumerate() {
                     let comma = if at == 0 { "" } else { "," };
-                    write!(f, "{comma}{name}={}", value.0)?;
+                    write!(f, "{comma}{name}={}", Shown(&value.0))?;
                 }
                 f.write_str("]")
             }
-            Self::Value(value) => write!(f, "[={}]", value.0),
+            Self::Value(value) => write!(f, "[={}]", Shown(&value.0)),
             Self::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+/// A value inside a step, as conflicts and typing errors print it. Source: structured-merge-diff `value.ToString`.
+struct Shown<'a>(&'a Value);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::String(text) => f.write_str(&meta::field::quote(text)),
+            Value::Array(items) => {
+                f.write_str("[")?;
+                for (at, item) in items.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { "," };
+                    write!(f, "{comma}{}", Shown(item))?;
+                }
+                f.write_str("]")
+            }
+            Value::Object(map) => map
+                .iter()
+                .try_for_each(|(name, value)| write!(f, "{name}={}", Shown(value))),
+            scalar => write!(f, "{scalar}"),
         }
     }
 }
@@ -147,3 +170,21 @@ impl PartialEq for Scalar {
 }
 
 impl Eq for Scalar {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_are_no_scalars_are_shown_too() {
+        let key = |value: Value| Element::Key(vec![("name".into(), Scalar(value))]).to_string();
+        assert_eq!(key(json!("a")), r#"[name="a"]"#);
+        assert_eq!(key(json!({})), "[name=]");
+        assert_eq!(
+            key(json!({"a": "b", "c": [1, null]})),
+            r#"[name=a="b"c=[1,null]]"#
+        );
+    }
+}

@@ -39,13 +39,6 @@ pub(super) fn note(object: &mut Object, config: &Object) {
     }
     let mut noted = config.clone();
     noted.remove(&["metadata", "annotations", ANNOTATION]);
-    if noted
-        .at(&["metadata", "annotations"])
-        .and_then(Value::as_object)
-        .is_some_and(serde_json::Map::is_empty)
-    {
-        noted.remove(&["metadata", "annotations"]);
-    }
     let text = format!("{noted}\n");
     object.set(&["metadata", "annotations", ANNOTATION], json!(text));
     let annotations = object

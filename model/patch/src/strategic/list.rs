@@ -14,7 +14,7 @@ const LIST: &str = "[]interface {}";
 const MAP: &str = "map[string]interface {}";
 
 /// What tells an item apart in its list, in comparable form: the merge key's value, or the item itself.
-fn identity(item: &Value, key: Option<&str>) -> String {
+pub(super) fn identity(item: &Value, key: Option<&str>) -> String {
     match (key, item) {
         (Some(key), Value::Object(map)) => map.get(key).unwrap_or(&Value::Null).to_string(),
         _ => item.to_string(),
@@ -221,13 +221,7 @@ pub(super) fn merge_ordered(
             (Some(_), Some(new)) => new,
         };
         if let Some(key) = key {
-            let mut items = merged.iter().chain(&order);
-            if let Some(item) = items.find(|item| item.get(key).is_none()) {
-                return Err(match item {
-                    Value::Object(_) => no_merge_key(item, key),
-                    other => mistyped(MAP, other),
-                });
-            }
+            check_keys(&merged, &order, key)?;
         }
         patch.remove(name);
         original.insert(
@@ -238,10 +232,41 @@ pub(super) fn merge_ordered(
     Ok(())
 }
 
+/// All items of a merged list and of its order must be maps that have the key.
+///
+/// Source: apimachinery `partitionMapsByPresentInList`, then `validateMergeKeyInLists`.
+fn check_keys(merged: &[Value], order: &[Value], key: &str) -> Result<(), Refusal> {
+    for item in merged {
+        let wanted = key_of(item, key)?;
+        for (index, other) in order.iter().enumerate() {
+            match other {
+                Value::Object(map) if map.get(key) == Some(wanted) => break,
+                Value::Object(_) => {}
+                _ => return Err(Refusal::NoMap(index)),
+            }
+        }
+    }
+    order
+        .iter()
+        .try_for_each(|item| key_of(item, key).map(drop))
+}
+
+/// The merge key's value in an item.
+fn key_of<'a>(item: &'a Value, key: &str) -> Result<&'a Value, Refusal> {
+    match item {
+        Value::Object(map) => map.get(key).ok_or_else(|| no_merge_key(item, key)),
+        other => Err(mistyped(MAP, other)),
+    }
+}
+
 fn mistyped(expected: &'static str, found: &Value) -> Refusal {
     Refusal::Mistyped {
         expected,
-        found: go::type_name(found),
+        found: match found {
+            // Go prints the type of nothing as text that is none.
+            Value::Null => go::go_string(found),
+            found => go::type_name(found).to_owned(),
+        },
     }
 }
 
@@ -255,19 +280,26 @@ fn list_of(value: Option<Value>) -> Result<Option<Vec<Value>>, Refusal> {
 
 /// The items of the patch must stand in the order list, in the same order; deletions need not.
 fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -> Result<(), Refusal> {
-    if order.is_empty() {
+    if order.is_empty() || patch.is_empty() {
         return Ok(());
     }
-    let items = || patch.iter().filter(|item| item.get(PATCH).is_none());
-    if let Some(key) = key
-        && let Some(item) = items().chain(order).find(|item| item.get(key).is_none())
-    {
-        return Err(no_merge_key(item, key));
-    }
     let mut rest = order.iter();
-    for item in items() {
-        let wanted = identity(item, key);
-        if !rest.any(|other| identity(other, key) == wanted) {
+    for item in patch.iter().filter(|item| item.get(PATCH).is_none()) {
+        let mut is_named = false;
+        for other in rest.by_ref() {
+            is_named = match key {
+                Some(key) if other.is_object() => key_of(item, key)? == key_of(other, key)?,
+                Some(key) => {
+                    key_of(item, key)?;
+                    return Err(mistyped(MAP, other));
+                }
+                None => item == other,
+            };
+            if is_named {
+                break;
+            }
+        }
+        if !is_named {
             return Err(Refusal::Order {
                 patch: Go(&Value::from(patch.to_vec())).to_string(),
                 order: Go(&Value::from(order.to_vec())).to_string(),

@@ -240,6 +240,20 @@ fn recorded(at: usize) -> Option<Value> {
 }
 
 #[test]
+fn what_is_left_of_a_patch_is_without_what_was_dealt_with() {
+    let current =
+        json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "x"}]}});
+    let patch = json!({
+        "metadata": {"name": {"a": null}, "labels": {"b": null, "c": "d"}},
+        "spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [{"name": "a"}], "hostname": null}
+    });
+    assert_eq!(
+        strategic_left(&current, &patch, &pod()),
+        json!({"metadata": {"name": {}, "labels": {"c": "d"}}, "spec": {"hostname": null}})
+    );
+}
+
+#[test]
 fn an_empty_patch_changes_nothing() {
     for at in 0..20 {
         let Some(object) = recorded(at) else { continue };

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Response;
 use kinds::Kind;
-use kinds::schema::{Schema, restore};
+use kinds::schema::{Schema, decode, decode_converted, restore};
 use meta::status::Details;
 use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
 use patch::managed::{self, Manager};
@@ -58,7 +58,10 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
             document if document.value.is_null() => {
                 return Err(StatusError::bad_request("Invalid JSON Patch"));
             }
-            document => Patch::Merge(document),
+            document => Patch::Merge {
+                patch: call.body.to_vec(),
+                document,
+            },
         },
         STRATEGIC => {
             let mut document = read(call, "")?;
@@ -67,10 +70,7 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
             }
             Patch::Strategic(document)
         }
-        APPLY => Patch::Apply(
-            wire::yaml::read(&call.body)
-                .map_err(|why| StatusError::bad_request(format!("error decoding YAML: {why}")))?,
-        ),
+        APPLY => Patch::Apply(configuration(call)?),
         _ => {
             let words = "415: Unsupported Media Type";
             let error = StatusError::new(415, "UnsupportedMediaType", words);
@@ -78,6 +78,18 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
         }
     };
     Ok((options, patch))
+}
+
+/// Reads a configuration to apply, which must be a map.
+fn configuration(call: &Call) -> Result<Document, StatusError> {
+    let refuse = |why: String| StatusError::bad_request(format!("error decoding YAML: {why}"));
+    let document = wire::yaml::read(&call.body).map_err(refuse)?;
+    match body::go_sort(&document.value) {
+        Some(sort) if !document.value.is_object() => Err(refuse(format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {sort} into Go value of type map[string]interface {{}}"
+        ))),
+        _ => Ok(document),
+    }
 }
 
 /// Reads a patch that is a JSON map; `prefix` starts what is said about one that is none.
@@ -128,8 +140,8 @@ pub(crate) enum Patch {
         /// What is not known of it, or stands twice.
         complaints: Vec<String>,
     },
-    /// RFC 7386.
-    Merge(Document),
+    /// RFC 7386, as it came and as it reads.
+    Merge { patch: Vec<u8>, document: Document },
     /// Upstream's own, by the type's merge keys.
     Strategic(Document),
     /// A configuration to apply.
@@ -160,7 +172,7 @@ impl Patch {
         let present = || live.ok_or_else(|| StatusError::internal("a patch needs an object"));
         let (value, duplicates): (Value, &[String]) = match self {
             Self::Json { patch, complaints } => (patch::json(present()?, patch)?, complaints),
-            Self::Merge(document) => (
+            Self::Merge { document, .. } => (
                 patch::merge(present()?, &document.value),
                 &document.duplicates,
             ),
@@ -200,16 +212,27 @@ impl Patch {
         validation: FieldValidation,
     ) -> Result<body::Body, StatusError> {
         let mut document = self.patched(live, target)?;
-        if matches!(self, Self::Strategic(_)) {
-            self.keep_kind(&mut document.value, target)?;
-            restore::narrow(target.schema, &mut document.value);
+        let mut read: body::Read = decode;
+        match self {
+            Self::Strategic(_) => {
+                self.keep_kind(live, &mut document.value, target)?;
+                restore::narrow(target.schema, &mut document.value);
+                read = decode_converted;
+            }
+            Self::Apply(_) => restore::narrow(target.schema, &mut document.value),
+            Self::Json { .. } | Self::Merge { .. } => forget_unversioned(&mut document),
         }
-        body::fit(document, target.gvk, target.schema, validation, &[])
+        body::fit(document, target.gvk, target.schema, validation, &[], read)
             .map_err(|misfit| self.refusal(live, target, misfit))
     }
 
     /// A strategic patch is made on the type itself: the kind and version it names change nothing.
-    fn keep_kind(&self, outcome: &mut Value, target: &Target<'_>) -> Result<(), StatusError> {
+    fn keep_kind(
+        &self,
+        live: Option<&Object>,
+        outcome: &mut Value,
+        target: &Target<'_>,
+    ) -> Result<(), StatusError> {
         for (field, kept) in [
             ("apiVersion", target.gvk.api_version()),
             ("kind", target.gvk.kind.clone()),
@@ -217,7 +240,7 @@ impl Patch {
             let is_text = |value: &Value| value.is_string() || value.is_null();
             if outcome.get(field).is_some_and(|value| !is_text(value)) {
                 let why = restore::problem(target.schema, outcome).unwrap_or_default();
-                let (shown, why) = self.shown(None, target, outcome, why);
+                let (shown, why) = self.shown(live, target, outcome, why);
                 let error = FieldError::invalid(&Path::new("patch"), shown, why);
                 return Err(StatusError::invalid("", "", "", &[error]));
             }
@@ -234,20 +257,43 @@ impl Patch {
         outcome: &Value,
         why: String,
     ) -> (String, String) {
-        match self {
+        let live = old.unwrap_or(&Value::Null);
+        let encoded = || restore::encoded(target.schema, live);
+        let shown = match self {
             Self::Strategic(patch) => {
                 let why = restore::problem(target.schema, outcome).unwrap_or(why);
-                (patch::go_text(&patch.value), why)
+                let why = in_conversion(why);
+                let left = patch::strategic_left(live, &patch.value, target.schema);
+                return (patch::go_text(&left), why);
             }
-            _ => (restore::text(target.schema, old, outcome), why),
-        }
+            Self::Json { patch, .. } => {
+                patch::json_text(&encoded(), &String::from_utf8_lossy(patch))
+            }
+            Self::Merge { patch, .. } => {
+                patch::merge_text(&encoded(), &String::from_utf8_lossy(patch))
+            }
+            Self::Apply(_) => encoded(),
+        };
+        (meta::field::html_safe(shown), why)
     }
 
     /// The answer to a patch whose outcome is no object of the kind.
     fn refusal(&self, old: Option<&Object>, target: &Target<'_>, misfit: Misfit) -> StatusError {
         let (shown, why) = match (self, misfit) {
             (Self::Apply(config), Misfit::Undecodable { said, why }) => {
-                return unconvertible(&config.value, &said, &why);
+                let problem = self.patched(old, target).ok();
+                let problem =
+                    problem.and_then(|outcome| restore::problem(target.schema, &outcome.value));
+                return unconvertible(&config.value, &said, &problem.unwrap_or(why));
+            }
+            (Self::Json { .. } | Self::Merge { .. }, Misfit::Malformed(status)) => {
+                match self.patched(old, target).map(|outcome| outcome.value) {
+                    Ok(outcome) => match body::untyped(&outcome) {
+                        Some(why) => self.shown(old, target, &outcome, why),
+                        None => return status,
+                    },
+                    Err(status) => return status,
+                }
             }
             (_, Misfit::Malformed(status)) => return status,
             (_, Misfit::Undecodable { why, .. }) => match self.patched(old, target) {
@@ -263,7 +309,7 @@ impl Patch {
     pub(crate) fn names(&self, field: &str) -> bool {
         match self {
             Self::Json { .. } => false,
-            Self::Merge(document) | Self::Strategic(document) | Self::Apply(document) => {
+            Self::Merge { document, .. } | Self::Strategic(document) | Self::Apply(document) => {
                 document.value.at(&["metadata", field]).is_some()
             }
         }
@@ -273,9 +319,32 @@ impl Patch {
     pub(crate) fn ownership(&self) -> Ownership {
         match self {
             Self::Apply(_) => Ownership::Applied,
-            Self::Json { .. } | Self::Merge(_) | Self::Strategic(_) => Ownership::Recorded,
+            Self::Json { .. } | Self::Merge { .. } | Self::Strategic(_) => Ownership::Recorded,
         }
     }
+}
+
+/// An object that names no version is read as one of no version, whose type has no fields at all.
+fn forget_unversioned(outcome: &mut Document) {
+    let Value::Object(map) = &mut outcome.value else {
+        return;
+    };
+    let is_named = map.get("apiVersion").is_some_and(|version| {
+        let text = version.as_str();
+        text.is_none_or(|text| !text.is_empty()) && !version.is_null()
+    });
+    let is_kind = |kind: &Value| kind.is_null() || kind.is_string();
+    if is_named || !map.get("kind").is_none_or(is_kind) {
+        return;
+    }
+    let unknown = map
+        .keys()
+        .filter(|field| !matches!(field.as_str(), "apiVersion" | "kind"));
+    outcome.duplicates.extend(unknown.map(|field| {
+        let quoted = meta::field::quote(field);
+        format!("unknown field {quoted}")
+    }));
+    map.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind"));
 }
 
 /// An applied configuration must say what it is.
@@ -284,27 +353,30 @@ fn check_config(config: &Object, gvk: &Gvk) -> Result<(), StatusError> {
     if found.as_ref() == Some(gvk) {
         return Ok(());
     }
-    let (group, version, kind) = match found {
-        Some(found) => (found.group, found.version, found.kind),
-        None => (
-            String::new(),
-            config.api_version().to_owned(),
-            config.kind().to_owned(),
-        ),
-    };
+    // A version that cannot be read leaves nothing, not even the kind.
+    let found = Gvk::from_api_version(config.api_version(), config.kind());
+    let Gvk {
+        group,
+        version,
+        kind,
+    } = found.unwrap_or_else(|| Gvk::new("", "", ""));
     Err(StatusError::bad_request(format!(
         "invalid object type: {group}/{version}, Kind={kind}"
     )))
 }
 
+/// A conversion into structs tells of text that is no base64 in words of its own.
+fn in_conversion(why: String) -> String {
+    if why.starts_with("illegal base64") {
+        return format!("error decoding from json: {why}");
+    }
+    why
+}
+
 /// 500 for a configuration whose values fit the schema, but not the type. Source: `structuredMergeManager.Apply`.
 fn unconvertible(config: &Object, said: &Gvk, why: &str) -> StatusError {
     let gvk = format!("{}/{}, Kind={}", said.group, said.version, said.kind);
-    let why = if why.starts_with("illegal base64") {
-        format!("error decoding from json: {why}")
-    } else {
-        why.to_owned()
-    };
+    let why = in_conversion(why.to_owned());
     let (namespace, name) = (config.namespace(), config.name());
     StatusError::new(
         500,
@@ -328,7 +400,10 @@ impl Change for Patched<'_> {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
         let decoded = self.patch.outcome(old, &self.target, self.validation)?;
         let mut new = decoded.object;
-        write::check_name(&new, self.name)?;
+        if write::check_name(&new, self.name).is_err() {
+            // The caller says so, with the warnings.
+            return Ok((new, decoded.warnings));
+        }
         let version = old.map_or("", |old| old.resource_version());
         if new.resource_version().is_empty() && !version.is_empty() {
             // The patch took the version away.

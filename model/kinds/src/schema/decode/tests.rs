@@ -80,6 +80,11 @@ fn mistyped_values_are_refused_in_gos_words() {
         ),
         (
             POD,
+            json!({"metadata": {"deletionTimestamp": "\u{e9}\""}}),
+            "parsing time \"\\xc3\\xa9\\\"\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\\xc3\\xa9\\\"\" as \"2006\"",
+        ),
+        (
+            POD,
             json!({"spec": {"overhead": {"cpu": "lots"}}}),
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
         ),
@@ -87,6 +92,11 @@ fn mistyped_values_are_refused_in_gos_words() {
             "io.k8s.api.core.v1.Secret",
             json!({"data": {"a": "b@d!"}}),
             "illegal base64 data at input byte 1",
+        ),
+        (
+            "io.k8s.api.core.v1.Secret",
+            json!({"data": {"a": "eA==x"}}),
+            "illegal base64 data at input byte 4",
         ),
     ];
     for (name, value, words) in cases {
