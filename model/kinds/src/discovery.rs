@@ -22,7 +22,6 @@ pub(crate) fn rows() -> Vec<Kind> {
             "EndpointSlice",
             "endpointslices",
             Checked::new(&print::other::ENDPOINT_SLICE, endpoint_slice::check)
-                .counted()
                 .counting_labels()
                 .changes(endpoint_slice::change),
         )

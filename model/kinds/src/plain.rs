@@ -35,11 +35,18 @@ pub(crate) type CheckChange = fn(&Object, &Object, &mut Errors);
 /// What clients are warned of: the new object, then the old one.
 pub(crate) type Warn = fn(&Object, Option<&Object>) -> Vec<String>;
 
+/// What counts for `metadata.generation`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Generation {
+    None,
+    Spec,
+    SpecAndLabels,
+}
+
 /// Validation alone; prints as said.
 pub(crate) struct Checked {
     printer: &'static Printer,
-    has_generation: bool,
-    counts_labels: bool,
+    generation: Generation,
     check: Check,
     check_change: Option<CheckChange>,
     is_fixed: bool,
@@ -47,6 +54,7 @@ pub(crate) struct Checked {
     selectable: &'static [&'static str],
     row_order: Option<fn(&Object) -> i64>,
     warnings: Warn,
+    is_returned: bool,
 }
 
 impl Checked {
@@ -54,8 +62,7 @@ impl Checked {
     pub(crate) fn new(printer: &'static Printer, check: Check) -> Self {
         Self {
             printer,
-            has_generation: false,
-            counts_labels: false,
+            generation: Generation::None,
             check,
             check_change: None,
             is_fixed: false,
@@ -63,16 +70,17 @@ impl Checked {
             selectable: &[],
             row_order: None,
             warnings: |_, _| Vec::new(),
+            is_returned: false,
         }
     }
     /// The kind keeps `metadata.generation`.
     pub(crate) fn counted(mut self) -> Self {
-        self.has_generation = true;
+        self.generation = Generation::Spec;
         self
     }
-    /// Changes of labels count for the generation as well.
+    /// The kind keeps `metadata.generation`, for which changes of labels count as well.
     pub(crate) fn counting_labels(mut self) -> Self {
-        self.counts_labels = true;
+        self.generation = Generation::SpecAndLabels;
         self
     }
     /// Changes are checked as well.
@@ -83,6 +91,11 @@ impl Checked {
     /// The rules for changes say all there is to say of a changed object.
     pub(crate) fn fixed(mut self) -> Self {
         self.is_fixed = true;
+        self
+    }
+    /// A delete answers with the object.
+    pub(crate) fn returned(mut self) -> Self {
+        self.is_returned = true;
         self
     }
     /// Clients are warned.
@@ -118,12 +131,15 @@ impl Strategy for Checked {
         self.selectable
     }
     fn has_generation(&self) -> bool {
-        self.has_generation
+        self.generation != Generation::None
+    }
+    fn returns_deleted_object(&self) -> bool {
+        self.is_returned
     }
     fn is_respecified(&self, new: &Object, old: &Object) -> bool {
         let labels = |object: &Object| object.at(&["metadata", "labels"]).cloned();
         crate::metadata::is_respecified(new, old)
-            || (self.counts_labels && labels(new) != labels(old))
+            || (self.generation == Generation::SpecAndLabels && labels(new) != labels(old))
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();

@@ -30,6 +30,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "deviceclasses",
             Checked::new(&print::NAME_AND_AGE, device_class)
                 .named(long_name)
+                .returned()
                 .counted(),
         )
         .build(),
@@ -38,6 +39,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "resourceclaims",
             Checked::new(&print::other::RESOURCE_CLAIM, resource_claim)
                 .changes(fixed_spec)
+                .returned()
                 .fixed(),
         )
         .status()
@@ -47,7 +49,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "resourceclaimtemplates",
             Checked::new(&print::NAME_AND_AGE, template)
                 .changes(fixed_spec)
-                .fixed(),
+                .returned(),
         )
         .build(),
         V1.cluster(
@@ -55,6 +57,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "resourceslices",
             Checked::new(&print::other::RESOURCE_SLICE, new_slice)
                 .changes(changed_slice)
+                .returned()
                 .fixed()
                 .counted()
                 .selects(&["spec.nodeName", "spec.driver"]),

@@ -23,7 +23,8 @@ pub(crate) fn rows() -> Vec<Kind> {
             "CSINode",
             "csinodes",
             Checked::new(&print::storage::CSI_NODE, validate::csi_node)
-                .changes(validate::csi_node_change),
+                .changes(validate::csi_node_change)
+                .returned(),
         )
         .build(),
         V1.namespaced(
@@ -47,7 +48,8 @@ pub(crate) fn rows() -> Vec<Kind> {
                 &print::storage::VOLUME_ATTACHMENT,
                 validate::volume_attachment,
             )
-            .changes(validate::volume_attachment_change),
+            .changes(validate::volume_attachment_change)
+            .returned(),
         )
         .status()
         .build(),
@@ -58,7 +60,8 @@ pub(crate) fn rows() -> Vec<Kind> {
                 &print::storage::VOLUME_ATTRIBUTES_CLASS,
                 validate::volume_attributes_class,
             )
-            .changes(validate::volume_attributes_class_change),
+            .changes(validate::volume_attributes_class_change)
+            .returned(),
         )
         .short(&["vac"])
         .build(),

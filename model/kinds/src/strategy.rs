@@ -184,6 +184,10 @@ pub trait Strategy: Send + Sync {
     fn orphans_by_default(&self) -> bool {
         false
     }
+    /// What a client is warned of that does not say what becomes of dependents.
+    fn deletion_warning(&self) -> Option<&'static str> {
+        None
+    }
     /// Whether a delete answers with the object instead of a Status. Source: `ReturnDeletedObject`.
     fn returns_deleted_object(&self) -> bool {
         false

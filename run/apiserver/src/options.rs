@@ -203,6 +203,12 @@ pub(crate) struct DeleteOptions {
 }
 
 impl DeleteOptions {
+    /// What the client is warned of when it does not say what becomes of dependents.
+    pub(crate) fn warnings(&self, kind: &kinds::Kind) -> Vec<String> {
+        let is_silent = self.propagation.is_none() && self.orphans.is_none();
+        let warning = kind.strategy.deletion_warning().filter(|_| is_silent);
+        warning.map(str::to_owned).into_iter().collect()
+    }
     /// Reads the body, or the query when there is none.
     pub(crate) fn read(query: &Query, body: Option<&Object>) -> Result<Self, StatusError> {
         let text = |key: &str| match body {
@@ -220,13 +226,13 @@ impl DeleteOptions {
             None => query.number("gracePeriodSeconds")?,
         };
         let dry_run: Vec<String> = match body {
-            Some(body) if body.at(&["dryRun"]).is_some() => body
+            Some(body) => body
                 .list_at(&["dryRun"])
                 .iter()
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .collect(),
-            _ => query.texts("dryRun").to_vec(),
+            None => query.texts("dryRun").to_vec(),
         };
         let mut errors = dry_run_errors(&dry_run);
         let policy = text("propagationPolicy");
@@ -425,12 +431,55 @@ fn read_at(version: &str, matching: &str, has_limit: bool) -> Result<At, StatusE
     }
 }
 
-/// Reads a resource version.
-pub(crate) fn parse_revision(text: &str) -> Result<u64, StatusError> {
+/// Reads a number as Go does, with its complaints.
+pub(crate) fn parse_uint(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| {
         let quoted = meta::field::quote(text);
-        let why = format!("strconv.ParseUint: parsing {quoted}: invalid syntax");
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if is_number {
+            "value out of range"
+        } else {
+            "invalid syntax"
+        };
+        format!("strconv.ParseUint: parsing {quoted}: {why}")
+    })
+}
+
+/// Reads a resource version.
+pub(crate) fn parse_revision(text: &str) -> Result<u64, StatusError> {
+    parse_uint(text).map_err(|why| {
         let error = FieldError::invalid(&Path::new("resourceVersion"), text, why);
         StatusError::new(500, "", error.to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_body_hides_the_options_of_a_delete_in_the_query() {
+        let query = Query::read("dryRun=All&propagationPolicy=Orphan");
+        let read = |body: Option<&Object>| DeleteOptions::read(&query, body).unwrap();
+        let alone = read(None);
+        assert!(alone.dry_run && alone.propagation == Some(Propagation::Orphan));
+        let hidden = read(Some(&json!({"gracePeriodSeconds": 1})));
+        assert!(!hidden.dry_run && hidden.propagation.is_none());
+    }
+
+    #[test]
+    fn numbers_are_refused_as_go_refuses_them() {
+        let said = |text: &str| parse_uint(text).unwrap_err();
+        assert_eq!(parse_uint("7"), Ok(7));
+        assert_eq!(
+            said("x"),
+            r#"strconv.ParseUint: parsing "x": invalid syntax"#
+        );
+        assert_eq!(
+            said("99999999999999999999"),
+            r#"strconv.ParseUint: parsing "99999999999999999999": value out of range"#
+        );
+    }
 }

@@ -230,6 +230,21 @@ fn include(call: &Call) -> Result<IncludeObject, StatusError> {
 }
 
 /// Adds Warning headers. Source: RFC 7234 5.5 and apiserver `warning`: code 299, agent `-`.
+/// Puts warnings before those that an answer has.
+pub(crate) fn warn_first(response: &mut Response<Body>, warnings: &[String]) {
+    let present: Vec<HeaderValue> = response
+        .headers()
+        .get_all(header::WARNING)
+        .iter()
+        .cloned()
+        .collect();
+    response.headers_mut().remove(header::WARNING);
+    warn(response, warnings);
+    for warning in present {
+        response.headers_mut().append(header::WARNING, warning);
+    }
+}
+
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings {
         let text = format!("299 - {}", meta::field::quote(warning));

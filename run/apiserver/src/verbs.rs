@@ -36,7 +36,7 @@ pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
         return result;
     }
     let mut response = result.unwrap_or_else(|error| respond::refusal(&error, format));
-    respond::warn(&mut response, &warnings);
+    respond::warn_first(&mut response, &warnings);
     Ok(response)
 }
 

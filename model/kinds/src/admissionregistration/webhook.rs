@@ -224,8 +224,11 @@ fn url(client: &Node<'_>, errors: &mut Errors) {
 }
 
 fn service(service: &Node<'_>, errors: &mut Errors) {
-    for field in ["name", "namespace"] {
-        service.needs(field, errors);
+    // Upstream hands the two over in the wrong order, so that what is missing is told of the other.
+    for (field, told) in [("namespace", "name"), ("name", "namespace")] {
+        if service.text(field).is_empty() {
+            errors.push(FieldError::required(&service.at(told), ""));
+        }
     }
     let port = service.int("port").unwrap_or(443);
     if !(1..=65535).contains(&port) {

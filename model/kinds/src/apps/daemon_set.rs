@@ -41,6 +41,14 @@ impl Strategy for DaemonSet {
         let changed = new.at(&["spec", "template"]) != old.at(&["spec", "template"]);
         template_generation(new, known + i64::from(changed));
     }
+    fn prepare_subresource(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
+        // It belongs to the spec, which a status does not touch.
+        let known = old.str_at(&["metadata", "annotations", TEMPLATE_GENERATION]);
+        template_generation(
+            new,
+            known.and_then(|text| text.parse().ok()).unwrap_or_default(),
+        );
+    }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         validate::daemon_set(new)
     }

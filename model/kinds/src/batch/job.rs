@@ -67,6 +67,12 @@ impl Strategy for Job {
     fn orphans_by_default(&self) -> bool {
         true
     }
+    /// Source: `registry/batch/job/storage` `deleteOptionWarnings`.
+    fn deletion_warning(&self) -> Option<&'static str> {
+        Some(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+        )
+    }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         validate::job(new, None)
     }

@@ -20,10 +20,11 @@ impl Strategy for PersistentVolumeClaim {
     }
     fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
         default_claim(new);
-        normalize_data_sources(new.child_mut("spec"));
+        normalize_data_sources(new.child_mut("spec"), &Value::Null);
     }
-    fn prepare_update(&self, new: &mut Object, _old: &Object, _cx: &Context<'_>) {
-        normalize_data_sources(new.child_mut("spec"));
+    fn prepare_update(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
+        let was = old.get("spec").unwrap_or(&Value::Null);
+        normalize_data_sources(new.child_mut("spec"), was);
     }
     fn returns_deleted_object(&self) -> bool {
         true
@@ -61,12 +62,15 @@ pub(crate) fn default_claim(claim: &mut Value) {
 
 /// `dataSource` and `dataSourceRef` say the same unless a namespace makes the difference. Sources: `DropDisabledFields`,
 /// `EnforceDataSourceBackwardsCompatibility`, `NormalizeDataSources`.
-fn normalize_data_sources(spec: &mut Value) {
+fn normalize_data_sources(spec: &mut Value, was: &Value) {
     let text = |source: &Value, field: &str| {
         let text = source.get(field).and_then(Value::as_str);
         text.unwrap_or_default().to_owned()
     };
-    if let Some(source) = spec.get("dataSource") {
+    let had_source = ["dataSource", "dataSourceRef"]
+        .iter()
+        .any(|field| was.get(*field).is_some());
+    if let Some(source) = spec.get("dataSource").filter(|_| !had_source) {
         let is_known = matches!(
             (
                 text(source, "apiGroup").as_str(),
@@ -88,5 +92,24 @@ fn normalize_data_sources(spec: &mut Value) {
         (Some(source), None) => spec.put("dataSourceRef", source),
         (None, Some(reference)) => spec.put("dataSource", reference),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_none_is_dropped_unless_there_was_one() {
+        let odd = json!({"dataSource": {"kind": "Foo", "name": "x"}});
+        let mut new = odd.clone();
+        normalize_data_sources(&mut new, &Value::Null);
+        assert_eq!(new, json!({}));
+        let mut changed = odd.clone();
+        let was = json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "x"}});
+        normalize_data_sources(&mut changed, &was);
+        assert_eq!(changed.get("dataSource"), odd.get("dataSource"));
     }
 }

@@ -92,10 +92,11 @@ fn paths(http: &Node<'_>, errors: &mut Errors) {
         let text = item.text("path");
         let path = item.at("path");
         match item.text("pathType") {
-            "" if !item.has("pathType") => errors.push(FieldError::required(
-                &item.at("pathType"),
-                "pathType must be specified",
-            )),
+            "" if !item.has("pathType") => {
+                let why = "pathType must be specified";
+                errors.push(FieldError::required(&item.at("pathType"), why));
+                continue;
+            }
             "Exact" | "Prefix" => {
                 if !text.starts_with('/') {
                     errors.push(FieldError::invalid(&path, text, "must be an absolute path"));

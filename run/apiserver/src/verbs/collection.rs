@@ -8,7 +8,7 @@ use super::{delete, list};
 use crate::call::Call;
 use crate::options::ListOptions;
 use crate::selection::Selection;
-use crate::write;
+use crate::{respond, write};
 
 pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = delete::options(call)?;
@@ -24,5 +24,7 @@ pub(super) async fn delete_collection(call: &Call) -> Result<Response<Body>, Sta
         }
     }
     // Upstream answers with what it found, as it found it.
-    list::answer(call, page).await
+    let mut response = list::answer(call, page).await?;
+    respond::warn(&mut response, &options.warnings(&call.kind));
+    Ok(response)
 }

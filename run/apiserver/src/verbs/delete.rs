@@ -14,8 +14,12 @@ use crate::{body, respond, write};
 
 pub(super) async fn delete(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = options(call)?;
-    let deleted = write::delete(call, &call.info.name, &options).await?;
-    answer(call, &options, deleted)
+    let warnings = options.warnings(&call.kind);
+    let deleted = write::delete(call, &call.info.name, &options).await;
+    let deleted = deleted.map_err(|error| call.refused(error, warnings.clone()))?;
+    let mut response = answer(call, &options, deleted)?;
+    respond::warn(&mut response, &warnings);
+    Ok(response)
 }
 
 /// Delete options from the body, or from the query when there is none.

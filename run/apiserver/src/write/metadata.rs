@@ -161,8 +161,11 @@ pub(super) fn other_uid(
     name: &str,
     wanted: &str,
     found: &str,
+    is_dry_run: bool,
 ) -> StatusError {
-    let key = storage_key(resource, namespace, name);
+    // What is not meant to be stored is compared before the store puts its prefix before the key.
+    let root = if is_dry_run { "" } else { "/registry" };
+    let key = format!("{root}{}", storage_key(resource, namespace, name));
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
     );
@@ -184,19 +187,21 @@ pub(super) fn check_preconditions(
     old: &Object,
     kind: &Kind,
     identity: Identity,
+    is_dry_run: bool,
 ) -> Result<(), StatusError> {
     let name = old.name();
     let (given, uid) = (new.resource_version(), new.uid());
     if identity == Identity::Precondition && !uid.is_empty() && uid != old.uid() {
-        return Err(other_uid(resource, old.namespace(), name, uid, old.uid()));
+        let (namespace, found) = (old.namespace(), old.uid());
+        return Err(other_uid(resource, namespace, name, uid, found, is_dry_run));
     }
     let is_whole = identity == Identity::Precondition;
     if given.is_empty() && is_whole && kinds::write::needs_version(kind) {
         return Err(without_version(kind, name));
     }
-    if !given.is_empty() && given.parse::<u64>().is_err() {
-        let quoted = meta::field::quote(given);
-        let why = format!("strconv.ParseUint: parsing {quoted}: invalid syntax");
+    if !given.is_empty()
+        && let Err(why) = crate::options::parse_uint(given)
+    {
         return Err(StatusError::new(500, "", why));
     }
     if !given.is_empty() && given != "0" && given != old.resource_version() {

@@ -61,9 +61,9 @@ pub(crate) async fn update(
                 return Err(call.not_found(name));
             }
             let (mut object, warnings) = change.change(None)?;
-            check_name(&object, name)?;
+            check_name(&object, name).map_err(|error| call.refused(error, warnings.clone()))?;
             if !object.uid().is_empty() {
-                return Err(no_such_uid(call, name, object.uid(), change.ownership()));
+                return Err(no_such_uid(call, name, object.uid(), options, change));
             }
             object.remove(&["metadata", "resourceVersion"]);
             match create(call, object, options, warnings, change.ownership()).await {
@@ -88,10 +88,17 @@ async fn attempt(
     let kind = &call.kind;
     let old = stored::object(kind, entry)?;
     let (new, mut warnings) = change.change(Some(&old))?;
-    check_name(&new, old.name())?;
+    check_name(&new, old.name()).map_err(|error| call.refused(error, warnings.clone()))?;
     let is_conditional = !new.resource_version().is_empty() && new.resource_version() != "0";
-    metadata::check_preconditions(&kind.group_resource(), &new, &old, kind, change.identity())?;
-    let new = match settle(call, new, &old, options, change, &mut warnings) {
+    metadata::check_preconditions(
+        &kind.group_resource(),
+        &new,
+        &old,
+        kind,
+        change.identity(),
+        options.dry_run,
+    )?;
+    let mut new = match settle(call, new, &old, options, change, &mut warnings) {
         Ok(new) => new,
         Err(error) => return Err(call.refused(error, warnings)),
     };
@@ -114,8 +121,11 @@ async fn attempt(
         }));
     }
     let store = &call.server.config().store;
+    // Source: `APIObjectVersioner.PrepareObjectForStorage`.
+    new.remove(&["metadata", "selfLink"]);
     let encoded = stored::encode(kind, &new);
-    let result = if is_finished(call, &new) {
+    let is_finished = is_finished(call, &new);
+    let result = if is_finished {
         store
             .delete(entry.key.clone(), entry.revision, encoded, durability(kind))
             .await
@@ -130,6 +140,11 @@ async fn attempt(
             .await
     };
     match result {
+        // Source: `registry.Store.deleteWithoutFinalizers`, which answers with the object in the request.
+        Ok(_) if is_finished => Ok(Some(Written {
+            warnings,
+            ..unchanged(new)
+        })),
         Ok(entry) => Ok(Some(Written {
             object: committed(call, &entry)?,
             is_new: false,
@@ -186,6 +201,8 @@ fn settle(
         Some(_) => kind.strategy.prepare_subresource(&mut new, old, &context),
     }
     let mut new = canonical(call, new)?;
+    // Source: `registry.Store.Update`, which allocates before it validates.
+    kind.strategy.allocate(&mut new, Some(old), &context)?;
     if kind.strategy.has_generation()
         && call.subresource() != Some("status")
         && kind.strategy.is_respecified(&new, old)
@@ -201,7 +218,8 @@ fn settle(
         &name,
         &kinds::write::validate_update(kind, &new, old, &context),
     )?;
-    if call.subresource().is_none() {
+    // A scale is written with the rules of its parent.
+    if matches!(call.subresource(), None | Some("scale")) {
         warnings.extend(kind.strategy.warnings(&new, Some(old)));
     }
     let (mut new, more) = check(
@@ -213,7 +231,6 @@ fn settle(
         options.dry_run,
     )?;
     warnings.extend(more);
-    kind.strategy.allocate(&mut new, Some(old), &context)?;
     patch::managed::keep_times_if_unchanged(old, &mut new);
     Ok(new)
 }
@@ -235,15 +252,22 @@ pub(crate) fn check_name(new: &Object, name: &str) -> Result<(), StatusError> {
 /// For an object that is not there, but was asked for by its uid.
 ///
 /// Source: apiserver `applyPatcher.createNewObject`, and the preconditions of `storage.GuaranteedUpdate`.
-fn no_such_uid(call: &Call, name: &str, uid: &str, ownership: Ownership) -> StatusError {
+fn no_such_uid(
+    call: &Call,
+    name: &str,
+    uid: &str,
+    options: &WriteOptions,
+    change: &dyn Change,
+) -> StatusError {
     let resource = call.kind.group_resource();
-    if ownership == Ownership::Applied {
+    if change.ownership() == Ownership::Applied {
         let why = format!(
             "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         );
         return StatusError::conflict(&resource, name, &why);
     }
-    metadata::other_uid(&resource, &call.info.namespace, name, uid, "")
+    let namespace = &call.info.namespace;
+    metadata::other_uid(&resource, namespace, name, uid, "", options.dry_run)
 }
 
 /// Takes the status and the metadata of the new one, but for the fields in `fixed`, and the rest of the old one. What may

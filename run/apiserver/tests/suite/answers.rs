@@ -250,7 +250,7 @@ async fn identity_is_kept_whatever_the_door() {
     let leases = "/apis/coordination.k8s.io/v1/namespaces/web/leases/l";
     talk.put(leases, json!({"metadata": {"name": "l", "uid": "u"}})).await.refused(
         409,
-        "Operation cannot be fulfilled on leases.coordination.k8s.io \"l\": StorageError: invalid object, Code: 4, Key: /leases/web/l, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: u, UID in object meta: ",
+        "Operation cannot be fulfilled on leases.coordination.k8s.io \"l\": StorageError: invalid object, Code: 4, Key: /registry/leases/web/l, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: u, UID in object meta: ",
     );
     talk.put(
         leases,

@@ -58,7 +58,8 @@ pub(super) fn change(new: &Object, old: &Object) -> Errors {
         let why = format!("{CHANGED}\n{shown}");
         errors.push(FieldError::forbidden(&Path::new("spec"), why));
     }
-    let size = |object: &Object, path: &[&str]| object.at(path).map(quantity);
+    let zero = Value::from("0");
+    let size = |object: &Object, path: &[&str]| quantity(object.at(path).unwrap_or(&zero));
     let requested = ["spec", "resources", "requests", "storage"];
     let (is, had) = (size(new, &requested), size(old, &requested));
     let held = size(old, &["status", "capacity", "storage"]);
@@ -66,11 +67,7 @@ pub(super) fn change(new: &Object, old: &Object) -> Errors {
         .child("resources")
         .child("requests")
         .child("storage");
-    if let Some((is, had)) = is.zip(had)
-        && is < had
-        && held.is_none_or(|held| is <= held)
-        && held.is_some()
-    {
+    if is < had && is <= held {
         let why = "field can not be less than status.capacity";
         errors.push(FieldError::forbidden(&path, why));
     }

@@ -1,6 +1,7 @@
 //! What is wrong with a pod, new or changed. Source: `ValidatePodCreate`, `ValidatePodUpdate`.
 
 mod gated;
+mod reported;
 mod resize;
 mod status;
 

@@ -34,6 +34,10 @@ pub(super) fn allocate(
     let old_spec = old.and_then(|old| old.get("spec"));
     let taken = taken(new, cx);
     let spec = new.child_mut("spec");
+    if text(spec, "type") == "ExternalName" {
+        // Upstream leaves it out of all it reads. Source: `defaultOnReadInternalTrafficPolicy`.
+        spec.drop_field("internalTrafficPolicy");
+    }
     let errors = settle(spec, old_spec, cx.ranges);
     if !errors.is_empty() {
         return Err(invalid(&errors));

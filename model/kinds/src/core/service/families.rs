@@ -138,6 +138,10 @@ pub(super) fn settle(spec: &mut Value, old: Option<&Value>, ranges: &Ranges) -> 
         };
         spec.put("ipFamilyPolicy", known.unwrap_or_else(|| default.into()));
     }
+    let errors = super::validate::linked_fields(spec);
+    if !errors.is_empty() {
+        return errors;
+    }
     let errors = release_errors(spec, old);
     if !errors.is_empty() {
         return errors;

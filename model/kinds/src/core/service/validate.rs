@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, Object, names};
-use serde_json::json;
+use meta::{FieldError, Object, Path, names};
+use serde_json::{Value, json};
 
 use super::{is_externally_accessible, needs_health_check};
 use crate::check::{Errors, Node, ip, parse_ip, port_or_name};
@@ -149,6 +149,14 @@ fn families_and_policy(spec: &Node<'_>, families: &[&str], errors: &mut Errors) 
     }
 }
 
+/// What is wrong with the addresses and families of a spec, before any are allocated.
+pub(super) fn linked_fields(spec: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let path = Path::new("spec");
+    cluster_ips(&Node { value: spec, path }, &mut errors);
+    errors
+}
+
 /// Source: `ValidateServiceClusterIPsRelatedFields`.
 fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
     if spec.text("type") == "ExternalName" {
@@ -157,49 +165,48 @@ fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
     let ips = spec.texts("clusterIPs");
     let families = spec.texts("ipFamilies");
     let path = spec.at("clusterIPs");
+    let wrong = |why: &str| FieldError::invalid(&path, json!(ips), why);
     let first = ips.first().copied().unwrap_or_default();
-    if spec.text("clusterIP") != first {
-        if ips.is_empty() {
-            errors.push(FieldError::required(&path, ""));
-        } else if spec.text("clusterIP").is_empty() {
-            let why = "must be empty when `clusterIP` is not specified";
-            errors.push(FieldError::invalid(&path, json!(ips), why));
-        } else {
-            let why = "first value must match `clusterIP`";
-            errors.push(FieldError::invalid(&path, json!(ips), why));
+    if spec.text("clusterIP").is_empty() {
+        if !ips.is_empty() {
+            errors.push(wrong("must be empty when `clusterIP` is not specified"));
         }
+    } else if ips.is_empty() {
+        errors.push(FieldError::required(&path, ""));
+    } else if spec.text("clusterIP") != first {
+        errors.push(wrong("first value must match `clusterIP`"));
     }
     families_and_policy(spec, &families, errors);
-    if ips.len() > 2 {
-        let why = "may only hold up to 2 values";
-        errors.push(FieldError::invalid(&path, json!(ips), why));
-    }
+    let mut is_valid = true;
     for (index, address) in ips.iter().enumerate() {
-        if *address == "None" && index == 0 {
+        if index == 0 && *address == "None" {
             if ips.len() > 1 {
-                errors.push(FieldError::invalid(
-                    &path,
-                    json!(ips),
-                    "'None' must be the first and only value",
-                ));
-                return;
+                is_valid = false;
+                errors.push(wrong("'None' must be the first and only value"));
             }
             continue;
         }
         let complaints = ip(address);
-        let is_valid = complaints.is_empty();
+        is_valid &= complaints.is_empty();
         errors.extend(invalid(&path.index(index), address, complaints));
-        if !is_valid {
-            continue;
-        }
-        let family = if address.contains(':') {
-            "IPv6"
-        } else {
-            "IPv4"
-        };
-        if let Some(expected) = families.get(index)
-            && *expected != family
-        {
+    }
+    if ips.len() > 2 {
+        errors.push(wrong("may only hold up to 2 values"));
+    }
+    if !is_valid {
+        return;
+    }
+    let is_v6 = |address: &str| address.contains(':');
+    let some_v6 = ips.iter().filter(|address| is_v6(address)).count();
+    if ips.len() > 1 && (some_v6 == 0 || some_v6 == ips.len()) {
+        errors.push(wrong("may specify no more than one IP for each IP family"));
+    }
+    if first == "None" {
+        return;
+    }
+    for (index, (address, expected)) in ips.iter().zip(&families).enumerate() {
+        let family = if is_v6(address) { "IPv6" } else { "IPv4" };
+        if matches!(*expected, "IPv4" | "IPv6") && *expected != family {
             let why = format!("expected an {expected} value as indicated by `ipFamilies[{index}]`");
             errors.push(FieldError::invalid(&path.index(index), *address, why));
         }
@@ -367,5 +374,27 @@ fn traffic(spec: &Node<'_>, errors: &mut Errors) {
     if spec.has("trafficDistribution") {
         let valid = ["PreferClose", "PreferSameZone", "PreferSameNode"];
         spec.one_of("trafficDistribution", &valid, errors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::linked_fields;
+
+    #[test]
+    fn addresses_of_one_family_are_one_too_many() {
+        let spec = json!({"type": "ClusterIP", "clusterIP": "10.0.0.1", "ipFamilies": ["IPv6"],
+            "clusterIPs": ["10.0.0.1", "10.0.0.2"]});
+        let errors = linked_fields(&spec);
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                r#"spec.clusterIPs: Invalid value: ["10.0.0.1","10.0.0.2"]: may specify no more than one IP for each IP family"#,
+                r#"spec.clusterIPs[0]: Invalid value: "10.0.0.1": expected an IPv6 value as indicated by `ipFamilies[0]`"#,
+            ]
+        );
     }
 }

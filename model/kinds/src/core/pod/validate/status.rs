@@ -59,6 +59,8 @@ pub(super) fn check(new: &Object, old: &Object) -> Errors {
         }
         addresses(&status, &was, "hostIPs", &mut errors);
     }
+    super::reported::users(&status, &spec, &mut errors);
+    super::reported::devices(&status, &spec, &mut errors);
     errors
 }
 
