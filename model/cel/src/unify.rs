@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::types::Type;
 
-/// Largest type, counted in the names it takes to write it; binding values to names can double types.
-const WEIGHT_MAX: usize = 1000;
+/// Largest type, counted in the names it takes to write it; binding values to names can double types. More than the depth
+/// that lists may have.
+const WEIGHT_MAX: usize = 300;
 
 /// What is known about open types.
 #[derive(Debug, Default)]

@@ -115,6 +115,7 @@ fn is_wrong(function: &str, arg: &Expr) -> bool {
         // The checker knows this form, but nothing carries it out.
         ("duration", Some(Literal::Int(_))) => true,
         ("timestamp", Some(Literal::String(text))) => !time::is_timestamp(text),
+        ("timestamp", Some(Literal::Int(seconds))) => !time::SECONDS.contains(seconds),
         ("matches", Some(Literal::String(text))) => regex::complaint(text).is_some(),
         _ => false,
     }

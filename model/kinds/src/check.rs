@@ -12,6 +12,16 @@ pub(crate) const IMMUTABLE: &str = "field is immutable";
 /// The mistakes found so far.
 pub(crate) type Errors = Vec<FieldError>;
 
+/// How much is said of expressions in one object. What is wrong with one is shown with its line, for each of a hundred
+/// mistakes, which is two hundred times as much as was sent.
+const SAID_BYTES_MAX: usize = 4 << 20;
+
+/// Whether so much is wrong that no more expressions are read.
+pub(crate) fn is_enough_said(errors: &Errors) -> bool {
+    let said = errors.iter().map(|error| error.detail.len());
+    said.sum::<usize>() > SAID_BYTES_MAX
+}
+
 /// A value and its path.
 #[derive(Clone)]
 pub(crate) struct Node<'a> {

@@ -3,6 +3,9 @@
 /// Most nanoseconds that a length of time may have.
 const NANOSECONDS_MAX: f64 = 9_223_372_036_854_775_807.0;
 
+/// The moments that there are, in seconds since 1970: from year 1 to year 9999. Source: cel-go `minUnixTime`, `maxUnixTime`.
+pub(super) const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
 /// Whether this is a length of time such as `1h30m`.
 pub(super) fn is_duration(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -7,7 +7,7 @@ use cel::{Env, Type};
 use meta::FieldError;
 use serde_json::Value;
 
-use crate::check::{Errors, Node};
+use crate::check::{Errors, Node, is_enough_said};
 
 /// The type of a policy's variables.
 const VARIABLES: &str = "kubernetes.variables";
@@ -97,6 +97,9 @@ impl Expressions {
         wanted: Wanted,
         errors: &mut Errors,
     ) -> Option<Type> {
+        if is_enough_said(errors) {
+            return None;
+        }
         let path = holder.at(field);
         let mut refuse = |why| errors.push(FieldError::invalid(&path, Value::from(shown), why));
         let checked = match self.env(named).compile(text) {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use cel::{Env, Range, Type};
 use meta::{FieldError, Path};
 
-use crate::check::Errors;
+use crate::check::{Errors, is_enough_said};
 
 /// The type of a device.
 const DEVICE: &str = "kubernetes.DRADevice";
@@ -40,6 +40,9 @@ static ENV: LazyLock<Env> = LazyLock::new(|| {
 
 /// What is wrong with a selector's expression. Source: `CompileCELExpression`.
 pub(super) fn check(path: &Path, text: &str, errors: &mut Errors) {
+    if is_enough_said(errors) {
+        return;
+    }
     let checked = match ENV.compile(text) {
         Ok(checked) => checked,
         Err(mistakes) => {
