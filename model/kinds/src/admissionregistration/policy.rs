@@ -463,6 +463,32 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_of_every_part_is_taken() {
+        let rule = json!({"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]});
+        let spec = json!({
+            "failurePolicy": "Fail",
+            "paramKind": {"apiVersion": "example.com/v1", "kind": "Limit"},
+            "matchConstraints": {"matchPolicy": "Exact", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [rule]},
+            "matchConditions": [{"name": "people", "expression": "!('system:nodes' in request.userInfo.groups)"}],
+            "variables": [
+                {"name": "most", "expression": "has(params.replicas) ? params.replicas : 3"},
+                {"name": "images", "expression": "object.spec.template.spec.containers.map(c, c.image)"},
+                {"name": "tags", "expression": "variables.images.map(i, i.split(':')).filter(p, p.size() == 2).map(p, p[1])"},
+            ],
+            "validations": [
+                {
+                    "expression": "object.spec.replicas <= variables.most || authorizer.requestResource.check('exceed').allowed()",
+                    "messageExpression": "'at most %d replicas in %s'.format([variables.most, namespaceObject.metadata.name])",
+                },
+                {"expression": "!variables.tags.exists(t, t == 'latest') && variables.tags.all(t, t.matches('^v?[0-9.]+$'))"},
+                {"expression": "oldObject == null || oldObject.spec.?selector.orValue({}) == object.spec.selector"},
+            ],
+            "auditAnnotations": [{"key": "images", "valueExpression": "'images: ' + string(variables.images.size())"}],
+        });
+        assert_eq!(said(validating, &spec), Vec::<String>::new());
+    }
+
+    #[test]
     fn conditions_that_are_as_they_were_are_not_read_again() {
         let policy = |condition: &str, expression: &str| {
             json!({"metadata": {"name": "p"}, "spec": {"failurePolicy": "Fail",
