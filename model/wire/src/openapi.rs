@@ -47,7 +47,14 @@ const VERSION: &str = "v1.36.0";
 
 /// What `/openapi/v3` lists, such as `api/v1`, `apis/apps/v1` and `version`.
 pub fn v3_names(registry: &Registry) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = ["api", "apis", "version"].map(str::to_owned).into();
+    let fixed = [
+        "api",
+        "apis",
+        "version",
+        operations::ISSUER,
+        operations::KEYS,
+    ];
+    let mut names: BTreeSet<String> = fixed.map(str::to_owned).into();
     for row in registry.rows() {
         names.insert(operations::root(&row.group, &row.version));
         if !row.group.is_empty() {

@@ -11,6 +11,8 @@ use super::parameters::{self, Parameter};
 
 mod discovery;
 
+pub(super) use discovery::{ISSUER, KEYS};
+
 const ANY: &[&str] = &["*/*"];
 const OBJECTS: &[&str] = &[
     "application/json",

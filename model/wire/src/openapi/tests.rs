@@ -206,7 +206,7 @@ fn operations_are_upstreams() {
     }
     // Namespace, whose delete answers with the namespace, and the kinds of resource.k8s.io.
     differences.check(&[("responses", 8)]);
-    assert_eq!(count, 812);
+    assert_eq!(count, 814);
 }
 
 #[test]

@@ -58,7 +58,6 @@ fn operation(operation: &Operation) -> Value {
     responses.insert("401".into(), json!({"description": "Unauthorized"}));
     let mut out = json!({
         "description": operation.description,
-        "consumes": operation.consumes,
         "produces": operation.produces,
         "schemes": ["https"],
         "tags": [operation.tag],
@@ -66,6 +65,9 @@ fn operation(operation: &Operation) -> Value {
         "responses": responses,
     });
     if let Some(out) = out.as_object_mut() {
+        if !operation.consumes.is_empty() {
+            out.insert("consumes".into(), json!(operation.consumes));
+        }
         if !parameters.is_empty() {
             out.insert("parameters".into(), parameters.into());
         }

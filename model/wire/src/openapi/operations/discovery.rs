@@ -8,6 +8,10 @@ use super::super::components::{
 use super::{Content, OBJECTS, Operation, Path, capital, tag};
 
 const JSON: &[&str] = &["application/json"];
+/// Where OpenID tells of who issues the tokens of service accounts.
+pub(in crate::openapi) const ISSUER: &str = ".well-known/openid-configuration";
+/// Where the keys of those tokens are.
+pub(in crate::openapi) const KEYS: &str = "openid/v1/jwks";
 
 /// The path that describes what a document of that name is about. `row` is one of its rows, if it has any.
 pub(super) fn paths(name: &str, row: Option<&Kind>) -> Vec<Path> {
@@ -21,6 +25,22 @@ pub(super) fn paths(name: &str, row: Option<&Kind>) -> Vec<Path> {
                 "get the version information for this server",
                 "version",
                 VERSION_INFO,
+            )
+        },
+        (ISSUER, _) => Operation {
+            produces: JSON,
+            ..text(
+                "getServiceAccountIssuerOpenIDConfiguration",
+                "get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'",
+                "WellKnown",
+            )
+        },
+        (KEYS, _) => Operation {
+            produces: &["application/jwk-set+json"],
+            ..text(
+                "getServiceAccountIssuerOpenIDKeyset",
+                "get service account issuer OpenID JSON Web Key Set (contains public token verification keys)",
+                "openid",
             )
         },
         ("api", _) => get("getCoreAPIVersions", versions, "core", API_VERSIONS),
@@ -42,6 +62,15 @@ pub(super) fn paths(name: &str, row: Option<&Kind>) -> Vec<Path> {
         parameters: Vec::new(),
         operations: vec![operation],
     }]
+}
+
+/// A GET of what has no component, by clients that send nothing.
+fn text(id: &str, description: &str, tag: &str) -> Operation {
+    Operation {
+        consumes: &[],
+        responses: vec![(200, Content::Text)],
+        ..get(id, description, tag, "")
+    }
 }
 
 fn get(id: &str, description: &str, tag: &str, component: &str) -> Operation {
