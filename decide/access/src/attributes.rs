@@ -1,6 +1,7 @@
 //! What an authorizer is asked, and what it may answer.
 
 use kinds::strategy::User;
+use meta::selector::FieldSelector;
 use meta::{GroupResource, StatusError};
 
 /// One request, as authorizers see it.
@@ -22,6 +23,8 @@ pub struct Attributes {
     pub subresource: String,
     /// Object name, or empty.
     pub name: String,
+    /// What the field selector of a list, watch or deletion of many lets through.
+    pub fields: FieldSelector,
     /// The path of a request that is for no resource.
     pub path: String,
     /// Whether `resource` is what the request is about; otherwise `path` is.

@@ -7,6 +7,7 @@ use meta::{GroupResource, Object, ObjectExt};
 
 use crate::Policy;
 use crate::admission::Request;
+use crate::node::PodsByNode;
 
 /// A creation of an object, at a fixed time.
 pub(crate) fn request<'a>(
@@ -44,6 +45,14 @@ impl Cluster {
                 .map(|(resource, object)| (resource.to_owned(), Arc::new(object)))
                 .collect(),
         )
+    }
+}
+
+impl PodsByNode for Cluster {
+    fn pods_on(&self, node: &str) -> Vec<Arc<Object>> {
+        let mut pods = self.list("pods", "");
+        pods.retain(|pod| pod.str_at(&["spec", "nodeName"]) == Some(node));
+        pods
     }
 }
 

@@ -199,6 +199,7 @@ pub(crate) fn attributes(user: &User, info: &RequestInfo) -> Attributes {
         name: info.name.clone(),
         path: info.path.clone(),
         is_resource: info.is_resource,
+        ..Attributes::default()
     }
 }
 
@@ -235,12 +236,10 @@ pub(crate) fn may_read(server: &ApiServer, user: &User, told: &Told) -> bool {
         verb: verb.to_owned(),
         namespace: told.namespace.clone(),
         group: told.resource.group.clone(),
-        version: String::new(),
         resource: told.resource.resource.clone(),
-        subresource: String::new(),
         name: name.to_owned(),
-        path: String::new(),
         is_resource: true,
+        ..Attributes::default()
     };
     let allows = |request: Attributes| decide(server, &request) == Decision::Allow;
     allows(asks("get", &told.name)) || allows(asks("list", ""))

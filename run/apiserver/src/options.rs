@@ -63,15 +63,6 @@ impl Query {
         let timeout = Duration::try_from(timeout).unwrap_or_default();
         Ok(Some(timeout).filter(|timeout| !timeout.is_zero()))
     }
-    /// The one name that `fieldSelector` lets through, for the right to list or watch one object.
-    ///
-    /// Source: apiserver `endpoints/request/requestinfo.go`.
-    pub(crate) fn selected_name(&self) -> Option<String> {
-        let selector = FieldSelector::parse(self.text("fieldSelector")).ok()?;
-        let mut terms = selector.0.into_iter();
-        let exact = terms.find(|term| term.field == "metadata.name" && term.equal)?;
-        Some(exact.value)
-    }
     /// Whether a parameter is there, be it empty.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)

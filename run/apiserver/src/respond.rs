@@ -53,10 +53,10 @@ pub(crate) fn refusal(error: &StatusError, format: Format) -> Response<Body> {
 
 /// The refusal of a request whose sender is not known, or may not send it.
 ///
-/// Source: apiserver `handlers/responsewriters` `Forbidden`.
+/// Source: apiserver `handlers/responsewriters` `Forbidden`, `RespondWithError`; `filters` `Unauthorized`.
 pub(crate) fn turned_away(error: &StatusError, format: Format) -> Response<Body> {
     let mut response = refusal(error, format);
-    if error.code() == 403 {
+    if error.code() != 401 {
         response.headers_mut().insert(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::strategy::User;
 use kinds::{Kind, Lookup};
+use meta::selector::FieldSelector;
 use meta::{Gvr, StatusError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wire::media::{self, Answer, Format, Offer};
@@ -195,7 +196,11 @@ impl ApiServer {
         let caller = auth::authenticate(self, parts)?;
         let mut attributes = auth::attributes(&caller, info);
         if info.is_resource && attributes.name.is_empty() {
-            attributes.name = query.selected_name().unwrap_or_default();
+            // A selector that cannot be read is refused later; until then it narrows nothing.
+            let fields = FieldSelector::parse(query.text("fieldSelector"));
+            attributes.fields = fields.unwrap_or_default();
+            let name = attributes.fields.exact("metadata.name");
+            attributes.name = name.unwrap_or_default().to_owned();
         }
         attributes.user = auth::impersonate(self, &attributes, &parts.headers)?;
         auth::allow(self, &attributes)?;

@@ -273,8 +273,8 @@ impl Asks {
             resource: resource.into(),
             subresource: subresource.into(),
             name: name.into(),
-            path: String::new(),
             is_resource: true,
+            ..Attributes::default()
         }
     }
 }

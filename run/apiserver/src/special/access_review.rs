@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use kinds::strategy::User;
+use meta::selector::{FieldSelector, FieldTerm, LabelSelector};
 use meta::{FieldError, Object, ObjectExt, Path, StatusError};
 use serde_json::{Value, json};
 
@@ -76,7 +77,12 @@ fn review(call: &Call, sort: Sort) -> Result<Response<Body>, StatusError> {
         Sort::Own => call.user.clone(),
         Sort::Anyone | Sort::Local => subject(&review),
     };
-    let decision = auth::decide(&call.server, &attributes(&review, user));
+    let (fields, ignored) = selected(&review);
+    let asked = Attributes {
+        fields,
+        ..attributes(&review, user)
+    };
+    let decision = auth::decide(&call.server, &asked);
     let mut status = json!({"allowed": decision == Decision::Allow});
     let (is_denied, reason) = match decision {
         Decision::Allow => (false, String::new()),
@@ -88,6 +94,9 @@ fn review(call: &Call, sort: Sort) -> Result<Response<Body>, StatusError> {
     }
     if !reason.is_empty() {
         status.set(&["reason"], reason.into());
+    }
+    if !ignored.is_empty() {
+        status.set(&["evaluationError"], ignored.into());
     }
     review.set(&["status"], status);
     answer(call, StatusCode::CREATED, &review, &decoded.warnings)
@@ -190,5 +199,94 @@ fn attributes(review: &Object, user: User) -> Attributes {
         name: text("name"),
         path: text("path"),
         is_resource: resource.is_some(),
+        ..Attributes::default()
+    }
+}
+
+/// The field selector a review asks about, and which of its selectors were not understood.
+///
+/// What is not understood narrows nothing, so that more must be allowed. Source: `pkg/registry/authorization/util`.
+fn selected(review: &Object) -> (FieldSelector, String) {
+    let raw = |selector: &str| {
+        let path = ["spec", "resourceAttributes", selector, "rawSelector"];
+        review.str_at(&path).unwrap_or_default()
+    };
+    let required = review.list_at(&[
+        "spec",
+        "resourceAttributes",
+        "fieldSelector",
+        "requirements",
+    ]);
+    let parsed = FieldSelector::parse(raw("fieldSelector"));
+    let (fields, are_all) = if required.is_empty() {
+        let are_all = parsed.is_ok();
+        (parsed.unwrap_or_default(), are_all)
+    } else {
+        let terms: Vec<FieldTerm> = required.iter().filter_map(term).collect();
+        let are_all = terms.len() == required.len();
+        (FieldSelector(terms), are_all)
+    };
+    let told = |selector: &str, how: &str| {
+        format!("spec.resourceAttributes.{selector} {how}ignored due to parse error")
+    };
+    let mut ignored = Vec::new();
+    if !are_all {
+        let how = if fields.is_everything() {
+            ""
+        } else {
+            "partially "
+        };
+        ignored.push(told("fieldSelector", how));
+    }
+    if LabelSelector::parse(raw("labelSelector")).is_err() {
+        ignored.push(told("labelSelector", ""));
+    }
+    (fields, ignored.join("; "))
+}
+
+/// One requirement of a field selector; `None` for operators that fields do not have.
+fn term(required: &Value) -> Option<FieldTerm> {
+    let equal = match required.str_at(&["operator"])? {
+        "In" => true,
+        "NotIn" => false,
+        _ => return None,
+    };
+    let [value] = required.list_at(&["values"]) else {
+        return None;
+    };
+    Some(FieldTerm {
+        field: required.str_at(&["key"]).unwrap_or_default().to_owned(),
+        value: value.as_str()?.to_owned(),
+        equal,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_that_are_not_understood_narrow_nothing() {
+        let asked = |field: Value, label: &str| {
+            let (fields, ignored) = selected(&json!({"spec": {"resourceAttributes":
+                {"fieldSelector": field, "labelSelector": {"rawSelector": label}}}}));
+            (fields.exact("a").map(str::to_owned), ignored)
+        };
+        let own = Some("x".to_owned());
+        let field = json!({"rawSelector": "a=x"});
+        assert_eq!(asked(field, "k=v"), (own.clone(), String::new()));
+        let (bad, label) = (
+            "spec.resourceAttributes.fieldSelector",
+            "spec.resourceAttributes.labelSelector",
+        );
+        let ignored =
+            format!("{bad} ignored due to parse error; {label} ignored due to parse error");
+        assert_eq!(asked(json!({"rawSelector": "a"}), "==="), (None, ignored));
+        let requirements = json!([{"key": "a", "operator": "In", "values": ["x"]}, {"key": "b", "operator": "Exists"}]);
+        let ignored = format!("{bad} partially ignored due to parse error");
+        assert_eq!(
+            asked(json!({"requirements": requirements}), ""),
+            (own, ignored)
+        );
     }
 }
