@@ -251,8 +251,8 @@ fn owners(object: &Object, path: &Path) -> Vec<FieldError> {
     let references = object.owner_references();
     for owner in references {
         let text = |field: &str| owner.str_at(&[field]).unwrap_or_default();
-        let version = text("apiVersion").rsplit('/').next().unwrap_or_default();
-        if version.is_empty() {
+        let version = meta::Gvk::from_api_version(text("apiVersion"), "");
+        if version.is_none_or(|gvk| gvk.version.is_empty()) {
             let path = path.child("apiVersion");
             errors.push(FieldError::invalid(
                 &path,

@@ -2,7 +2,7 @@
 
 use meta::{FieldError, Object, names};
 
-use crate::check::{Errors, Node, quantity};
+use crate::check::{Errors, NEGATIVE, Node, quantity};
 
 const WINDOW_SECONDS_MAX: i64 = 3600;
 const PERIOD_SECONDS_MAX: i64 = 1800;
@@ -291,5 +291,11 @@ fn scaling(rules: &Node<'_>, errors: &mut Errors) {
                 errors.push(FieldError::invalid(&policy.at(field), number, why));
             }
         }
+    }
+    if let Some(tolerance) = rules.get("tolerance")
+        && quantity(tolerance.value).is_negative()
+    {
+        let shown = tolerance.value.clone();
+        errors.push(FieldError::invalid(&tolerance.path, shown, NEGATIVE));
     }
 }

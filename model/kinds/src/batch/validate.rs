@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use meta::{FieldError, Object, ObjectExt as _, names};
 use serde_json::{Value, json};
 
-use crate::check::{Errors, Node, label_selector};
+use crate::check::{Errors, IMMUTABLE, Node, label_selector};
 use crate::core::pod_spec::validate::{Selector, template};
 use crate::edit::Edit as _;
 
@@ -219,6 +219,31 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+/// Whether a suspended job has nothing running: it never started, or is done with suspending.
+///
+/// Source: `registry/batch/job` `shouldAllowMutablePodTemplate`.
+fn runs_nothing(status: &Node<'_>) -> bool {
+    let is_suspended = status.items("conditions").iter().any(|condition| {
+        condition.text("type") == "Suspended" && condition.text("status") == "True"
+    });
+    (!status.has("startTime") || is_suspended) && status.int("active").unwrap_or_default() == 0
+}
+
+/// A template's spec without what those containers ask for that stand under the same name in another one.
+fn without_resources(pods: &Value, other: &Value) -> Value {
+    let mut spec = pods.get("spec").cloned().unwrap_or_default();
+    for list in ["containers", "initContainers"] {
+        let others = other.list_at(&["spec", list]);
+        let count = spec.list_at(&[list]).len();
+        for (container, other) in spec.items_mut(list).zip(others) {
+            if count == others.len() && container.get("name") == other.get("name") {
+                container.drop_field("resources");
+            }
+        }
+    }
+    spec
+}
+
 /// What of a Job stays. Source: `ValidateJobSpecUpdate`.
 pub(super) fn job_update(new: &Object, old: &Object) -> Errors {
     let mut errors = job(new, Some(old));
@@ -237,10 +262,10 @@ pub(super) fn job_update(new: &Object, old: &Object) -> Errors {
         errors.push(FieldError::invalid(&spec.at("completions"), count, why));
     }
     spec.immutable(&was, "selector", &mut errors);
-    let is_suspended = was.flag("suspend") && old.at(&["status", "startTime"]).is_none();
+    let is_open = was.flag("suspend") && runs_nothing(&Node::root(old).child("status"));
     let rest = |spec: &Node<'_>| {
         let mut pods = spec.child("template").value.clone();
-        if is_suspended {
+        if is_open {
             pods.drop_field("metadata");
             let inner = pods.child_mut("spec");
             for field in ["nodeSelector", "tolerations", "schedulingGates", "affinity"] {
@@ -249,7 +274,18 @@ pub(super) fn job_update(new: &Object, old: &Object) -> Errors {
         }
         pods
     };
-    if rest(&spec) != rest(&was) {
+    let (pods, had) = (rest(&spec), rest(&was));
+    if is_open {
+        // What its containers ask for may change. Source: `validatePodResourceUpdatesOnly`.
+        if without_resources(&pods, &had) != without_resources(&had, &pods) {
+            let inner = spec.child("template").child("spec");
+            errors.push(FieldError::invalid(
+                &inner.path,
+                inner.value.clone(),
+                IMMUTABLE,
+            ));
+        }
+    } else if pods != had {
         spec.immutable(&was, "template", &mut errors);
     }
     for field in [
@@ -347,4 +383,31 @@ fn time_zone(spec: &Node<'_>, errors: &mut Errors) {
         return;
     };
     errors.push(FieldError::invalid(&path, zone, why));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_containers_ask_for_is_left_out_where_both_have_them() {
+        let pods = |name: &str, cpu: &str| json!({"spec": {"containers": [{"name": name, "resources": {"cpu": cpu}}]}});
+        let left = |pods: &Value, other: &Value| without_resources(pods, other);
+        let (one, two) = (pods("c", "1"), pods("c", "2"));
+        assert_eq!(left(&one, &two), left(&two, &one));
+        let other = pods("d", "2");
+        assert_ne!(left(&one, &other), left(&other, &one));
+    }
+
+    #[test]
+    fn a_suspended_job_runs_nothing() {
+        let says = |status: Value| runs_nothing(&Node::root(&status));
+        assert!(says(json!({})));
+        assert!(!says(json!({"startTime": "2025-01-01T00:00:00Z"})));
+        assert!(says(json!({"startTime": "2025-01-01T00:00:00Z",
+            "conditions": [{"type": "Suspended", "status": "True"}]})));
+        assert!(!says(json!({"active": 1})));
+    }
 }

@@ -6,16 +6,15 @@ use super::pod_spec::validate::host_path;
 use crate::check::{Errors, Node, descending_path, no_backsteps};
 
 /// Fields that a source cannot do without.
-const NEEDED: [(&str, &[&str]); 19] = [
+const NEEDED: [(&str, &[&str]); 18] = [
     ("gitRepo", &["repository"]),
-    ("gcePersistentDisk", &["pdName"]),
     ("awsElasticBlockStore", &["volumeID"]),
     ("nfs", &["server", "path"]),
     ("iscsi", &["targetPortal", "iqn"]),
     ("glusterfs", &["endpoints", "path"]),
     ("rbd", &["image"]),
     ("cinder", &["volumeID"]),
-    ("quobyte", &["registry", "volume"]),
+    ("quobyte", &["volume"]),
     ("flexVolume", &["driver"]),
     ("azureFile", &["secretName", "shareName"]),
     ("vsphereVolume", &["volumePath"]),
@@ -29,8 +28,52 @@ const NEEDED: [(&str, &[&str]); 19] = [
 ];
 const PARTITION: &str = "must be between 0 and 255, inclusive";
 
+/// Source: `validateQuobyteVolumeSource`.
+fn quobyte(source: &Node<'_>, errors: &mut Errors) {
+    const TENANT_BYTES_MAX: usize = 64;
+    let why = "must be a host:port pair or multiple pairs separated by commas";
+    let registry = source.text("registry");
+    let path = source.at("registry");
+    if registry.is_empty() {
+        errors.push(FieldError::required(&path, why));
+    } else if source.text("tenant").len() > TENANT_BYTES_MAX {
+        let why = "must be a UUID and may not exceed a length of 64 characters";
+        errors.push(FieldError::required(&source.at("tenant"), why));
+    } else {
+        for pair in registry.split(',') {
+            // Source: Go's `net.SplitHostPort`: one colon, or more of them within brackets.
+            let host = pair.rsplit_once(':').map(|(host, _)| host);
+            let is_bare = |host: &str| !host.contains([':', '[', ']']);
+            let is_boxed = |host: &str| host.starts_with('[') && host.ends_with(']');
+            if !host.is_some_and(|host| is_bare(host) || is_boxed(host)) {
+                errors.push(FieldError::invalid(&path, registry, why));
+            }
+        }
+    }
+}
+
 /// Goes through a source by its field name.
 pub(super) fn check(field: &str, source: &Node<'_>, errors: &mut Errors) {
+    if field == "gcePersistentDisk" {
+        // Upstream tells of it by its old name.
+        let path = meta::Path::new(
+            source
+                .path
+                .as_str()
+                .trim_end_matches(field)
+                .trim_end_matches('.'),
+        );
+        let source = Node {
+            value: source.value,
+            path: path.child("persistentDisk"),
+        };
+        source.needs("pdName", errors);
+        partition(&source, errors);
+        return;
+    }
+    if field == "quobyte" {
+        quobyte(source, errors);
+    }
     if field == "csi" {
         csi_driver_name(source, "driver", errors);
     }
@@ -44,7 +87,7 @@ pub(super) fn check(field: &str, source: &Node<'_>, errors: &mut Errors) {
     match field {
         "hostPath" => host_path(source, errors),
         "gitRepo" => descending_path(source.text("directory"), &source.at("directory"), errors),
-        "gcePersistentDisk" | "awsElasticBlockStore" => partition(source, errors),
+        "awsElasticBlockStore" => partition(source, errors),
         "nfs" if !source.text("path").starts_with('/') => {
             let why = "must be an absolute path";
             errors.push(FieldError::invalid(

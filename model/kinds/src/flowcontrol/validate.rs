@@ -74,6 +74,30 @@ fn rule(rule: &Node<'_>, errors: &mut Errors) {
         } else {
             alone(&policy, field, "non-resource URLs", errors);
         }
+        if !urls.contains(&"*") {
+            for url in policy.items(field) {
+                let text = url.value.as_str().unwrap_or_default();
+                if let Some(why) = bad_url(text) {
+                    errors.push(FieldError::invalid(&url.path, text, why));
+                }
+            }
+        }
+    }
+}
+
+/// Source: `ValidateNonResourceURLPath`.
+fn bad_url(url: &str) -> Option<&'static str> {
+    let stars = url.matches('*').count();
+    match url {
+        "" => Some("must not be empty"),
+        "/" => None,
+        _ if !url.starts_with('/') => Some("must start with slash"),
+        _ if url.contains(' ') => Some("must not contain white-space"),
+        _ if url.contains("//") => Some("must not contain double slash"),
+        _ if stars > 1 || (stars == 1 && !url.ends_with("/*")) => {
+            Some("wildcard can only do suffix matching")
+        }
+        _ => None,
     }
 }
 
@@ -297,6 +321,23 @@ fn queuing(queuing: &Node<'_>, errors: &mut Errors) {
             ));
         } else if value > most {
             errors.push(FieldError::invalid(&queuing.at(field), value, why));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bad_url;
+
+    #[test]
+    fn urls_end_with_their_star() {
+        for good in ["/", "/healthz", "/healthz/*"] {
+            assert_eq!(bad_url(good), None, "{good}");
+        }
+        assert_eq!(bad_url("x"), Some("must start with slash"));
+        assert_eq!(bad_url("/a//b"), Some("must not contain double slash"));
+        for bad in ["/*/a", "/a*", "/*/*"] {
+            assert_eq!(bad_url(bad), Some("wildcard can only do suffix matching"));
         }
     }
 }

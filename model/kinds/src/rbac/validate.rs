@@ -1,6 +1,7 @@
 //! What is wrong with roles and bindings. Source: pkg/apis/rbac/validation.
 
 use meta::{FieldError, Object, names};
+use serde_json::Value;
 
 use crate::check::{Errors, Node, label_selector};
 
@@ -22,7 +23,13 @@ pub(super) fn role(object: &Object, is_namespaced: bool) -> Errors {
             ));
         }
         for selector in aggregation.items("clusterRoleSelectors") {
+            let before = errors.len();
             label_selector(&selector, &mut errors);
+            if errors.len() > before {
+                // Source: `metav1.LabelSelectorAsSelector` fails, and leaves nothing to show.
+                let why = "invalid label selector.";
+                errors.push(FieldError::invalid(&selector.path, Value::Null, why));
+            }
         }
     }
     errors

@@ -191,11 +191,14 @@ impl<'a> Walk<'a> {
                 dropped.push(name.clone());
                 continue;
             }
+            let had_signal = self.drops_disabled && value.get("stopSignal").is_some();
             self.owner = item.go_name.rsplit('.').next();
             self.path.push(Step::Field(field));
             self.value(&field.ty, &field.go_type, value)?;
             self.path.pop();
-            if is_left_out(field, value) {
+            // Source: `pod.dropContainerStopSignals`, which drops what is empty without the signal.
+            let is_bare = had_signal && value.as_object().is_some_and(Map::is_empty);
+            if is_bare || is_left_out(field, value) {
                 dropped.push(name.clone());
             }
             if self.drops_disabled

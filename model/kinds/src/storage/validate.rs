@@ -37,7 +37,8 @@ pub(super) fn storage_class(object: &Object, errors: &mut Errors) {
     let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
     for term in root.items("allowedTopologies") {
         let known = topology(&term, errors);
-        if terms.contains(&known) {
+        // Upstream compares with the places of terms still to come as well, which are empty.
+        if known.is_empty() || terms.contains(&known) {
             let path = term.at("matchLabelExpressions");
             errors.push(FieldError::duplicate(&path, ""));
         }
@@ -132,6 +133,17 @@ pub(super) fn csi_driver(object: &Object, errors: &mut Errors) {
                 &valid,
             ));
         }
+    }
+    let (field, least) = ("nodeAllocatableUpdatePeriodSeconds", 10);
+    if let Some(period) = spec.int(field).filter(|period| *period < least) {
+        let why = format!("must be greater than or equal to {least} seconds");
+        errors.push(FieldError::invalid(&spec.at(field), period, why));
+    }
+    let field = "serviceAccountTokenInSecrets";
+    if spec.has(field) && !spec.has_items("tokenRequests") {
+        let why = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+        let value = spec.child(field).value.clone();
+        errors.push(FieldError::invalid(&spec.at(field), value, why));
     }
 }
 
@@ -309,4 +321,33 @@ pub(super) fn csi_storage_capacity(object: &Object, errors: &mut Errors) {
         errors,
     );
     crate::check::label_selector(&root.child("nodeTopology"), errors);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn drivers_ask_for_tokens_and_wait_long_enough() {
+        let driver = json!({"spec": {"fsGroupPolicy": "File", "nodeAllocatableUpdatePeriodSeconds": 1,
+            "serviceAccountTokenInSecrets": false}});
+        let mut errors = Errors::new();
+        csi_driver(&driver, &mut errors);
+        assert_eq!(errors.len(), 2);
+    }
+
+    #[test]
+    fn a_term_that_says_nothing_counts_as_said_before() {
+        let class = json!({"provisioner": "p", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate",
+            "allowedTopologies": [{}]});
+        let mut errors = Errors::new();
+        storage_class(&class, &mut errors);
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            ["allowedTopologies[0].matchLabelExpressions: Duplicate value: \"\""]
+        );
+    }
 }

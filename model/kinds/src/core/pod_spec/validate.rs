@@ -8,6 +8,7 @@ mod scheduling;
 mod security;
 mod template;
 mod volumes;
+mod windows;
 
 pub(crate) use resources::{amount, container_resource, resource_name};
 pub(crate) use scheduling::{node_selector, tolerations};
@@ -76,6 +77,7 @@ pub(crate) fn spec(spec: &Node<'_>, holder: Holder<'_>, errors: &mut Errors) {
     dns_config(spec, errors);
     scheduling::gates(spec, errors);
     scheduling::spread(spec, errors);
+    windows::host_process(spec, errors);
     host_users(spec, errors);
     plain_fields(spec, errors);
 }
@@ -216,7 +218,10 @@ fn plain_fields(spec: &Node<'_>, errors: &mut Errors) {
         );
     }
     for (name, amount) in spec.entries("overhead") {
-        resources::container_resource(name, &amount, errors);
+        // Upstream checks it as limits of a container.
+        let path = spec.at("overhead").child("limits").key(name);
+        let value = amount.value;
+        resources::container_resource(name, &Node { value, path }, errors);
     }
     if let Some(os) = spec.get("os") {
         operating_system(spec, &os, errors);

@@ -34,7 +34,8 @@ pub(super) fn allocate(
     let old_spec = old.and_then(|old| old.get("spec"));
     let taken = taken(new, cx);
     let spec = new.child_mut("spec");
-    if text(spec, "type") == "ExternalName" {
+    let is_policy = matches!(text(spec, "internalTrafficPolicy"), "Cluster" | "Local");
+    if text(spec, "type") == "ExternalName" && is_policy {
         // Upstream leaves it out of all it reads. Source: `defaultOnReadInternalTrafficPolicy`.
         spec.drop_field("internalTrafficPolicy");
     }

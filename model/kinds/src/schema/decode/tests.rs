@@ -115,3 +115,15 @@ fn times_are_canonical() {
         "2024-01-02T03:04:05.123456Z"
     );
 }
+
+#[test]
+fn a_lifecycle_of_a_signal_alone_goes_with_it() {
+    let schema = crate::schema::builtin("io.k8s.api.core.v1.Container").unwrap();
+    let enabled = |lifecycle: Value| {
+        let container = json!({"name": "c", "lifecycle": lifecycle});
+        let decoded = decode_enabled(container, &schema).unwrap();
+        decoded.object.get("lifecycle").cloned()
+    };
+    assert_eq!(enabled(json!({"stopSignal": "SIGTERM"})), None);
+    assert_eq!(enabled(json!({})), Some(json!({})));
+}

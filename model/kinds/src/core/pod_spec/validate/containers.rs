@@ -66,7 +66,6 @@ fn restart_policy(container: &Node<'_>, errors: &mut Errors) {
         let path = container.at("restartPolicy");
         let why = "must specify restartPolicy when restart rules are used";
         errors.push(FieldError::required(&path, why));
-        return;
     }
     if rules.len() > RULES_MAX {
         let path = container.at("restartPolicyRules");
@@ -118,7 +117,12 @@ pub(super) fn init_containers(pod: &Surroundings<'_>, errors: &mut Errors) {
     let mut known: BTreeSet<&str> = app.iter().map(|container| container.text("name")).collect();
     for container in pod.spec.items("initContainers") {
         common(pod, &container, errors);
-        restart_policy(&container, errors);
+        if container.has("restartPolicy") {
+            restart_policy(&container, errors);
+        } else if container.has_items("restartPolicyRules") {
+            let why = "must specify restartPolicy when restart rules are used";
+            errors.push(FieldError::required(&container.at("restartPolicy"), why));
+        }
         let name = container.text("name");
         if known.contains(name) {
             errors.push(FieldError::duplicate(&container.at("name"), name));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, names};
 
+use super::windows;
 use crate::check::{Errors, Node, descending_path};
 
 const ID_MAX: i64 = i32::MAX as i64;
@@ -37,7 +38,7 @@ pub(super) fn pod(spec: &Node<'_>, errors: &mut Errors) {
             why,
         ));
     }
-    sysctls(&context, errors);
+    sysctls(spec, &context, errors);
     // `MountOption` belongs to a feature that is off.
     let policies: [(&str, &[&str]); 3] = [
         ("fsGroupChangePolicy", &["Always", "OnRootMismatch"]),
@@ -47,6 +48,7 @@ pub(super) fn pod(spec: &Node<'_>, errors: &mut Errors) {
     for (field, valid) in policies {
         if field == "supplementalGroupsPolicy" {
             profile(&context, "seccompProfile", errors);
+            windows::options(&context.child("windowsOptions"), errors);
             profile(&context, "appArmorProfile", errors);
         }
         if context.has(field) {
@@ -55,7 +57,7 @@ pub(super) fn pod(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn sysctls(context: &Node<'_>, errors: &mut Errors) {
+fn sysctls(spec: &Node<'_>, context: &Node<'_>, errors: &mut Errors) {
     let mut known = BTreeSet::new();
     for sysctl in context.items("sysctls") {
         let name = sysctl.text("name");
@@ -70,7 +72,30 @@ fn sysctls(context: &Node<'_>, errors: &mut Errors) {
         } else if known.contains(name) {
             errors.push(FieldError::duplicate(&path, name));
         }
+        if let Some(host) = host_namespace(name).filter(|host| spec.flag(host)) {
+            let why = format!("may not be specified when '{host}' is true");
+            errors.push(FieldError::invalid(&path, name, why));
+        }
         known.insert(name);
+    }
+}
+
+/// The field by which a pod shares with the node what a sysctl is about. Source: component-helpers `sysctl.GetNamespace`.
+fn host_namespace(name: &str) -> Option<&'static str> {
+    const IPC: [&str; 4] = ["kernel.sem", "kernel.shm", "kernel.msg", "fs.mqueue."];
+    // Slashes may stand for dots.
+    let name = match name.find(['.', '/']) {
+        Some(at) if name.get(at..).is_some_and(|rest| rest.starts_with('/')) => {
+            name.replace('/', ".")
+        }
+        _ => name.to_owned(),
+    };
+    if name.starts_with("net.") {
+        Some("hostNetwork")
+    } else if IPC.iter().any(|prefix| name.starts_with(prefix)) {
+        Some("hostIPC")
+    } else {
+        None
     }
 }
 
@@ -183,6 +208,7 @@ pub(super) fn container(container: &Node<'_>, has_host_users: bool, errors: &mut
             ));
         }
     }
+    windows::options(&context.child("windowsOptions"), errors);
     profile(&context, "appArmorProfile", errors);
 }
 

@@ -378,6 +378,10 @@ fn data_sources(spec: &Node<'_>, errors: &mut Errors) {
             let why = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
             errors.push(FieldError::invalid(&source.path, source.text("kind"), why));
         }
+        let group = source.text("apiGroup");
+        if !group.is_empty() {
+            source.complain("apiGroup", names::dns1123_subdomain(group), errors);
+        }
     }
     let reference = spec.child("dataSourceRef");
     if !spec.has("dataSource") || !spec.has("dataSourceRef") {
