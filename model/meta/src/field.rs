@@ -29,7 +29,7 @@ impl Path {
     /// The path to an item of the list here.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+        self.key(&index.to_string())
     }
     /// The path to an entry of the map here.
     #[must_use]

@@ -147,6 +147,6 @@ pub fn qualified(name: &str, group: &str) -> String {
     if group.is_empty() {
         name.to_owned()
     } else {
-        format!("{name}.{group}")
+        [name, ".", group].concat()
     }
 }

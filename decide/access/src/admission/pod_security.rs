@@ -16,7 +16,15 @@ use meta::{FieldError, Object, ObjectExt, Path, StatusError};
 
 use super::{Plugin, Request};
 
-const PREFIX: &str = "pod-security.kubernetes.io";
+/// The labels of a namespace that say what it asks for.
+mod label {
+    pub(super) const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
+    pub(super) const ENFORCE_VERSION: &str = "pod-security.kubernetes.io/enforce-version";
+    pub(super) const AUDIT: &str = "pod-security.kubernetes.io/audit";
+    pub(super) const AUDIT_VERSION: &str = "pod-security.kubernetes.io/audit-version";
+    pub(super) const WARN: &str = "pod-security.kubernetes.io/warn";
+    pub(super) const WARN_VERSION: &str = "pod-security.kubernetes.io/warn-version";
+}
 /// Pods of a namespace that are looked at when it becomes stricter. Source: `defaultNamespaceMaxPodsToCheck`.
 const PODS_MAX: usize = 3000;
 /// Subresources of pods that cannot break a policy.
@@ -270,34 +278,33 @@ impl Policy {
             warn: NONE,
         };
         let mut errors = Vec::new();
-        let label = |mode: &str| namespace.label(&format!("{PREFIX}/{mode}"));
-        let level = |mode: &str, errors: &mut Vec<FieldError>| {
-            let text = label(mode)?;
+        let level = |label: &str, errors: &mut Vec<FieldError>| {
+            let text = namespace.label(label)?;
             let level = parse_level(text);
             if level.is_none() {
                 let why = "must be one of privileged, baseline, restricted";
-                errors.push(error(mode, text, why));
+                errors.push(error(label, text, why));
             }
             Some(level)
         };
-        let version = |mode: &str, errors: &mut Vec<FieldError>| {
-            let text = label(mode)?;
+        let version = |label: &str, errors: &mut Vec<FieldError>| {
+            let text = namespace.label(label)?;
             let version = parse_version(text);
             if version.is_none() {
-                errors.push(error(mode, text, "must be \"latest\" or \"v1.x\""));
+                errors.push(error(label, text, "must be \"latest\" or \"v1.x\""));
             }
             Some(version.unwrap_or_default())
         };
-        let enforce = level("enforce", &mut errors);
+        let enforce = level(label::ENFORCE, &mut errors);
         policy.enforce.level = enforce.map_or(Level::Privileged, |level| {
             level.unwrap_or(Level::Restricted)
         });
-        policy.enforce.minor = version("enforce-version", &mut errors).unwrap_or_default();
-        level("audit", &mut errors);
-        version("audit-version", &mut errors);
-        let warn = level("warn", &mut errors);
+        policy.enforce.minor = version(label::ENFORCE_VERSION, &mut errors).unwrap_or_default();
+        level(label::AUDIT, &mut errors);
+        version(label::AUDIT_VERSION, &mut errors);
+        let warn = level(label::WARN, &mut errors);
         policy.warn.level = warn.flatten().unwrap_or(Level::Privileged);
-        let warn_version = version("warn-version", &mut errors);
+        let warn_version = version(label::WARN_VERSION, &mut errors);
         policy.warn.minor = warn_version.unwrap_or_default();
         if let (None, Some(Some(enforced))) = (warn, enforce)
             && enforced > policy.warn.level
@@ -309,10 +316,8 @@ impl Policy {
     }
 }
 
-fn error(mode: &str, text: &str, why: &str) -> FieldError {
-    let path = Path::new("metadata")
-        .child("labels")
-        .key(&format!("{PREFIX}/{mode}"));
+fn error(label: &str, text: &str, why: &str) -> FieldError {
+    let path = Path::new("metadata").child("labels").key(label);
     FieldError::invalid(&path, text, why)
 }
 

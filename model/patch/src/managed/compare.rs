@@ -28,13 +28,15 @@ impl Comparison {
     /// Takes in what differs at a step and below it.
     fn take(&mut self, step: impl Fn() -> Element, difference: Difference) {
         let Difference { here, below } = difference;
-        for (set, below) in [
-            (&mut self.removed, below.removed),
-            (&mut self.modified, below.modified),
-            (&mut self.added, below.added),
-        ] {
-            if !below.is_empty() {
-                set.attach(step(), below);
+        if let Some(below) = below {
+            for (set, below) in [
+                (&mut self.removed, below.removed),
+                (&mut self.modified, below.modified),
+                (&mut self.added, below.added),
+            ] {
+                if !below.is_empty() {
+                    set.attach(step(), below);
+                }
             }
         }
         match here {
@@ -75,12 +77,13 @@ impl Change {
 #[derive(Default)]
 struct Difference {
     here: Option<Change>,
-    below: Comparison,
+    /// `None`: nothing below it is looked at.
+    below: Option<Comparison>,
 }
 
 /// Compares two objects of one type. List items that cannot be told apart are passed over; validation refuses them.
 pub(super) fn compare(old: &Value, new: &Value, at: Node<'_>) -> Comparison {
-    value(Some(old), Some(new), at).below
+    value(Some(old), Some(new), at).below.unwrap_or_default()
 }
 
 fn value(old: Option<&Value>, new: Option<&Value>, at: Node<'_>) -> Difference {
@@ -91,7 +94,11 @@ fn value(old: Option<&Value>, new: Option<&Value>, at: Node<'_>) -> Difference {
             let mut difference = as_atom(&old_atom, Some(old), Some(new));
             let other = as_atom(&new_atom, Some(old), Some(new));
             difference.here = other.here.or(difference.here);
-            difference.below.absorb(other.below);
+            match (&mut difference.below, other.below) {
+                (Some(below), Some(other)) => below.absorb(other),
+                (below @ None, other) => *below = other,
+                (Some(_), None) => {}
+            }
             return difference;
         }
     }
@@ -116,10 +123,7 @@ fn as_atom(atom: &Atom<'_>, old: Option<&Value>, new: Option<&Value>) -> Differe
         (Some(_), Some(_), Some(_)) => None,
         _ => Change::of(old, new),
     };
-    Difference {
-        here,
-        below: below.unwrap_or_default(),
-    }
+    Difference { here, below }
 }
 
 fn map(map: &MapAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Comparison {

@@ -11,7 +11,7 @@ fn namespace(labels: &Value) -> Object {
 }
 
 fn labelled(mode: &str, level: &str) -> Value {
-    json!({format!("{PREFIX}/{mode}"): level})
+    json!({format!("pod-security.kubernetes.io/{mode}"): level})
 }
 
 fn run(labels: &Value, resource: &str, spec: &Value) -> (Result<(), String>, Vec<String>) {

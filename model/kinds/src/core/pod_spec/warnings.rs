@@ -240,13 +240,8 @@ fn scheduling(spec: &Node<'_>, warnings: &mut Vec<String>) {
             warnings.push(format!("{}: {why}", entry.path));
         }
     }
-    let affinity = spec.child("affinity").child("nodeAffinity");
-    let required = affinity.child("requiredDuringSchedulingIgnoredDuringExecution");
-    for term in required.items("nodeSelectorTerms") {
-        node_term(&term, false, warnings);
-    }
-    for term in affinity.items("preferredDuringSchedulingIgnoredDuringExecution") {
-        node_term(&term.child("preference"), true, warnings);
+    if let Some(affinity) = spec.get("affinity") {
+        node_affinity(&affinity.child("nodeAffinity"), warnings);
     }
     for constraint in spec.items("topologySpreadConstraints") {
         let key = constraint.text("topologyKey");
@@ -254,6 +249,16 @@ fn scheduling(spec: &Node<'_>, warnings: &mut Vec<String>) {
             warnings.push(format!("{}: {key} is {why}", constraint.at("topologyKey")));
         }
         no_selector(&constraint, warnings);
+    }
+}
+
+fn node_affinity(affinity: &Node<'_>, warnings: &mut Vec<String>) {
+    let required = affinity.child("requiredDuringSchedulingIgnoredDuringExecution");
+    for term in required.items("nodeSelectorTerms") {
+        node_term(&term, false, warnings);
+    }
+    for term in affinity.items("preferredDuringSchedulingIgnoredDuringExecution") {
+        node_term(&term.child("preference"), true, warnings);
     }
 }
 
@@ -267,8 +272,11 @@ fn no_selector(holder: &Node<'_>, warnings: &mut Vec<String>) {
 }
 
 fn pod_affinity(spec: &Node<'_>, warnings: &mut Vec<String>) {
+    let Some(affinity) = spec.get("affinity") else {
+        return;
+    };
     for kind in ["podAffinity", "podAntiAffinity"] {
-        let affinity = spec.child("affinity").child(kind);
+        let affinity = affinity.child(kind);
         for term in affinity.items("requiredDuringSchedulingIgnoredDuringExecution") {
             no_selector(&term, warnings);
         }
@@ -280,8 +288,10 @@ fn pod_affinity(spec: &Node<'_>, warnings: &mut Vec<String>) {
 
 fn volume(volume: &Node<'_>, warnings: &mut Vec<String>) {
     for (source, why) in VOLUMES {
-        if source == "cephfs" {
-            let template = volume.child("ephemeral").child("volumeClaimTemplate");
+        if source == "cephfs"
+            && let Some(ephemeral) = volume.get("ephemeral")
+        {
+            let template = ephemeral.child("volumeClaimTemplate");
             warnings.extend(claim(&template.child("spec")));
         }
         if volume.has(source) {
@@ -352,7 +362,8 @@ fn container(container: &Node<'_>, warnings: &mut Vec<String>) {
     let resources = container.child("resources");
     for name in ["memory", "ephemeral-storage"] {
         for list in ["limits", "requests"] {
-            warnings.extend(whole_bytes(&resources.child(list), name));
+            let amounts = resources.get(list);
+            warnings.extend(amounts.and_then(|amounts| whole_bytes(&amounts, name)));
         }
     }
     let mut seen = BTreeSet::new();

@@ -18,9 +18,15 @@ impl File {
         }
     }
     fn collides(&self, other: &Self) -> bool {
-        let (one, two) = (format!("{}/", self.path), format!("{}/", other.path));
-        !other.path.is_empty() && (one.starts_with(&two) || two.starts_with(&one))
+        !other.path.is_empty()
+            && (lies_at(&self.path, &other.path) || lies_at(&other.path, &self.path))
     }
+}
+
+/// Whether a path is another one or below it.
+fn lies_at(path: &str, other: &str) -> bool {
+    let rest = path.strip_prefix(other);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Warnings about one volume.
@@ -31,7 +37,9 @@ pub(super) fn volume(volume: &Node<'_>, warnings: &mut Vec<String>) {
         ("secret", "Secret", Some("secretName")),
         ("downwardAPI", "DownwardAPI", None),
     ] {
-        let source = volume.child(field);
+        let Some(source) = volume.get(field) else {
+            continue;
+        };
         let what = match reference {
             Some(reference) => format!("{words} {:?}", source.text(reference)),
             None => words.to_owned(),
