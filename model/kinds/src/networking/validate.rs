@@ -147,8 +147,16 @@ fn backend(backend: &Node<'_>, errors: &mut Errors) {
             errors.push(FieldError::invalid(&backend.path, "", why));
         }
         (None, Some(resource)) => {
-            resource.needs("kind", errors);
-            resource.needs("name", errors);
+            if resource.has("apiGroup") {
+                let group = names::dns1123_subdomain(resource.text("apiGroup"));
+                resource.complain("apiGroup", group, errors);
+            }
+            for field in ["kind", "name"] {
+                match resource.text(field) {
+                    "" => resource.needs(field, errors),
+                    text => resource.complain(field, names::path_segment(text), errors),
+                }
+            }
         }
         (Some(service), None) => {
             let name = service.text("name");
@@ -367,5 +375,31 @@ pub(crate) fn domain_path(holder: &Node<'_>, field: &str, errors: &mut Errors) {
     if !rest.bytes().all(is_fine) {
         let why = names::regex_error("Invalid path", r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+", &[]);
         errors.push(FieldError::invalid(&path, rest, why));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn resources_of_backends_are_named_as_such() {
+        let said = |resource: serde_json::Value| {
+            let mut errors = Errors::new();
+            let held = json!({"resource": resource});
+            backend(&Node::root(&held), &mut errors);
+            let texts = errors.iter().map(|error| error.field.clone());
+            texts.collect::<Vec<String>>()
+        };
+        assert_eq!(
+            said(json!({"apiGroup": "a.b", "kind": "K", "name": "n"})),
+            [""; 0]
+        );
+        assert_eq!(
+            said(json!({"apiGroup": "A", "kind": "a/b"})),
+            ["resource.apiGroup", "resource.kind", "resource.name"]
+        );
     }
 }

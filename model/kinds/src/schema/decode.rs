@@ -13,6 +13,9 @@ use super::{Field, Presence, Schema, StructType, Type, TypeGraph};
 /// Most complaints about unknown fields that one object gets. Source: sigs.k8s.io/json.
 const UNKNOWN_FIELDS_MAX: usize = 100;
 
+/// The list that is refused when it is empty, and has a default when it is not there: the policies of an autoscaler.
+const TOLD_EMPTY: &str = "policies";
+
 /// An object in canonical form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
@@ -354,7 +357,9 @@ fn is_empty_composite(value: &Value) -> bool {
 
 fn is_left_out(field: &Field, value: &Value) -> bool {
     match field.presence {
-        Presence::OmitEmpty => is_empty(&field.ty, value),
+        Presence::OmitEmpty => {
+            is_empty(&field.ty, value) && !(field.name == TOLD_EMPTY && value.is_array())
+        }
         Presence::OmitZero => value.as_object().is_some_and(Map::is_empty),
         Presence::Pointer | Presence::Nullable | Presence::Always | Presence::AlwaysStruct => false,
     }

@@ -127,3 +127,15 @@ fn a_lifecycle_of_a_signal_alone_goes_with_it() {
     assert_eq!(enabled(json!({"stopSignal": "SIGTERM"})), None);
     assert_eq!(enabled(json!({})), Some(json!({})));
 }
+
+#[test]
+fn an_autoscaler_says_that_it_has_no_policies() {
+    let schema = builtin("io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler").unwrap();
+    let scaler = json!({"spec": {"behavior": {"scaleUp": {"policies": []}}, "metrics": []}});
+    let decoded = decode(scaler, &schema).unwrap().object;
+    assert_eq!(
+        decoded["spec"]["behavior"]["scaleUp"],
+        json!({"policies": []})
+    );
+    assert_eq!(decoded["spec"].get("metrics"), None);
+}
