@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use kinds::schema::{Field, StructType, Type, TypeGraph};
 use serde_json::{Map, Value, json};
 
-pub use write::{frame, has_form, open_list, push_item, seal, write};
+pub use write::{FRAME_HEAD_BYTES, frame, has_form, open_list, push_item, seal, write};
 
 /// What every enveloped body starts with.
 const MAGIC: &[u8] = b"k8s\0";

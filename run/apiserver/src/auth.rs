@@ -1,5 +1,6 @@
 //! Who sends a request: client certificate, bearer token, impersonation; and whether they may.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use access::attributes::{Attributes, Decision};
@@ -7,6 +8,9 @@ use access::authn::impersonation::Wanted;
 use access::authn::{bootstrap_token, service_account_token};
 use access::node::PodsByNode;
 use access::user;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use kinds::strategy::{Told, User};
@@ -38,8 +42,13 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
     if let Some(peer) = parts.extensions.get::<Peer>() {
         return Ok(User::clone(&peer.0));
     }
-    match bearer(&parts.headers) {
-        Some(token) => token_user(server, token).ok_or_else(StatusError::unauthorized),
+    let token = bearer(&parts.headers).map(Cow::Borrowed);
+    let token = match token {
+        Some(token) => Some(token),
+        None => socket_token(&parts.headers)?.map(Cow::Owned),
+    };
+    match token {
+        Some(token) => token_user(server, &token).ok_or_else(StatusError::unauthorized),
         None => Ok(user::anonymous()),
     }
 }
@@ -53,6 +62,74 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then_some(token.trim())
+}
+
+/// What a protocol of a WebSocket begins with that is a token: browsers can set no other header.
+///
+/// Source: apiserver `authentication/request/websocket/protocol.go`.
+const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// Whether a WebSocket's protocol is a token.
+pub(crate) fn is_token(protocol: &str) -> bool {
+    protocol.starts_with(TOKEN_PROTOCOL)
+}
+
+/// Whether a request asks for a WebSocket. Source: `httpstream/wsstream` `IsWebSocketRequest`.
+pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
+    let has = |name: HeaderName, wanted: &str| {
+        let mut values = headers.get_all(name).iter();
+        values.any(|value| {
+            value
+                .to_str()
+                .is_ok_and(|text| text.to_lowercase().contains(wanted))
+        })
+    };
+    has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
+}
+
+/// The protocols that a WebSocket's client speaks.
+fn protocols(headers: &HeaderMap) -> Vec<&str> {
+    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .collect()
+}
+
+/// The token among the protocols of a WebSocket.
+///
+/// # Errors
+/// 401 for more than one, for one that cannot be read, and for one with no protocol beside it to agree on.
+fn socket_token(headers: &HeaderMap) -> Result<Option<String>, StatusError> {
+    if !is_websocket(headers) {
+        return Ok(None);
+    }
+    let protocols = protocols(headers);
+    let mut tokens = protocols
+        .iter()
+        .filter_map(|name| name.strip_prefix(TOKEN_PROTOCOL));
+    let Some(token) = tokens.next() else {
+        return Ok(None);
+    };
+    let is_alone = tokens.next().is_none() && protocols.len() > 1;
+    let decoded = URL_SAFE_NO_PAD.decode(token).ok().filter(|_| is_alone);
+    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.map(Some).ok_or_else(StatusError::unauthorized)
+}
+
+/// Takes the token out of the protocols of a WebSocket, so that nobody sees it to whom the request is carried.
+pub(crate) fn hide_token(headers: &mut HeaderMap) {
+    let all = protocols(headers);
+    if !all.iter().any(|name| is_token(name)) {
+        return;
+    }
+    let kept: Vec<&str> = all.into_iter().filter(|name| !is_token(name)).collect();
+    let kept = HeaderValue::try_from(kept.join(","));
+    headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+    if let Ok(kept) = kept {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, kept);
+    }
 }
 
 /// The user behind a bearer token; `None` when nobody is.
@@ -243,4 +320,44 @@ pub(crate) fn may_read(server: &ApiServer, user: &User, told: &Told) -> bool {
     };
     let allows = |request: Attributes| decide(server, &request) == Decision::Allow;
     allows(asks("get", &told.name)) || allows(asks("list", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(protocols: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONNECTION,
+            HeaderValue::from_static("keep-alive, Upgrade"),
+        );
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        let protocols = HeaderValue::from_str(protocols).unwrap();
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocols);
+        headers
+    }
+
+    #[test]
+    fn a_browser_shows_its_token_as_a_protocol_that_goes_no_further() {
+        let token =
+            |protocols: &str| socket_token(&asking(protocols)).map_err(|error| error.code());
+        let shown = format!("{TOKEN_PROTOCOL}eHk");
+        assert_eq!(token("binary.k8s.io"), Ok(None));
+        assert_eq!(
+            token(&format!("{shown}, binary.k8s.io")),
+            Ok(Some("xy".into()))
+        );
+        for bad in [
+            shown.clone(),
+            format!("{shown}, {shown}, b"),
+            format!("{TOKEN_PROTOCOL}!, b"),
+        ] {
+            assert_eq!(token(&bad), Err(401));
+        }
+        let mut headers = asking(&format!("{shown}, binary.k8s.io"));
+        hide_token(&mut headers);
+        assert_eq!(headers[header::SEC_WEBSOCKET_PROTOCOL], "binary.k8s.io");
+        assert_eq!(socket_token(&HeaderMap::new()).unwrap(), None);
+    }
 }

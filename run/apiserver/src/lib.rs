@@ -27,6 +27,7 @@ pub mod request;
 mod respond;
 mod selection;
 mod server;
+mod socket;
 mod special;
 mod stored;
 mod verbs;

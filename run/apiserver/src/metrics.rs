@@ -127,6 +127,12 @@ impl Metrics {
             "Response latency distribution in seconds for each verb, group, version, resource, subresource, scope and component",
             seconds.clone(),
         );
+        // No webhooks are waited for, so this is the same; alerts on error budgets ask for it.
+        registry.register(
+            "apiserver_request_sli_duration_seconds",
+            "Response latency distribution in seconds, not counting webhooks, for each verb, group, version, resource, subresource, scope and component",
+            seconds.clone(),
+        );
         registry.register(
             "apiserver_longrunning_requests",
             "Gauge of all active long-running apiserver requests",

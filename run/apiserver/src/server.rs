@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::strategy::User;
 use kinds::{Kind, Lookup};
@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::options::Query;
 use crate::policy::PolicyCache;
 use crate::request::RequestInfo;
+use crate::socket::Socket;
 use crate::{auth, compress, fixed, limits, proxy, respond, verbs};
 
 /// The sender of a request that comes from inside the process, as a request extension.
@@ -131,7 +132,9 @@ impl ApiServer {
         if reads_gzip {
             response = compress::gzip(response).await;
         }
-        mark(response.headers_mut(), audit_id);
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            mark(response.headers_mut(), audit_id);
+        }
         let code = response.status().as_u16();
         let took = started.elapsed();
         let shown = self.shown(info);
@@ -175,6 +178,7 @@ impl ApiServer {
             longest = query.timeout()?.unwrap_or(longest).min(longest);
         }
         let permit = self.inner.in_flight.enter(class)?;
+        let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
         let answering = self.answer(parts, body, query, info.clone());
         if class != Class::LongRunning {
             let answered = tokio::time::timeout(longest, answering).await;
@@ -183,12 +187,16 @@ impl ApiServer {
         let response = answering.await?;
         // What is long-running lasts until its body ends.
         let open = (permit, self.inner.metrics.long_running(info));
-        Ok(response.map(|body| {
+        let response = response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _held = &open;
                 frame
             }))
-        }))
+        });
+        Ok(match socket.flatten() {
+            Some(socket) => socket.carry(response),
+            None => response,
+        })
     }
 
     /// Who sends a request, after impersonation, when they may.
@@ -209,7 +217,7 @@ impl ApiServer {
 
     async fn answer(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: Body,
         query: Query,
         info: RequestInfo,
@@ -221,6 +229,7 @@ impl ApiServer {
                 return Ok(respond::turned_away(&error, format));
             }
         };
+        auth::hide_token(&mut parts.headers);
         let path = parts.uri.path();
         if path.starts_with("//") {
             return Ok(respond::no_page());
@@ -337,7 +346,7 @@ impl ApiServer {
 /// Names a request in logs; a client may choose it. Source: apiserver `audit.HeaderAuditID`.
 const AUDIT_ID: &str = "audit-id";
 
-/// Headers of every answer. Source: apiserver `filters/audit_init.go`, `filters/cachecontrol.go`.
+/// Headers of every answer that does not turn into something else. Source: apiserver `filters/audit_init.go`, `filters/cachecontrol.go`.
 fn mark(headers: &mut HeaderMap, audit_id: Option<HeaderValue>) {
     let audit_id = audit_id.or_else(|| {
         let made = uuid::Uuid::new_v4().to_string();

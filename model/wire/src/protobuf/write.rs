@@ -63,6 +63,9 @@ pub fn push_item(list: &mut Vec<u8>, item: &[u8]) -> Option<()> {
     Writer::new(list).nested(2, |writer| writer.object(item))
 }
 
+/// What stands before an event: its length, in four bytes.
+pub const FRAME_HEAD_BYTES: usize = 4;
+
 /// An event of a watch around an enveloped object. Source: `serializer/protobuf` with its length-delimited framer.
 pub fn frame(event_type: &str, object: &[u8]) -> Vec<u8> {
     let mut raw = Vec::with_capacity(object.len() + 8);
