@@ -88,6 +88,34 @@ pub fn with_resource_version(json: &[u8], version: u64) -> Vec<u8> {
     bytes
 }
 
+/// Writes an object without what says its type, as it stands in a list that says it for all.
+pub fn write_untyped(bytes: &mut Vec<u8>, json: &[u8]) {
+    let (mut rest, mut typed, mut opening) = (members(json), 2, b'{');
+    while typed > 0
+        && let Some((key, value)) = rest.next()
+    {
+        if matches!(key, b"kind" | b"apiVersion") {
+            typed -= 1;
+            continue;
+        }
+        bytes.extend([opening, b'"']);
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(b"\":");
+        bytes.extend_from_slice(value);
+        opening = b',';
+    }
+    // Both were found, which is early in most kinds: the rest stands as it is.
+    let rest = trim(rest.0);
+    match rest.strip_prefix(b",") {
+        Some(rest) => {
+            bytes.push(opening);
+            bytes.extend_from_slice(rest);
+        }
+        None if opening == b'{' => bytes.extend_from_slice(b"{}"),
+        None => bytes.push(b'}'),
+    }
+}
+
 /// Writes an object of members; `write` writes each value.
 pub fn write_members<'a>(
     bytes: &mut Vec<u8>,
@@ -367,6 +395,31 @@ mod tests {
             "spec": {"containers": [{"name": "c", "image": "i}]"}, {"image": "j"}], "nodeName": "n\u{e9}\\\"", "n": -1.5},
             "data": {"k,\"": "v"}, "none": null, "empty": {}, "no": [],
         })
+    }
+
+    #[test]
+    fn the_type_of_an_item_is_left_out() {
+        for (whole, shown) in [
+            (
+                r#"{"apiVersion":"v1","kind":"Pod","spec":{"kind":1}}"#,
+                r#"{"spec":{"kind":1}}"#,
+            ),
+            (
+                r#"{"apiVersion":"v1","data":{},"kind":"ConfigMap"}"#,
+                r#"{"data":{}}"#,
+            ),
+            (
+                r#"{"kind":"A","x":[],"apiVersion":"v1","z":"}"}"#,
+                r#"{"x":[],"z":"}"}"#,
+            ),
+            (r#"{"apiVersion":"v1","kind":"A"}"#, "{}"),
+            (r#"{"x":1,"y":2}"#, r#"{"x":1,"y":2}"#),
+            ("{}", "{}"),
+        ] {
+            let mut bytes = Vec::new();
+            write_untyped(&mut bytes, whole.as_bytes());
+            assert_eq!(String::from_utf8(bytes).unwrap(), shown);
+        }
     }
 
     #[test]

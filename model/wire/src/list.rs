@@ -45,7 +45,6 @@ pub fn without_items(head: &Head) -> Vec<u8> {
 /// What stands behind the last item of a list, and behind the last row of a Table.
 pub const CLOSE: &[u8] = b"]}\n";
 
-// DIFFERS: items say their kind and version, which upstream leaves out in lists; their stored bytes are sent as they are.
 /// A list up to its first item.
 pub fn open(head: &Head) -> Vec<u8> {
     let quoted = |text: &str| Value::from(text).to_string();

@@ -96,6 +96,25 @@ impl Presentation {
         Ok(())
     }
 
+    /// Writes an object as an item of a list in JSON or YAML: what is turned into nothing else has its type from the list.
+    ///
+    /// # Errors
+    /// The bytes are no object.
+    pub fn write_listed(
+        &self,
+        out: &mut Vec<u8>,
+        object: &[u8],
+        strategy: &dyn Strategy,
+        now: Timestamp,
+        read: &mut Object,
+    ) -> Result<(), serde_json::Error> {
+        if self.shape == Shape::Object {
+            raw::write_untyped(out, object);
+            return Ok(());
+        }
+        self.write_item(out, object, strategy, now, read)
+    }
+
     /// Writes an object that stands alone. A Table of one row has `columns` unless it follows one that had them.
     ///
     /// # Errors

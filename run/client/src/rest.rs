@@ -115,6 +115,15 @@ impl RawPage {
     }
 }
 
+/// An item of a list as it is when read alone: typed lists say for all what their items are.
+fn typed(mut item: Object, resource: &Resource) -> Object {
+    if item.get("kind").is_none() {
+        item.set(&["apiVersion"], resource.api_version().into());
+        item.set(&["kind"], (&*resource.kind).into());
+    }
+    item
+}
+
 /// The path of a collection, an object or a subresource.
 pub fn path(resource: &Resource, namespace: &str, name: &str, subresource: Option<&str>) -> String {
     let mut path = if resource.group.is_empty() {
@@ -346,8 +355,9 @@ impl Rest {
             Some(Value::Array(items)) => items,
             _ => Vec::new(),
         };
+        let items = items.into_iter().map(|item| typed(item, resource));
         Ok(Page {
-            items,
+            items: items.collect(),
             resource_version,
             continue_token,
         })

@@ -63,6 +63,24 @@ async fn objects_and_lists_are_not_shown_in_each_others_form() {
 }
 
 #[tokio::test]
+async fn items_have_their_type_from_the_list() {
+    let talk = talk().await;
+    let list = talk.get(MAPS).await.expect(200);
+    assert_eq!(list["kind"], "ConfigMapList");
+    let item = &list["items"][0];
+    assert_eq!(item["metadata"]["name"], "a");
+    assert_eq!(
+        (&item["kind"], &item["apiVersion"]),
+        (&Value::Null, &Value::Null)
+    );
+    let alone = talk.get(&format!("{MAPS}/a")).await.expect(200);
+    assert_eq!(
+        (&alone["kind"], &alone["apiVersion"]),
+        (&json!("ConfigMap"), &json!("v1"))
+    );
+}
+
+#[tokio::test]
 async fn a_scale_prints_and_is_patched_as_itself() {
     let talk = talk().await;
     let path = format!("{DEPLOYMENTS}/d/scale");

@@ -195,6 +195,10 @@ struct Writer {
 
 impl Writer {
     fn write(&self, piece: Piece) -> Result<Bytes, PieceError> {
+        let Self {
+            presentation, now, ..
+        } = self;
+        let (strategy, now) = (&*self.kind.strategy, *now);
         let is_text = self.format != Format::Protobuf;
         let (mut bytes, mut shown, mut read) = (piece.opening, Vec::new(), Object::Null);
         bytes.reserve(PIECE_BYTES + PIECE_BYTES / 4);
@@ -203,10 +207,12 @@ impl Writer {
                 if index > 0 || !piece.is_first {
                     bytes.push(b',');
                 }
-                self.show(&mut bytes, item, &mut read)?;
+                let shown = presentation.write_listed(&mut bytes, item, strategy, now, &mut read);
+                shown.map_err(unreadable)?;
             } else {
                 shown.clear();
-                self.show(&mut shown, item, &mut read)?;
+                let written = presentation.write_item(&mut shown, item, strategy, now, &mut read);
+                written.map_err(unreadable)?;
                 protobuf::push_item(&mut bytes, &shown).ok_or(PieceError::Form)?;
             }
         }
@@ -215,20 +221,14 @@ impl Writer {
         }
         Ok(bytes.into())
     }
+}
 
-    fn show(&self, bytes: &mut Vec<u8>, item: &[u8], read: &mut Object) -> Result<(), PieceError> {
-        let strategy = &*self.kind.strategy;
-        let shown = self
-            .presentation
-            .write_item(bytes, item, strategy, self.now, read);
-        shown.map_err(|error| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a stored object cannot be shown"
-            );
-            PieceError::Read(error)
-        })
-    }
+fn unreadable(error: serde_json::Error) -> PieceError {
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "a stored object cannot be shown"
+    );
+    PieceError::Read(error)
 }
 
 /// Makes a piece in a task of its own, beside the one that encrypts and sends what was made before.
