@@ -114,7 +114,7 @@ fn release(
 }
 
 /// Adds a finalizer.
-fn hold(object: &mut Object, finalizer: &str) {
+pub fn hold(object: &mut Object, finalizer: &str) {
     if !object.finalizers().contains(&finalizer) {
         let mut all: Vec<Value> = object.finalizers().into_iter().map(Into::into).collect();
         all.push(finalizer.into());

@@ -33,6 +33,7 @@ pub mod service;
 pub mod service_account;
 pub mod service_address;
 pub mod stateful_set;
+pub mod storage_protection;
 pub mod taint_eviction;
 pub mod ttl_after_finished;
 
@@ -75,6 +76,16 @@ pub mod resources {
     /// Persistent volume claims.
     pub const PERSISTENT_VOLUME_CLAIMS: Resource =
         Resource::namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    /// Persistent volumes.
+    pub const PERSISTENT_VOLUMES: Resource =
+        Resource::cluster("", "v1", "PersistentVolume", "persistentvolumes");
+    /// Classes of volume attributes.
+    pub const VOLUME_ATTRIBUTES_CLASSES: Resource = Resource::cluster(
+        "storage.k8s.io",
+        "v1",
+        "VolumeAttributesClass",
+        "volumeattributesclasses",
+    );
     /// Deployments.
     pub const DEPLOYMENTS: Resource =
         Resource::namespaced("apps", "v1", "Deployment", "deployments");

@@ -35,6 +35,7 @@ use controllers::root_ca::RootCa;
 use controllers::service_account::ServiceAccount;
 use controllers::service_address::ServiceAddress;
 use controllers::stateful_set::StatefulSet;
+use controllers::storage_protection::{PvProtection, PvcProtection, VacProtection};
 use controllers::taint_eviction::TaintEviction;
 use controllers::ttl_after_finished::TtlAfterFinished;
 use jiff::Timestamp;
@@ -137,6 +138,9 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<CronJob>(tasks, shared);
     reconcile::start::<DaemonSet>(tasks, shared);
     reconcile::start::<StatefulSet>(tasks, shared);
+    reconcile::start::<PvcProtection>(tasks, shared);
+    reconcile::start::<PvProtection>(tasks, shared);
+    reconcile::start::<VacProtection>(tasks, shared);
     reconcile::start::<Disruption>(tasks, shared);
     reconcile::start::<ResourceQuota>(tasks, shared);
     reconcile::start::<TtlAfterFinished>(tasks, shared);
