@@ -3,8 +3,8 @@
 use tracing_subscriber::EnvFilter;
 
 /// What is logged when nothing else is asked for. The client library logs each failure that it also
-/// returns; whoever gets it tells it better.
-pub(crate) const DEFAULT: &str = "warn,kube_client=off";
+/// returns or tries again; whoever gets it tells it better.
+pub(crate) const DEFAULT: &str = "warn,kube_client=off,kube_runtime=error";
 
 /// Reads directives as in `RUST_LOG`: a level, or levels per module.
 pub(crate) fn directives(text: &str) -> Result<String, String> {

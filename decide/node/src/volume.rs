@@ -425,6 +425,30 @@ fn add_downward(
     Ok(())
 }
 
+/// Whether volumes show labels or annotations of the pod that changed.
+pub fn shows_change(before: &Pod, after: &Pod) -> bool {
+    let (was, is) = (&before.metadata, &after.metadata);
+    let changed = [
+        ("metadata.labels", was.labels != is.labels),
+        ("metadata.annotations", was.annotations != is.annotations),
+    ];
+    let spec = after.spec.iter();
+    let volumes = spec.flat_map(|spec| spec.volumes.iter().flatten());
+    let mut items = volumes.flat_map(|volume| {
+        let projected = volume.projected.iter();
+        let projected = projected.flat_map(|one| one.sources.iter().flatten());
+        let own = volume.downward_api.iter();
+        let own = own.flat_map(|one| one.items.iter().flatten());
+        let projected = projected.filter_map(|one| one.downward_api.as_ref());
+        own.chain(projected.flat_map(|one| one.items.iter().flatten()))
+    });
+    items.any(|item| {
+        let path = item.field_ref.as_ref().map(|field| &*field.field_path);
+        let shows = |field: &str| path.is_some_and(|path| path.starts_with(field));
+        changed.iter().any(|(field, is)| *is && shows(field))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -503,6 +527,28 @@ mod tests {
         assert_eq!(text(&files, "token"), "jwt");
         assert_eq!(text(&files, "labels"), "a=\"b\"");
         assert_eq!(files.len(), 5);
+    }
+
+    #[test]
+    fn a_change_of_what_volumes_show_is_seen() {
+        let pod = |path: &str, labels: Value| -> Pod {
+            let items = json!([{ "path": "x", "fieldRef": { "fieldPath": path } }]);
+            let sources = json!([{ "downwardAPI": { "items": items } }]);
+            let volume = json!({ "name": "v", "projected": { "sources": sources } });
+            let pod = json!({ "metadata": { "labels": labels }, "spec": { "containers": [], "volumes": [volume] } });
+            serde_json::from_value(pod).unwrap()
+        };
+        let (old, new) = (json!({ "a": "b" }), json!({ "a": "c" }));
+        for (path, now, wanted) in [
+            ("metadata.labels", &new, true),
+            ("metadata.labels['a']", &new, true),
+            ("metadata.labels", &old, false),
+            ("metadata.annotations", &new, false),
+            ("metadata.namespace", &new, false),
+        ] {
+            let (before, after) = (pod(path, old.clone()), pod(path, now.clone()));
+            assert_eq!(shows_change(&before, &after), wanted, "{path} {now}");
+        }
     }
 
     #[test]

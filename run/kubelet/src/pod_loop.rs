@@ -358,12 +358,19 @@ impl Life {
         let update = self.updates.borrow_and_update().clone();
         match update {
             None => self.is_orphan = true,
-            Some(pod) => {
-                if version(&pod) >= version(&self.pod) {
-                    self.pod = pod;
-                }
-            }
+            Some(pod) => self.take(pod),
         }
+    }
+
+    /// Takes a version of the pod unless a newer one is known.
+    fn take(&mut self, pod: Arc<Pod>) {
+        if version(&pod) < version(&self.pod) {
+            return;
+        }
+        if node::volume::shows_change(&self.pod, &pod) {
+            self.have_sources_changed.store(true, Ordering::Relaxed);
+        }
+        self.pod = pod;
     }
 
     fn joined(&mut self, joined: Result<(tokio::task::Id, Outcome), tokio::task::JoinError>) {
@@ -426,9 +433,7 @@ impl Life {
                 self.write_after = None;
                 let version_now = written.metadata.resource_version.clone();
                 self.acknowledged = self.sent.take().map(|sent| (sent, version_now));
-                if version(&written) >= version(&self.pod) {
-                    self.pod = Arc::new(*written);
-                }
+                self.take(Arc::new(*written));
             }
             Outcome::Outdated => self.write_after = Some(tokio::time::Instant::now() + RETRY),
             Outcome::Written(Err(error)) => {

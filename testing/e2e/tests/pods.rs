@@ -112,6 +112,15 @@ async fn volumes(cluster: &Cluster) -> Result<()> {
         "until grep -q 'good day' /cfg/greeting; do sleep 0.1; done; echo $GREETING",
     );
     assert_eq!(renewed.await?, "hello\n");
+    cluster
+        .kubectl(&["label", "pod", "web", "tide=high"])
+        .await?
+        .ok()?;
+    let labels = sh(
+        cluster,
+        "until grep -q tide /info/labels; do sleep 0.1; done; cat /info/labels",
+    );
+    assert_eq!(labels.await?, "app=\"web\"\ntide=\"high\"");
     Ok(())
 }
 
