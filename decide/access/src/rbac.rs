@@ -8,6 +8,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use kinds::strategy::User;
+use meta::field::quote;
 use meta::{Object, ObjectExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -144,6 +145,33 @@ impl Policy {
         Decision::NoOpinion { reason }
     }
 
+    /// What lets a request pass, for who asks about it; `None` when nothing does, or no binding is needed.
+    ///
+    /// Source: `plugin/pkg/auth/authorizer/rbac`, `pkg/registry/rbac/validation` for the words.
+    pub fn allowed_by(&self, request: &Attributes) -> Option<String> {
+        let is_master = request
+            .user
+            .groups
+            .iter()
+            .any(|group| group == user::MASTERS);
+        let mut held = self.bindings_of(&request.user, &request.namespace);
+        let (binding, _) = held.find(|(_, rules)| {
+            let mut rules = rules.iter().flat_map(|rules| rules.iter());
+            !is_master && rules.any(|rule| rule.allows(request))
+        })?;
+        let mut subjects = binding.subjects.iter();
+        let subject = subjects.find(|subject| subject.is(&request.user))?;
+        let (kind, role) = match &binding.role {
+            RoleRef::Cluster(name) => ("ClusterRole", name),
+            RoleRef::Namespaced { name, .. } => ("Role", name),
+        };
+        let (label, role) = (&binding.label, quote(role));
+        Some(format!(
+            "RBAC: allowed by {label} of {kind} {role} to {}",
+            subject.shown()
+        ))
+    }
+
     /// The rules a user holds in a namespace (empty: in the cluster), in binding order.
     pub fn rules_for(&self, user: &User, namespace: &str) -> Vec<Rule> {
         let held = self.bindings_of(user, namespace);
@@ -197,6 +225,15 @@ impl Binding {
 }
 
 impl Subject {
+    fn shown(&self) -> String {
+        match self {
+            Self::User(name) => format!("User {}", quote(name)),
+            Self::Group(name) => format!("Group {}", quote(name)),
+            Self::ServiceAccount { namespace, name } => {
+                format!("ServiceAccount {}", quote(&format!("{name}/{namespace}")))
+            }
+        }
+    }
     fn is(&self, user: &User) -> bool {
         match self {
             Self::User(name) => *name == user.name,

@@ -296,6 +296,13 @@ pub(crate) fn decide(server: &ApiServer, request: &Attributes) -> Decision {
     }
 }
 
+/// Why a request is allowed; empty when no binding of RBAC is the reason.
+pub(crate) fn allowed_by(server: &ApiServer, request: &Attributes) -> String {
+    let by_node = access::node::authorize(request, &server.cluster() as &dyn PodsByNode);
+    let by_binding = (by_node != Decision::Allow).then(|| server.policy().allowed_by(request));
+    by_binding.flatten().unwrap_or_default()
+}
+
 /// Refuses what no authorizer allows.
 pub(crate) fn allow(server: &ApiServer, request: &Attributes) -> Result<(), StatusError> {
     match decide(server, request) {

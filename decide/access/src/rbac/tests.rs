@@ -84,6 +84,23 @@ fn a_rule_covers_its_verbs_resources_and_names_only() {
 }
 
 #[test]
+fn what_lets_a_request_pass_is_told_but_for_masters() {
+    let told = |user: User, namespace: &str, verb: &str| {
+        let request = ask(user, verb, "", namespace, "pods", "");
+        policy().allowed_by(&request)
+    };
+    let reason = told(user("bob", &["readers"]), "any", "list").unwrap();
+    let (binding, role) = reason.split_once(" of ClusterRole ").unwrap();
+    assert!(
+        binding.starts_with("RBAC: allowed by ClusterRoleBinding \""),
+        "{reason}"
+    );
+    assert!(role.ends_with(" to Group \"readers\""), "{reason}");
+    assert_eq!(told(user("bob", &["readers"]), "any", "delete"), None);
+    assert_eq!(told(user("ann", &[user::MASTERS]), "any", "list"), None);
+}
+
+#[test]
 fn paths_match_whole_or_by_prefix() {
     let request = |path: &str| Attributes {
         user: user("bob", &["readers"]),

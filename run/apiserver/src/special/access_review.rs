@@ -85,7 +85,7 @@ fn review(call: &Call, sort: Sort) -> Result<Response<Body>, StatusError> {
     let decision = auth::decide(&call.server, &asked);
     let mut status = json!({"allowed": decision == Decision::Allow});
     let (is_denied, reason) = match decision {
-        Decision::Allow => (false, String::new()),
+        Decision::Allow => (false, auth::allowed_by(&call.server, &asked)),
         Decision::Deny { reason } => (true, reason),
         Decision::NoOpinion { reason } => (false, reason),
     };
