@@ -30,11 +30,14 @@ pub(crate) async fn answer(
     let found = match path {
         "/" => Some(pretty(&index(server))),
         "/version" | "/version/" => Some(pretty(&health::version())),
-        "/metrics" => {
+        "/metrics" | "/metrics/slis" => {
+            let scraped = match path {
+                "/metrics" => server.scrape(),
+                _ => health::slis(&server.config().checks),
+            };
             let accept = parts.headers.get(http::header::ACCEPT);
             let accept = accept.and_then(|value| value.to_str().ok());
-            let (media_type, text) =
-                metrics::negotiate(server.scrape(), accept.unwrap_or_default());
+            let (media_type, text) = metrics::negotiate(scraped, accept.unwrap_or_default());
             Some(respond::bytes(StatusCode::OK, media_type, text))
         }
         _ if is(path, JWKS) => Some(published("application/jwk-set+json", &keys(server))),
@@ -149,6 +152,7 @@ fn index(server: &ApiServer) -> Value {
         OPENID,
         JWKS,
         "/metrics",
+        "/metrics/slis",
         "/openapi/v2",
         "/openapi/v3",
         "/version",

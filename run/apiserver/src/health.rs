@@ -118,6 +118,32 @@ pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Byte
     })
 }
 
+/// How every check of every endpoint stands now, as metrics for service level indicators.
+///
+/// Source: component-base `metrics/prometheus/slis`.
+pub fn slis(checks: &[Check]) -> String {
+    let mut lines = String::from(
+        "# HELP kubernetes_healthcheck [STABLE] This metric records the result of a single healthcheck.\n\
+         # TYPE kubernetes_healthcheck gauge\n",
+    );
+    for check in checks {
+        let value = if (check.run)().is_ok() { "1" } else { "0" };
+        for endpoint in check.asked_by {
+            let (name, endpoint) = (check.name, endpoint.name());
+            lines.extend([
+                "kubernetes_healthcheck{name=\"",
+                name,
+                "\",type=\"",
+                endpoint,
+                "\"} ",
+                value,
+                "\n",
+            ]);
+        }
+    }
+    lines
+}
+
 fn one(check: &Check) -> Response<Bytes> {
     match (check.run)() {
         Ok(()) => {
@@ -237,6 +263,24 @@ mod tests {
         let response = answer(path, query, &[ping(), store])?;
         let body = String::from_utf8(response.body().to_vec()).unwrap();
         Some(format!("{} {body}", response.status().as_u16()))
+    }
+
+    #[test]
+    fn every_check_of_every_endpoint_is_an_indicator() {
+        let failing = Check {
+            name: "disk",
+            asked_by: &[Endpoint::Readyz],
+            run: Arc::new(|| Err("full".to_owned())),
+        };
+        let text = slis(&[ping(), failing]);
+        let values: Vec<&str> = text.lines().skip(2).collect();
+        let wanted = [
+            "kubernetes_healthcheck{name=\"ping\",type=\"healthz\"} 1",
+            "kubernetes_healthcheck{name=\"ping\",type=\"livez\"} 1",
+            "kubernetes_healthcheck{name=\"ping\",type=\"readyz\"} 1",
+            "kubernetes_healthcheck{name=\"disk\",type=\"readyz\"} 0",
+        ];
+        assert_eq!(values, wanted);
     }
 
     #[test]
