@@ -123,8 +123,9 @@ async fn attempt(
     let store = &call.server.config().store;
     // Source: `APIObjectVersioner.PrepareObjectForStorage`.
     new.remove(&["metadata", "selfLink"]);
-    let encoded = stored::encode(kind, &new);
     let is_finished = is_finished(call, &new);
+    // What watchers see go is what was stored; the change itself never was.
+    let encoded = stored::encode(kind, if is_finished { &old } else { &new });
     let result = if is_finished {
         store
             .delete(entry.key.clone(), entry.revision, encoded, durability(kind))
