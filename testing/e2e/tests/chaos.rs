@@ -124,7 +124,10 @@ async fn round(cluster: &mut Cluster, random: &mut Rng, pods: &mut Pods) -> Resu
     while let Some(joined) = commands.join_next().await {
         let (asked, printed) = joined?;
         if let Some((index, wish)) = asked {
-            pods.insert(index, (wish, printed?.code == 0));
+            let printed = printed?;
+            // Applying a pod that is still on its way out succeeds too, and keeps nothing there.
+            let is_meant = wish == Wish::Gone || printed.stdout.contains("created");
+            pods.insert(index, (wish, printed.code == 0 && is_meant));
         }
     }
     Ok(())
