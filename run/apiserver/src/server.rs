@@ -167,6 +167,8 @@ impl ApiServer {
         info: &RequestInfo,
     ) -> Result<Response<Body>, StatusError> {
         if !info.is_resource {
+            // Read before anybody is asked for, and kept by all that takes no time.
+            query.timeout()?;
             return match self.admit(&parts, &query, info) {
                 Ok(_) => fixed::answer(self, &parts).await,
                 Err(error) => Ok(respond::turned_away(&error, Format::Json)),

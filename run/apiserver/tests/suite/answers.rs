@@ -178,6 +178,10 @@ async fn parameters_are_refused_in_upstreams_words() {
     }
     for (path, message) in [
         (
+            "/version?timeout=abc",
+            "invalid timeout specified in the request URL - time: invalid duration \"abc\"",
+        ),
+        (
             "/api/v1/namespaces?fieldSelector=metadata.namespace%3Dx",
             "field label not supported: metadata.namespace",
         ),
