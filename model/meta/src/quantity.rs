@@ -21,6 +21,10 @@ const DECIMAL_SUFFIXES: [(&str, i32); 10] = [
 ];
 /// Largest magnitude that upstream keeps of binary quantities: 2^63 - 1.
 const VALUE_MAX: i128 = i64::MAX as i128;
+/// Largest amount in billionths, where upstream has no bound: what is written of it reads the same, and two add up.
+const NANOS_MAX: i128 = 10_i128.pow(37);
+/// Most digits that are read; more are more than [`NANOS_MAX`].
+const DIGITS_MAX: usize = 37;
 
 /// How a quantity was written, and so is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,8 +260,8 @@ fn scale(number: &str, base: i128, exponent: i32) -> Option<i128> {
         return Some(0);
     }
     let mut decimal = 9 - i32::try_from(fraction.len()).ok()?;
-    let mut amount: i128 = if digits.len() > 36 {
-        return Some(VALUE_MAX * NANO);
+    let mut amount: i128 = if digits.len() > DIGITS_MAX {
+        return Some(NANOS_MAX);
     } else {
         digits.parse().ok()?
     };
@@ -272,7 +276,7 @@ fn scale(number: &str, base: i128, exponent: i32) -> Option<i128> {
         let factor = 10_i128
             .checked_pow(u32::try_from(decimal).ok()?)
             .unwrap_or(i128::MAX);
-        return Some(amount.saturating_mul(factor));
+        return Some(amount.saturating_mul(factor).min(NANOS_MAX));
     }
     let divisor = 10_i128
         .checked_pow(decimal.unsigned_abs())
@@ -283,6 +287,22 @@ fn scale(number: &str, base: i128, exponent: i32) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_amounts_read_as_they_are_written() {
+        for text in [
+            "000200E80",
+            "1e28",
+            "9999999999999999999999999999",
+            "1e-9",
+            "8Ei",
+        ] {
+            let quantity = Quantity::parse(text).unwrap();
+            let again = Quantity::parse(&quantity.to_string()).unwrap();
+            assert_eq!(again.nanos(), quantity.nanos(), "{text}");
+            assert_eq!(quantity.add(&again).sub(&again).nanos(), quantity.nanos());
+        }
+    }
 
     #[test]
     fn canonical_spelling_is_upstreams() {
