@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::list::identity;
-use super::{Node, PATCH, RETAIN_KEYS, SET_ELEMENT_ORDER};
+use super::list::{identity, orders};
+use super::{Node, PATCH, RETAIN_KEYS};
 
 /// The patch after it was merged into a map.
 ///
@@ -17,12 +17,7 @@ pub(super) fn left_over(
         return patch;
     }
     patch.remove(RETAIN_KEYS);
-    let directives: Vec<String> = patch
-        .keys()
-        .filter(|key| key.starts_with(SET_ELEMENT_ORDER))
-        .cloned()
-        .collect();
-    for directive in directives {
+    for directive in orders(&patch) {
         patch.remove(&directive);
         let ordered = directive.split_once('/').map(|(_, name)| name);
         patch.remove(ordered.unwrap_or_default());

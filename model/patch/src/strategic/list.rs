@@ -187,18 +187,20 @@ fn ordered(
     all
 }
 
+/// The `$setElementOrder` directives of a patch.
+pub(super) fn orders(patch: &Map<String, Value>) -> Vec<String> {
+    let directives = patch.keys();
+    let directives = directives.filter(|key| key.starts_with(SET_ELEMENT_ORDER));
+    directives.cloned().collect()
+}
+
 /// Carries out the `$setElementOrder` directives, together with the lists they order.
 pub(super) fn merge_ordered(
     original: &mut Map<String, Value>,
     patch: &mut Map<String, Value>,
     at: Node<'_>,
 ) -> Result<(), Refusal> {
-    let directives: Vec<String> = patch
-        .keys()
-        .filter(|key| key.starts_with(SET_ELEMENT_ORDER))
-        .cloned()
-        .collect();
-    for directive in directives {
+    for directive in orders(patch) {
         let order = list_of(patch.remove(&directive))?.unwrap_or_default();
         let name = directive
             .strip_prefix(SET_ELEMENT_ORDER)
