@@ -64,7 +64,7 @@ impl Presentation {
         }
     }
 
-    /// Writes an item of a list: the object, its metadata, or its row.
+    /// Writes an item of a list: the object, which has its type from the list, its metadata, or its row.
     ///
     /// `read` is null, or what the item before left there.
     ///
@@ -79,7 +79,7 @@ impl Presentation {
         read: &mut Object,
     ) -> Result<(), serde_json::Error> {
         match &self.shape {
-            Shape::Object => out.extend_from_slice(object),
+            Shape::Object => raw::write_untyped(out, object),
             Shape::Partial(version) | Shape::PartialList(version) => {
                 partial::write(out, raw::at(object, METADATA), version);
             }
@@ -96,25 +96,6 @@ impl Presentation {
         Ok(())
     }
 
-    /// Writes an object as an item of a list in JSON or YAML: what is turned into nothing else has its type from the list.
-    ///
-    /// # Errors
-    /// The bytes are no object.
-    pub fn write_listed(
-        &self,
-        out: &mut Vec<u8>,
-        object: &[u8],
-        strategy: &dyn Strategy,
-        now: Timestamp,
-        read: &mut Object,
-    ) -> Result<(), serde_json::Error> {
-        if self.shape == Shape::Object {
-            raw::write_untyped(out, object);
-            return Ok(());
-        }
-        self.write_item(out, object, strategy, now, read)
-    }
-
     /// Writes an object that stands alone. A Table of one row has `columns` unless it follows one that had them.
     ///
     /// # Errors
@@ -127,8 +108,15 @@ impl Presentation {
         columns: Option<&[Column]>,
         now: Timestamp,
     ) -> Result<(), serde_json::Error> {
-        let Shape::Table(version) = &self.shape else {
-            return self.write_item(out, object, strategy, now, &mut Value::Null);
+        let version = match &self.shape {
+            Shape::Object => {
+                out.extend_from_slice(object);
+                return Ok(());
+            }
+            Shape::Partial(_) | Shape::PartialList(_) => {
+                return self.write_item(out, object, strategy, now, &mut Value::Null);
+            }
+            Shape::Table(version) => version,
         };
         let revision = raw::text_at(object, &["metadata", "resourceVersion"]);
         let head = Head {

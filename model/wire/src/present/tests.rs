@@ -48,8 +48,9 @@ fn object() -> Value {
 fn lists_are_of_objects_or_of_their_metadata() {
     let list = shown(Shape::Object, IncludeObject::None);
     let metadata = json!({"resourceVersion": "9", "continue": "token", "remainingItemCount": 1});
+    let item = json!({"data": object()["data"], "metadata": object()["metadata"]});
     let wanted = json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": metadata,
-        "items": [object(), object()]});
+        "items": [item, item]});
     assert_eq!(list, wanted);
     let list = shown(Shape::Partial("v1".into()), IncludeObject::None);
     let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",

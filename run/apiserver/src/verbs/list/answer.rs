@@ -207,14 +207,20 @@ impl Writer {
                 if index > 0 || !piece.is_first {
                     bytes.push(b',');
                 }
-                let shown = presentation.write_listed(&mut bytes, item, strategy, now, &mut read);
-                shown.map_err(unreadable)?;
+                let written = presentation.write_item(&mut bytes, item, strategy, now, &mut read);
+                written.map_err(unreadable)?;
+                continue;
+            }
+            // Protobuf is written from JSON that says what it is.
+            let message = if *presentation.shape() == Shape::Object {
+                item
             } else {
                 shown.clear();
                 let written = presentation.write_item(&mut shown, item, strategy, now, &mut read);
                 written.map_err(unreadable)?;
-                protobuf::push_item(&mut bytes, &shown).ok_or(PieceError::Form)?;
-            }
+                shown.as_slice()
+            };
+            protobuf::push_item(&mut bytes, message).ok_or(PieceError::Form)?;
         }
         if is_text && piece.is_last {
             bytes.extend_from_slice(list::CLOSE);
