@@ -24,7 +24,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// The files of a store that was closed in order, with their bytes.
 static FILES: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
     let directory = directory();
-    let opened = Embedded::open(directory.path(), contract::options()).expect("a new store opens");
+    let opened = Embedded::open(directory.path(), contract::indexer()).expect("a new store opens");
     RUNTIME.block_on(async {
         for number in 0..KEYS * ROUNDS {
             let before = opened.get(&key(number)).await.expect("a key is read");
@@ -108,7 +108,7 @@ fn damage(bytes: &mut Vec<u8>, edit: &[u8]) {
 
 /// What a store holds when it opens: values in order. `None` when it refuses.
 fn state(directory: &Path) -> Option<Vec<Vec<u8>>> {
-    let opened = Embedded::open(directory, contract::options()).ok()?;
+    let opened = Embedded::open(directory, contract::indexer()).ok()?;
     let page = RUNTIME
         .block_on(opened.range(Range::all("things")))
         .expect("a range is read");

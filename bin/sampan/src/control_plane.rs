@@ -292,10 +292,7 @@ async fn signal() -> Result<()> {
 }
 
 fn open_store(directory: &Path) -> Result<Arc<dyn store::Store>> {
-    let options = store::Options {
-        indexer: Arc::new(apiserver::index),
-    };
-    let store = store::Embedded::open(directory, options)?;
+    let store = store::Embedded::open(directory, Arc::new(apiserver::index))?;
     for repair in store.repairs() {
         tracing::warn!(
             file = %repair.file.display(),

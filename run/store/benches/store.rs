@@ -9,7 +9,7 @@ use std::{
 };
 
 use sampan_store::{
-    Durability, Embedded, Encoded, Key, Options, Precondition, Range, Store, Term, WatchItem,
+    Durability, Embedded, Encoded, Indexer, Key, Precondition, Range, Store, Term, WatchItem,
     WatchScope,
 };
 use tokio::task::JoinSet;
@@ -38,31 +38,29 @@ fn main() {
     }
 }
 
-fn options() -> Options {
+fn indexer() -> Arc<Indexer> {
     let (node, app, owner): (Arc<str>, Arc<str>, Arc<str>) = (
         "spec.nodeName".into(),
         "label:app".into(),
         "ownerUid".into(),
     );
-    Options {
-        // The name ends in the object's number.
-        indexer: Arc::new(move |key: &Key, _: &[u8]| {
-            let n: usize = key
-                .name
-                .rsplit('-')
-                .next()
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(0);
-            vec![
-                Term::new(Arc::clone(&node), format!("node-{}", n % NODES)),
-                Term::new(Arc::clone(&app), format!("web-{}", n % 500)),
-                Term::new(
-                    Arc::clone(&owner),
-                    format!("9f0c3c7e-7a0e-4d7b-a2f4-{:012}", n / 3),
-                ),
-            ]
-        }),
-    }
+    // The name ends in the object's number.
+    Arc::new(move |key: &Key, _: &[u8]| {
+        let n: usize = key
+            .name
+            .rsplit('-')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0);
+        vec![
+            Term::new(Arc::clone(&node), format!("node-{}", n % NODES)),
+            Term::new(Arc::clone(&app), format!("web-{}", n % 500)),
+            Term::new(
+                Arc::clone(&owner),
+                format!("9f0c3c7e-7a0e-4d7b-a2f4-{:012}", n / 3),
+            ),
+        ]
+    })
 }
 
 fn directory() -> tempfile::TempDir {
@@ -107,7 +105,7 @@ fn commit(runtime: &tokio::runtime::Runtime) {
         (Durability::Relaxed, 16),
     ] {
         let dir = directory();
-        let store: Arc<dyn Store> = Arc::new(Embedded::open(dir.path(), options()).expect("open"));
+        let store: Arc<dyn Store> = Arc::new(Embedded::open(dir.path(), indexer()).expect("open"));
         let each = if writers == 1 { 4000 } else { 40_000 / writers };
         let start = Instant::now();
         let latencies = runtime.block_on(async {
@@ -139,7 +137,7 @@ fn watch(runtime: &tokio::runtime::Runtime) {
     const UPDATES: usize = 500;
     for (watchers, term) in [(100, None), (1000, None), (5000, Some(()))] {
         let dir = directory();
-        let store: Arc<dyn Store> = Arc::new(Embedded::open(dir.path(), options()).expect("open"));
+        let store: Arc<dyn Store> = Arc::new(Embedded::open(dir.path(), indexer()).expect("open"));
         let latencies = runtime.block_on(async {
             let key = Key::new("pods", "a", "web-7");
             let put = store.put(
@@ -197,7 +195,7 @@ fn watch(runtime: &tokio::runtime::Runtime) {
 fn objects(runtime: &tokio::runtime::Runtime) {
     let dir = directory();
     let before = resident_kib();
-    let store = Embedded::open(dir.path(), options()).expect("open");
+    let store = Embedded::open(dir.path(), indexer()).expect("open");
     runtime.block_on(async {
         let store = &store;
         for batch in 0..OBJECTS / 100 {
@@ -251,7 +249,7 @@ fn objects(runtime: &tokio::runtime::Runtime) {
     eprintln!("close                        {:>10.1?}", start.elapsed());
     let before = resident_kib();
     let start = Instant::now();
-    let store = Embedded::open(dir.path(), options()).expect("open");
+    let store = Embedded::open(dir.path(), indexer()).expect("open");
     eprintln!("open with 100,000            {:>10.1?}", start.elapsed());
     overhead("memory after opening", before, resident_kib());
     drop(store);

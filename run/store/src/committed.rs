@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    Entry, Indexer, Key, Page, Range, ResourceCount, Revision, Snapshot, StoreError, Watch,
+    Entry, Indexer, Key, Page, Range, ResourceCount, Revision, Snapshot, StoreError, Term, Watch,
     WatchScope,
     history::History,
     hub::{Hub, Unwatchable},
@@ -21,22 +21,9 @@ use crate::{
 /// Most older states kept for continue tokens, over all resources.
 pub(crate) const KEPT_STATES_MAX: usize = 64;
 
-/// What a store is given from outside.
-#[derive(Clone)]
-pub struct Options {
-    /// Computes the index terms of each object.
-    pub indexer: Arc<Indexer>,
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").finish_non_exhaustive()
-    }
-}
-
 /// The committed state and everything readers can ask of it.
 pub(crate) struct Committed {
-    options: Options,
+    indexer: Arc<Indexer>,
     state: RwLock<State>,
     revision: watch::Sender<Revision>,
     hub: Hub,
@@ -53,19 +40,20 @@ struct Kept {
 }
 
 impl Committed {
-    pub(crate) fn new(state: State, hub: Hub, options: Options) -> Self {
+    pub(crate) fn new(state: State, hub: Hub, indexer: Arc<Indexer>) -> Self {
         Self {
             revision: watch::Sender::new(state.revision),
             hub,
             kept: Mutex::default(),
             compacted: Mutex::new(Revision::FIRST),
             state: RwLock::new(state),
-            options,
+            indexer,
         }
     }
 
-    pub(crate) fn options(&self) -> &Options {
-        &self.options
+    /// The index terms of an object.
+    pub(crate) fn terms(&self, key: &Key, value: &[u8]) -> Vec<Term> {
+        (self.indexer)(key, value)
     }
 
     /// The state now, in O(1).

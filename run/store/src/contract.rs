@@ -11,7 +11,7 @@ mod writes;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
-    Durability, Encoded, Entry, Event, Key, Options, Precondition, Range, Revision, Store,
+    Durability, Encoded, Entry, Event, Indexer, Key, Precondition, Range, Revision, Store,
     StoreError, Term, Watch, WatchItem, WatchScope,
 };
 
@@ -87,13 +87,12 @@ pub async fn run<F: Future<Output = Subject>>(mut open: impl FnMut() -> F) {
 }
 
 /// What a store under test is opened with.
-pub fn options() -> Options {
-    Options {
-        indexer: Arc::new(|_, value| terms(value)),
-    }
+pub fn indexer() -> Arc<Indexer> {
+    Arc::new(|_, value| terms(value))
 }
 
-fn terms(value: &[u8]) -> Vec<Term> {
+/// The index terms of what the cases store.
+pub(crate) fn terms(value: &[u8]) -> Vec<Term> {
     let text = String::from_utf8_lossy(value);
     let pairs = text
         .split(';')

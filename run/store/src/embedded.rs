@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Durability, Encoded, Entry, Key, Options, Page, Precondition, Range, ResourceCount, Revision,
+    Durability, Encoded, Entry, Indexer, Key, Page, Precondition, Range, ResourceCount, Revision,
     Snapshot, Store, StoreError, Watch, WatchScope,
     committed::Committed,
     state::{Intent, Write},
@@ -64,10 +64,10 @@ impl Embedded {
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong with the directory and what to do.
-    pub fn open(directory: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+    pub fn open(directory: impl AsRef<Path>, indexer: Arc<Indexer>) -> Result<Self, OpenError> {
         Self::open_with(
             directory.as_ref(),
-            options,
+            indexer,
             Sizes::default(),
             Faults::default(),
         )
@@ -75,7 +75,7 @@ impl Embedded {
 
     fn open_with(
         path: &Path,
-        options: Options,
+        indexer: Arc<Indexer>,
         sizes: Sizes,
         faults: Faults,
     ) -> Result<Self, OpenError> {
@@ -85,8 +85,8 @@ impl Embedded {
             hub,
             log,
             repairs,
-        } = recovery::recover(&directory, &*options.indexer, sizes, faults)?;
-        let committed = Arc::new(Committed::new(state, hub, options));
+        } = recovery::recover(&directory, &*indexer, sizes, faults)?;
+        let committed = Arc::new(Committed::new(state, hub, indexer));
         let (requests, receiver) = mpsc::channel(WAITING_WRITES_MAX);
         let committer = thread::Builder::new()
             .name("store-commit".to_owned())
@@ -149,7 +149,7 @@ impl Store for Embedded {
         value: Encoded,
         durability: Durability,
     ) -> Result<Entry, StoreError> {
-        let terms = (self.committed.options().indexer)(&key, &value.bytes);
+        let terms = self.committed.terms(&key, &value.bytes);
         let intent = Intent::Put {
             precondition,
             terms,

@@ -23,7 +23,6 @@ mod store;
 mod watch;
 
 pub use self::{
-    committed::Options,
     embedded::{Embedded, OpenError, Repair, check_unowned},
     error::StoreError,
     key::{Durability, Encoded, Entry, Key, Precondition, Revision},

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    Durability, Encoded, Entry, Key, Options, Page, Precondition, Range, ResourceCount, Revision,
-    Snapshot, Store, StoreError, Term, Watch, WatchScope,
+    Durability, Encoded, Entry, Key, Page, Precondition, Range, ResourceCount, Revision, Snapshot,
+    Store, StoreError, Term, Watch, WatchScope,
     committed::Committed,
     hub::Hub,
     state::{Intent, State, Write},
@@ -35,18 +35,11 @@ impl MemoryStore {
 
     /// An empty store with these index terms.
     pub fn indexed_by(indexer: impl Fn(&Key, &[u8]) -> Vec<Term> + Send + Sync + 'static) -> Self {
-        Self::with(Options {
-            indexer: Arc::new(indexer),
-        })
-    }
-
-    /// An empty store.
-    pub fn with(options: Options) -> Self {
         Self {
             committed: Committed::new(
                 State::empty(Revision::FIRST),
                 Hub::since(Revision::FIRST),
-                options,
+                Arc::new(indexer),
             ),
             writing: Mutex::new(()),
         }
@@ -93,7 +86,7 @@ impl Store for MemoryStore {
         value: Encoded,
         durability: Durability,
     ) -> Result<Entry, StoreError> {
-        let terms = (self.committed.options().indexer)(&key, &value.bytes);
+        let terms = self.committed.terms(&key, &value.bytes);
         self.write(Write {
             key,
             intent: Intent::Put {
@@ -153,13 +146,17 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn fulfils_the_contract() {
-        contract::run(async || Arc::new(MemoryStore::with(contract::options())) as _).await;
+        contract::run(async || {
+            Arc::new(MemoryStore::indexed_by(|_, value| contract::terms(value))) as _
+        })
+        .await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn random_histories_match_a_map() {
         for seed in 0..10 {
-            let store: contract::Subject = Arc::new(MemoryStore::with(contract::options()));
+            let store: contract::Subject =
+                Arc::new(MemoryStore::indexed_by(|_, value| contract::terms(value)));
             contract::check_history(&store, seed, 300).await;
         }
     }

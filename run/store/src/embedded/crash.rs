@@ -33,7 +33,7 @@ const SIZES: Sizes = Sizes {
 };
 
 fn open(path: &Path) -> Embedded {
-    Embedded::open_with(path, contract::options(), SIZES, Faults::default()).unwrap()
+    Embedded::open_with(path, contract::indexer(), SIZES, Faults::default()).unwrap()
 }
 
 fn say(line: &str) {

@@ -25,7 +25,7 @@ const SMALL: Sizes = Sizes {
 };
 
 fn open_small(path: &Path, sizes: Sizes) -> Result<Embedded, OpenError> {
-    Embedded::open_with(path, contract::options(), sizes, Faults::default())
+    Embedded::open_with(path, contract::indexer(), sizes, Faults::default())
 }
 
 fn value(text: &str) -> Encoded {
@@ -113,7 +113,7 @@ async fn fulfils_the_contract() {
     contract::run(|| {
         opened += 1;
         let path = dir.path().join(opened.to_string());
-        async move { Arc::new(Embedded::open(path, contract::options()).unwrap()) as _ }
+        async move { Arc::new(Embedded::open(path, contract::indexer()).unwrap()) as _ }
     })
     .await;
 }
@@ -444,7 +444,7 @@ async fn failed_commit_never_happened_and_the_next_one_does() {
         let dir = tempfile::tempdir().unwrap();
         let faults = Faults::default();
         let store =
-            Embedded::open_with(dir.path(), contract::options(), SMALL, faults.clone()).unwrap();
+            Embedded::open_with(dir.path(), contract::indexer(), SMALL, faults.clone()).unwrap();
         let first = put(&store, "web", "1").await.unwrap();
         faults.plan(Some((operation, ErrorKind::Other)));
         for _ in 0..3 {
@@ -474,7 +474,7 @@ async fn full_disk_refuses_writes_until_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let faults = Faults::default();
     let store =
-        Embedded::open_with(dir.path(), contract::options(), SMALL, faults.clone()).unwrap();
+        Embedded::open_with(dir.path(), contract::indexer(), SMALL, faults.clone()).unwrap();
     faults.plan(Some((Operation::Create, ErrorKind::StorageFull)));
     let mut acknowledged = BTreeMap::new();
     let full = loop {
@@ -539,7 +539,7 @@ async fn relaxed_writes_sync_only_to_reserve_revisions() {
     let dir = tempfile::tempdir().unwrap();
     let faults = Faults::default();
     let store =
-        Embedded::open_with(dir.path(), contract::options(), SMALL, faults.clone()).unwrap();
+        Embedded::open_with(dir.path(), contract::indexer(), SMALL, faults.clone()).unwrap();
     let renew = async |name: &str| {
         let key = Key::new("leases", "a", name);
         store
@@ -577,7 +577,7 @@ async fn really_full_disk_refuses_writes_until_there_is_room() {
     for file in &ballast {
         fs::write(file, vec![1; 5 << 20]).unwrap();
     }
-    let store = Embedded::open(dir.path().join("store"), contract::options()).unwrap();
+    let store = Embedded::open(dir.path().join("store"), contract::indexer()).unwrap();
     let text = "x".repeat(10_000);
     let mut written = 0;
     for file in &ballast {
@@ -595,6 +595,6 @@ async fn really_full_disk_refuses_writes_until_there_is_room() {
     }
     let before = objects(&store).await;
     drop(store);
-    let store = Embedded::open(dir.path().join("store"), contract::options()).unwrap();
+    let store = Embedded::open(dir.path().join("store"), contract::indexer()).unwrap();
     assert_eq!(objects(&store).await, before);
 }
