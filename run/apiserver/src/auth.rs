@@ -17,7 +17,7 @@ use kinds::strategy::{Told, User};
 use meta::StatusError;
 use serde_json::Value;
 
-use crate::request::{RequestInfo, decode};
+use crate::request::{RequestInfo, decode, mentions};
 use crate::server::{ApiServer, Identity};
 
 /// The key that service-account tokens are signed with.
@@ -76,15 +76,8 @@ pub(crate) fn is_token(protocol: &str) -> bool {
 
 /// Whether a request asks for a WebSocket. Source: `httpstream/wsstream` `IsWebSocketRequest`.
 pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
-    let has = |name: HeaderName, wanted: &str| {
-        let mut values = headers.get_all(name).iter();
-        values.any(|value| {
-            value
-                .to_str()
-                .is_ok_and(|text| text.to_lowercase().contains(wanted))
-        })
-    };
-    has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
+    mentions(headers, &header::CONNECTION, "upgrade")
+        && mentions(headers, &header::UPGRADE, "websocket")
 }
 
 /// The protocols that a WebSocket's client speaks.

@@ -3,6 +3,7 @@
 //! Source: apiserver `endpoints/request/requestinfo.go`.
 
 use http::Method;
+use http::header::{HeaderMap, HeaderName};
 
 /// A request taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +89,13 @@ fn verb(method: &Method, is_watch: bool, is_collection: bool) -> &'static str {
         Method::GET | Method::HEAD => "get",
         _ => "",
     }
+}
+
+/// Whether a header has a word somewhere, however it is written.
+pub(crate) fn mentions(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).iter();
+    let mut texts = values.filter_map(|value| value.to_str().ok());
+    texts.any(|text| text.to_lowercase().contains(word))
 }
 
 /// Undoes percent-encoding in one path segment.

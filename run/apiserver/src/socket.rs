@@ -75,17 +75,7 @@ impl Socket {
                     .starts_with(protobuf::MEDIA_TYPE.as_bytes())
             });
         let form = if is_framed { Form::Framed } else { Form::Text };
-        let mut answer = Response::new(Body::empty());
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = answer.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        if let Ok(accept) = HeaderValue::from_str(&self.accept) {
-            headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-        }
-        if let Some(protocol) = self.protocol {
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
+        let answer = upgrade::websocket_answer(&self.accept, self.protocol);
         let (events, upgrade) = (response.into_body(), self.upgrade);
         tokio::spawn(async move {
             match upgrade::upgraded_websocket(upgrade).await {
@@ -95,7 +85,7 @@ impl Socket {
                 }
             }
         });
-        answer
+        answer.map(|()| Body::empty())
     }
 }
 

@@ -7,7 +7,7 @@ use std::{future::Future, io, pin::Pin};
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -121,7 +121,7 @@ pub async fn command<B>(
                 Ok(remote_command::join(serving, calling).await?)
             };
             Ok(Bridged {
-                answer: websocket_answer(&accept, protocol),
+                answer: websocket_answer(&accept, Some(HeaderValue::from_static(protocol))),
                 run: Box::pin(run),
             })
         }
@@ -144,7 +144,7 @@ pub async fn port_forward<B>(request: Request<B>, url: &str) -> Result<Bridged, 
             let (io, _) = dial(url, [RUNTIME_PORT_FORWARD_PROTOCOL]).await?;
             let run = async move { tunnel(upgraded_websocket(upgrade).await?, io).await };
             Ok(Bridged {
-                answer: websocket_answer(&accept, protocol),
+                answer: websocket_answer(&accept, Some(HeaderValue::from_static(protocol))),
                 run: Box::pin(run),
             })
         }

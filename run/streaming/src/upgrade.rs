@@ -128,17 +128,16 @@ pub fn spdy_answer(protocol: Option<&HeaderValue>) -> Response<()> {
     answer
 }
 
-/// The answer that turns a request into a WebSocket.
-pub fn websocket_answer(accept: &str, protocol: &'static str) -> Response<()> {
+/// The answer that turns a request into a WebSocket, with the protocol that was agreed on, if one was.
+pub fn websocket_answer(accept: &str, protocol: Option<HeaderValue>) -> Response<()> {
     let mut answer = switching("websocket");
     let headers = answer.headers_mut();
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    headers.insert(
-        header::SEC_WEBSOCKET_PROTOCOL,
-        HeaderValue::from_static(protocol),
-    );
+    if let Some(protocol) = protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     answer
 }
 

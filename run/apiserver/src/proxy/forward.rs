@@ -13,7 +13,7 @@ use meta::StatusError;
 use meta::status::Details;
 
 use super::{Connect, Route, Style};
-use crate::request::RequestInfo;
+use crate::request::{RequestInfo, mentions};
 
 /// Most bytes of a backend's refusal that are read. Source: `response_checker.go` `maxReadLength`.
 const REFUSAL_BYTES_MAX: usize = 50_000;
@@ -40,11 +40,7 @@ pub(super) async fn forward(
 
 /// Whether a request asks for an upgrade. Source: apimachinery `httpstream.IsUpgradeRequest`.
 fn wants_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.to_lowercase().contains("upgrade"))
+    mentions(headers, &CONNECTION, "upgrade")
 }
 
 async fn log(info: &RequestInfo, route: Route) -> Result<Response<Body>, StatusError> {
