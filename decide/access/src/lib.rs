@@ -8,6 +8,7 @@ pub mod attributes;
 pub mod authn;
 pub mod bootstrap;
 pub mod certificates;
+pub mod flow;
 pub mod node;
 mod quota;
 pub mod rbac;

@@ -23,7 +23,8 @@ pub const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 pub const SCHEDULER: &str = "system:kube-scheduler";
 /// Prefix of kubelets' user names.
 pub const NODE_PREFIX: &str = "system:node:";
-const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+/// Prefix of service accounts' user names, which go on with namespace, colon and name.
+pub(crate) const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
 /// A user by name and groups; `system:authenticated` is added.
 pub fn user(name: &str, groups: &[&str]) -> User {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::discovery::Discovery;
 use crate::limits::{Class, InFlight};
 use crate::metrics::Metrics;
 use crate::options::Query;
-use crate::policy::PolicyCache;
+use crate::policy::{FlowMark, PolicyCache};
 use crate::request::RequestInfo;
 use crate::socket::Socket;
 use crate::{auth, compress, fixed, limits, proxy, respond, verbs};
@@ -127,13 +127,14 @@ impl ApiServer {
         let is_dry_run = !query.text("dryRun").is_empty();
         let reads_gzip = compress::accepts(&parts.headers);
         let refused_in = refusal_format(&info, &parts.headers);
-        let response = self.bounded(parts, body, query, &info).await;
+        let flow = OnceLock::new();
+        let response = self.bounded(parts, body, query, &info, &flow).await;
         let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
         if reads_gzip {
             response = compress::gzip(response).await;
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            mark(response.headers_mut(), audit_id);
+            mark(response.headers_mut(), audit_id, flow.into_inner());
         }
         let code = response.status().as_u16();
         let took = started.elapsed();
@@ -165,11 +166,12 @@ impl ApiServer {
         body: Body,
         query: Query,
         info: &RequestInfo,
+        flow: &OnceLock<FlowMark>,
     ) -> Result<Response<Body>, StatusError> {
         if !info.is_resource {
             // Read before anybody is asked for, and kept by all that takes no time.
             query.timeout()?;
-            return match self.admit(&parts, &query, info) {
+            return match self.admit(&parts, &query, info, flow) {
                 Ok(_) => fixed::answer(self, &parts).await,
                 Err(error) => Ok(respond::turned_away(&error, Format::Json)),
             };
@@ -181,7 +183,7 @@ impl ApiServer {
         }
         let permit = self.inner.in_flight.enter(class)?;
         let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
-        let answering = self.answer(parts, body, query, info.clone());
+        let answering = self.answer(parts, body, query, info.clone(), flow);
         if class != Class::LongRunning {
             let answered = tokio::time::timeout(longest, answering).await;
             return answered.unwrap_or_else(|_| Err(out_of_time()));
@@ -201,8 +203,14 @@ impl ApiServer {
         })
     }
 
-    /// Who sends a request, after impersonation, when they may.
-    fn admit(&self, parts: &Parts, query: &Query, info: &RequestInfo) -> Result<User, StatusError> {
+    /// Who sends a request, after impersonation, when they may. Says under which flow it falls, also when they may not.
+    fn admit(
+        &self,
+        parts: &Parts,
+        query: &Query,
+        info: &RequestInfo,
+        flow: &OnceLock<FlowMark>,
+    ) -> Result<User, StatusError> {
         let caller = auth::authenticate(self, parts)?;
         let mut attributes = auth::attributes(&caller, info);
         if info.is_resource && attributes.name.is_empty() {
@@ -213,6 +221,12 @@ impl ApiServer {
             attributes.name = name.unwrap_or_default().to_owned();
         }
         attributes.user = auth::impersonate(self, &attributes, &parts.headers)?;
+        if info.verb == "watch"
+            || limits::class(&info.verb, &info.subresource) != Class::LongRunning
+        {
+            let flows = self.inner.policy.flows(&self.cluster());
+            flows.mark(&attributes).map(|mark| flow.set(mark));
+        }
         auth::allow(self, &attributes)?;
         Ok(attributes.user)
     }
@@ -223,8 +237,9 @@ impl ApiServer {
         body: Body,
         query: Query,
         info: RequestInfo,
+        flow: &OnceLock<FlowMark>,
     ) -> Result<Response<Body>, StatusError> {
-        let user = match self.admit(&parts, &query, &info) {
+        let user = match self.admit(&parts, &query, &info, flow) {
             Ok(user) => user,
             Err(error) => {
                 let format = refusal_format(&info, &parts.headers);
@@ -348,8 +363,18 @@ impl ApiServer {
 /// Names a request in logs; a client may choose it. Source: apiserver `audit.HeaderAuditID`.
 const AUDIT_ID: &str = "audit-id";
 
-/// Headers of every answer that does not turn into something else. Source: apiserver `filters/audit_init.go`, `filters/cachecontrol.go`.
-fn mark(headers: &mut HeaderMap, audit_id: Option<HeaderValue>) {
+/// Names the FlowSchema that a request falls under, and its priority level. Source: api `flowcontrol/v1/types.go`.
+const FLOW_SCHEMA: &str = "x-kubernetes-pf-flowschema-uid";
+const PRIORITY_LEVEL: &str = "x-kubernetes-pf-prioritylevel-uid";
+
+/// Headers of every answer that does not turn into something else.
+///
+/// Source: apiserver `filters/audit_init.go`, `filters/cachecontrol.go`, `server/filters/priority-and-fairness.go`.
+fn mark(headers: &mut HeaderMap, audit_id: Option<HeaderValue>, flow: Option<FlowMark>) {
+    if let Some(flow) = flow {
+        headers.insert(FLOW_SCHEMA, flow.schema);
+        headers.insert(PRIORITY_LEVEL, flow.level);
+    }
     let audit_id = audit_id.or_else(|| {
         let made = uuid::Uuid::new_v4().to_string();
         HeaderValue::try_from(made).ok()

@@ -217,6 +217,45 @@ async fn answers_are_named_and_kept_by_nobody() {
 }
 
 #[tokio::test]
+async fn answers_name_the_flow_that_their_request_falls_under() {
+    const FLOW: &str = "/apis/flowcontrol.apiserver.k8s.io/v1";
+    const NAMES: [&str; 2] = [
+        "x-kubernetes-pf-flowschema-uid",
+        "x-kubernetes-pf-prioritylevel-uid",
+    ];
+    let talk = talk().await;
+    let named = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let answer = talk.send_as("suite/1", method, path, headers, "").await;
+        let name = |name: &&str| Some(answer.headers.get(*name)?.to_str().unwrap().to_owned());
+        let named: Vec<String> = NAMES.iter().filter_map(name).collect();
+        named
+    };
+    let level = json!({"metadata": {"name": "l"},
+        "spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}}});
+    let path = format!("{FLOW}/prioritylevelconfigurations");
+    let level = talk.post(&path, level).await.expect(201);
+    let rules = json!([{"subjects": [{"kind": "User", "user": {"name": "ann"}}],
+        "resourceRules": [{"verbs": ["*"], "apiGroups": [""], "resources": ["configmaps", "pods"],
+            "namespaces": ["*"]}]}]);
+    let schema = json!({"metadata": {"name": "s"}, "spec": {"matchingPrecedence": 7,
+        "priorityLevelConfiguration": {"name": "l"}, "rules": rules}});
+    let path = format!("{FLOW}/flowschemas");
+    let schema = talk.post(&path, schema).await.expect(201);
+    let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap().to_owned();
+    let ann = [("impersonate-user", "ann")];
+    let wanted = [uid(&schema), uid(&level)];
+    // She may not read them: what is refused is named too.
+    assert_eq!(named("GET", MAPS, &ann).await, wanted);
+    let watch = format!("{PODS}?watch=1&timeoutSeconds=1");
+    assert_eq!(named("GET", &watch, &ann).await, wanted);
+    assert_eq!(named("GET", &format!("{PODS}/p/log"), &ann).await, [""; 0]);
+    talk.delete(&format!("{path}/s"), Value::Null)
+        .await
+        .expect(200);
+    assert_ne!(named("GET", MAPS, &ann).await, wanted);
+}
+
+#[tokio::test]
 async fn a_delete_of_many_answers_with_what_was_there() {
     let talk = talk().await;
     for name in ["b", "c"] {
