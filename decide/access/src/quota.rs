@@ -1,6 +1,6 @@
 //! Whether one more write fits into the quotas of its namespace. What counts, and how much, is in [`kinds::quota`].
 //!
-//! Usage is counted from a snapshot when it is asked for, not kept. Quotas for devices (DRA) are not counted.
+//! Usage is counted from a snapshot when it is asked for, not kept.
 //!
 //! Source: apiserver `quota/v1`, admission `resourcequota`.
 
@@ -8,26 +8,12 @@ mod constraints;
 
 use std::collections::BTreeSet;
 
-use kinds::amounts::{Amounts, amounts, print};
-use kinds::quota::{is_terminating, matches, resource_of, usage, usage_of};
+use kinds::amounts::{Amounts, print};
+use kinds::quota::{Meter, is_ignored, is_terminating, matches};
 use kinds::strategy::{Lookup, Operation};
 use meta::{Object, ObjectExt, StatusError};
 
 use crate::admission::Request;
-
-/// Resources that no quota counts. Source: `pkg/quota/v1/install` `ignoredResources`.
-const IGNORED: [&str; 10] = [
-    "bindings",
-    "componentstatuses",
-    "events",
-    "events.events.k8s.io",
-    "localsubjectaccessreviews.authorization.k8s.io",
-    "selfsubjectaccessreviews.authorization.k8s.io",
-    "selfsubjectreviews.authentication.k8s.io",
-    "selfsubjectrulesreviews.authorization.k8s.io",
-    "subjectaccessreviews.authorization.k8s.io",
-    "tokenreviews.authentication.k8s.io",
-];
 
 /// Refuses a write that one of the namespace's quotas has no room for.
 ///
@@ -54,8 +40,8 @@ fn check_one(
     object: &Object,
     quota: &Object,
 ) -> Result<(), StatusError> {
-    let mut hard = amounts(quota.at(&["spec", "hard"]));
-    hard.retain(|name, _| resource_of(name).as_deref() == Some(resource));
+    let meter = Meter::new(quota, cluster, request.now);
+    let hard = meter.limits(resource);
     if hard.is_empty() || !matches(quota, resource, object) {
         return Ok(());
     }
@@ -64,7 +50,7 @@ fn check_one(
     {
         return Err(request.forbidden(&format!("failed quota: {}: {why}", quota.name())));
     }
-    let asked = usage_of(resource, object, request.now);
+    let asked = meter.usage_of(resource, object);
     let negative: Vec<&str> = asked
         .iter()
         .filter(|(_, amount)| amount.is_negative())
@@ -77,15 +63,14 @@ fn check_one(
         )));
     }
     let before = match &request.old {
-        Some(old) if matches(quota, resource, old) => usage_of(resource, old, request.now),
+        Some(old) if matches(quota, resource, old) => meter.usage_of(resource, old),
         _ => Amounts::new(),
     };
     let requested = grown(&asked, &before, &hard);
     if requested.is_empty() {
         return Ok(());
     }
-    let list = |resource: &str| Some(cluster.list(resource, quota.namespace()));
-    let used = usage(quota, list, request.now);
+    let used = meter.usage(|name| requested.contains_key(name));
     let is_over = |name: &str| {
         let total = requested
             .get(name)
@@ -133,10 +118,10 @@ fn is_charged(request: &Request<'_>, object: &Object) -> bool {
             let old = request.old.as_ref();
             old.is_some_and(|old| is_terminating(old) != is_terminating(object))
         }
-        ("services" | "persistentvolumeclaims", "") => {
+        ("services" | "persistentvolumeclaims" | "resourceclaims.resource.k8s.io", "") => {
             matches!(operation, Operation::Create | Operation::Update)
         }
-        (other, "") => operation == Operation::Create && !IGNORED.contains(&other),
+        (other, "") => operation == Operation::Create && !is_ignored(other),
         _ => false,
     }
 }

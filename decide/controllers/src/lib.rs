@@ -76,6 +76,12 @@ pub mod resources {
     /// Persistent volume claims.
     pub const PERSISTENT_VOLUME_CLAIMS: Resource =
         Resource::namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    /// Claims for devices.
+    pub const RESOURCE_CLAIMS: Resource =
+        Resource::namespaced("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims");
+    /// Classes of devices.
+    pub const DEVICE_CLASSES: Resource =
+        Resource::cluster("resource.k8s.io", "v1", "DeviceClass", "deviceclasses");
     /// Persistent volumes.
     pub const PERSISTENT_VOLUMES: Resource =
         Resource::cluster("", "v1", "PersistentVolume", "persistentvolumes");

@@ -2,36 +2,30 @@
 //!
 //! Source: `pkg/controller/resourcequota`. Refusing what is too much is admission's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use kinds::amounts::to_value;
-use kinds::quota;
+use kinds::Lookup;
+use kinds::amounts::{amounts, to_value};
+use kinds::quota::{self, Meter};
 use meta::{Key, Object, ObjectExt, Resource};
 use serde_json::json;
 
 use crate::controller::{Controller, Decision, Status};
 use crate::resources::{
-    CONFIG_MAPS, CRON_JOBS, DEPLOYMENTS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS,
-    REPLICATION_CONTROLLERS, RESOURCE_QUOTAS, SECRETS, SERVICES, STATEFUL_SETS,
+    DEVICE_CLASSES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS, RESOURCE_QUOTAS, SERVICES,
 };
 use crate::snapshot::Snapshot;
 
-/// Kinds whose objects are counted.
-const COUNTED: [Resource; 12] = [
+/// Kinds whose objects are read. Those of all other kinds are only counted.
+const READ: [Resource; 6] = [
     PODS,
     SERVICES,
-    CONFIG_MAPS,
-    SECRETS,
     PERSISTENT_VOLUME_CLAIMS,
-    REPLICATION_CONTROLLERS,
+    RESOURCE_CLAIMS,
+    DEVICE_CLASSES,
     RESOURCE_QUOTAS,
-    DEPLOYMENTS,
-    REPLICA_SETS,
-    STATEFUL_SETS,
-    JOBS,
-    CRON_JOBS,
 ];
 
 /// A moment after a pod's end, when it counts no more.
@@ -46,42 +40,81 @@ pub struct ResourceQuota;
 pub struct Observed {
     /// The quota.
     pub quota: Arc<Object>,
-    /// The objects of its namespace, by resource: `plural` or `plural.group`.
+    /// The objects of its namespace, and those of no namespace, of the resources whose objects are read.
     pub objects: BTreeMap<String, Vec<Arc<Object>>>,
+    /// How many objects of the other resources its namespace has.
+    pub counts: BTreeMap<String, usize>,
+}
+
+impl Lookup for Observed {
+    fn get(&self, resource: &str, _namespace: &str, name: &str) -> Option<Arc<Object>> {
+        let mut all = self.objects.get(resource)?.iter();
+        all.find(|object| object.name() == name).cloned()
+    }
+    fn list(&self, resource: &str, _namespace: &str) -> Vec<Arc<Object>> {
+        self.objects.get(resource).cloned().unwrap_or_default()
+    }
+    fn count(&self, resource: &str, _namespace: &str) -> Option<usize> {
+        self.counts.get(resource).copied()
+    }
+}
+
+/// The quotas that an object of any resource may count for. What changes of it matters only where its resource is one
+/// of the controller's own.
+pub fn counting(snapshot: &dyn Snapshot, resource: &Resource, object: &Object) -> Vec<Key> {
+    // Of what has no namespace, classes of devices concern all quotas on claims, and nothing else counts.
+    if !resource.is_namespaced && *resource != DEVICE_CLASSES {
+        return Vec::new();
+    }
+    let mut quotas = snapshot.list(&RESOURCE_QUOTAS, object.namespace());
+    let name = resource.group_resource().to_string();
+    quotas.retain(|quota| quota::resources(quota).contains(&name));
+    quotas.iter().map(|quota| quota.key()).collect()
 }
 
 impl Controller for ResourceQuota {
     type Observed = Observed;
     const NAME: &'static str = "resourcequota-controller";
     const SUBJECT: Resource = RESOURCE_QUOTAS;
-    const WATCHES: &'static [Resource] = &COUNTED;
+    const WATCHES: &'static [Resource] = &READ;
 
     fn concerns(snapshot: &dyn Snapshot, resource: &Resource, object: &Object) -> Vec<Key> {
-        let quotas = snapshot.list(&RESOURCE_QUOTAS, object.namespace());
-        let mut keys: Vec<Key> = quotas.iter().map(|quota| quota.key()).collect();
-        if *resource == RESOURCE_QUOTAS && !keys.contains(&object.key()) {
-            keys.push(object.key());
-        }
-        keys
+        let own = (*resource == RESOURCE_QUOTAS).then(|| object.key());
+        let all = counting(snapshot, resource, object).into_iter().chain(own);
+        all.collect::<BTreeSet<Key>>().into_iter().collect()
     }
 
     fn observe(snapshot: &dyn Snapshot, key: &Key) -> Option<Observed> {
         let quota = snapshot.get(&RESOURCE_QUOTAS, key)?;
-        let list = |resource: &Resource| {
-            let name = resource.group_resource().to_string();
-            (name, snapshot.list(resource, &key.namespace))
+        let mut seen = Observed {
+            quota,
+            objects: BTreeMap::new(),
+            counts: BTreeMap::new(),
         };
-        let objects = COUNTED.iter().map(list).collect();
-        Some(Observed { quota, objects })
+        for name in quota::resources(&seen.quota) {
+            let is_this = |known: &&Resource| known.group_resource().to_string() == name;
+            let is_read = quota::is_weighed(&name) || name == quota::DEVICE_CLASSES;
+            if let Some(read) = READ.iter().find(is_this).filter(|_| is_read) {
+                let namespace = if read.is_namespaced {
+                    &*key.namespace
+                } else {
+                    ""
+                };
+                seen.objects.insert(name, snapshot.list(read, namespace));
+            } else if let Some(number) = snapshot.count(&name, &key.namespace) {
+                seen.counts.insert(name, number);
+            }
+        }
+        Some(seen)
     }
 
     fn decide(seen: &Observed, now: Timestamp) -> Decision {
         let hard = seen.quota.at(&["spec", "hard"]).cloned();
-        let used = quota::usage(
-            &seen.quota,
-            |resource| seen.objects.get(resource).cloned(),
-            now,
-        );
+        // What is not counted here may be counted by somebody else. Source: `syncResourceQuota`.
+        let mut used = amounts(seen.quota.at(&["status", "used"]));
+        let is_limited = |name: &str| hard.as_ref().is_some_and(|hard| hard.get(name).is_some());
+        used.retain(|name, _| is_limited(name));
+        used.extend(Meter::new(&seen.quota, seen, now).usage(|_| true));
         let pods = seen.objects.get("pods").into_iter().flatten();
         let ends = pods
             .filter_map(|pod| quota::over_at(pod))
@@ -104,6 +137,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::resources::{LEASES, SECRETS};
     use crate::testing::{World, time};
 
     fn used(spec: &Value, objects: Vec<(Resource, Object)>) -> Value {
@@ -129,6 +163,47 @@ mod tests {
         ended.1.set(&["status", "phase"], "Succeeded".into());
         let used = used(&hard, vec![pod("a", "250m"), pod("b", "500m"), ended]);
         let expected = json!({ "pods": "2", "requests.cpu": "750m", "memory": "128Mi", "limits.cpu": "2", "count/deployments.apps": "0" });
+        assert_eq!(used, expected);
+    }
+
+    #[test]
+    fn every_served_kind_is_counted_and_what_others_count_stays() {
+        let spec = json!({ "hard": { "count/leases.coordination.k8s.io": "3", "secrets": "3",
+            "count/widgets.example.com": "3", "count/gadgets.example.com": "3" } });
+        let mut quota =
+            json!({ "metadata": { "name": "q", "namespace": "default" }, "spec": spec });
+        quota["status"] = json!({ "used": { "count/gadgets.example.com": "2", "pods": "7" } });
+        let object = |name: &str| json!({ "metadata": { "name": name, "namespace": "default" } });
+        let mut elsewhere = object("c");
+        elsewhere["metadata"]["namespace"] = "other".into();
+        let mut world = World::new([
+            (RESOURCE_QUOTAS, quota),
+            (LEASES, object("a")),
+            (LEASES, object("b")),
+            (LEASES, elsewhere),
+            (SECRETS, object("a")),
+        ]);
+        let key = Key::new("default", "q");
+        world.settle::<ResourceQuota>(&key, time(0));
+        let expected = json!({ "count/leases.coordination.k8s.io": "2", "secrets": "1",
+            "count/gadgets.example.com": "2" });
+        let quota = world.get(&RESOURCE_QUOTAS, &key).unwrap();
+        assert_eq!(quota["status"]["used"], expected);
+        assert_eq!(counting(&world, &LEASES, &object("a")), [key]);
+        assert_eq!(counting(&world, &PODS, &object("a")), []);
+    }
+
+    #[test]
+    fn devices_of_claims_are_counted_by_class() {
+        let claim = json!({ "metadata": { "name": "c", "namespace": "default" }, "spec": { "devices": { "requests": [
+            { "exactly": { "deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 2 } } ] } } });
+        let class = json!({ "metadata": { "name": "gpu" }, "spec": { "extendedResourceName": "example.com/gpu" } });
+        let hard = json!({ "hard": { "gpu.deviceclass.resource.k8s.io/devices": "3", "requests.example.com/gpu": "3" } });
+        let used = used(
+            &hard,
+            vec![(RESOURCE_CLAIMS, claim), (DEVICE_CLASSES, class)],
+        );
+        let expected = json!({ "gpu.deviceclass.resource.k8s.io/devices": "2", "requests.example.com/gpu": "2" });
         assert_eq!(used, expected);
     }
 

@@ -25,6 +25,9 @@ pub trait Snapshot {
     fn get(&self, resource: &Resource, key: &Key) -> Option<Arc<Object>>;
     /// The objects of a namespace, or all when it is empty; sorted by key.
     fn list(&self, resource: &Resource, namespace: &str) -> Vec<Arc<Object>>;
+    /// How many objects of a resource (`plural` or `plural.group`) a namespace has; `None` for one that is not served,
+    /// or not known well enough yet.
+    fn count(&self, resource: &str, namespace: &str) -> Option<usize>;
     /// The objects whose controller has this uid, in any namespace; an empty uid asks for those without controller.
     fn controlled_by(&self, resource: &Resource, uid: &str) -> Vec<Arc<Object>>;
     /// The objects whose `spec.nodeName` is this; an empty name asks for those without node.

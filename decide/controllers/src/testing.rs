@@ -138,6 +138,13 @@ impl Snapshot for World {
             .map(|(_, object)| Arc::clone(object))
             .collect()
     }
+    fn count(&self, resource: &str, namespace: &str) -> Option<usize> {
+        let is_one = |(known, key): &&(Resource, Key)| {
+            known.group_resource().to_string() == resource && key.namespace == namespace
+        };
+        let is_served = !resource.ends_with(".example.com");
+        is_served.then(|| self.0.keys().filter(is_one).count())
+    }
     fn controlled_by(&self, resource: &Resource, uid: &str) -> Vec<Arc<Object>> {
         let mut all = self.list(resource, "");
         all.retain(|object| {

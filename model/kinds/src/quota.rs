@@ -1,33 +1,41 @@
 //! Resource quotas: what an object uses, and what a namespace uses of everything a quota limits.
 //!
 //! Admission and the quota controller count with the same rules. Nothing is kept: usage is counted from the objects.
+//! Of most kinds only the number counts; pods, services and claims are weighed one by one.
 //!
 //! Source: `pkg/quota/v1/evaluator/core`, apiserver `quota/v1`.
 
+mod claims;
 mod pods;
 mod scope;
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use meta::{Object, ObjectExt};
 
 use crate::amounts::{Amounts, add, amounts, count, quantity};
+use crate::strategy::Lookup;
+use claims::Classes;
 
 pub use pods::{named, over_at};
 pub use scope::{is_terminating, matches};
 
+/// The resource of device classes, which say what some limits on claims are about.
+pub const DEVICE_CLASSES: &str = "deviceclasses.resource.k8s.io";
+const CLAIMS: &str = "resourceclaims.resource.k8s.io";
 const CLAIM_OF_CLASS: &str = ".storageclass.storage.k8s.io/persistentvolumeclaims";
 const STORAGE_OF_CLASS: &str = ".storageclass.storage.k8s.io/requests.storage";
 const LEGACY_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-/// Resources that are counted under their bare name too.
+/// Resources that are counted under their bare name too. Source: `legacyObjectCountAliases`.
 const ALIASES: [&str; 4] = [
     "configmaps",
     "replicationcontrollers",
     "resourcequotas",
     "secrets",
 ];
+/// Limits on services beside their number. Source: `serviceResources`.
+const OF_SERVICES: [&str; 3] = ["services", "services.loadbalancers", "services.nodeports"];
 /// Limits on what pods use. Source: `pkg/quota/v1/evaluator/core/pods.go` `podResources`.
 const OF_PODS: [&str; 10] = [
     "cpu",
@@ -41,79 +49,174 @@ const OF_PODS: [&str; 10] = [
     "requests.ephemeral-storage",
     "requests.memory",
 ];
+/// Resources of which more than the number counts. Source: `NewEvaluators`.
+const WEIGHED: [&str; 4] = ["persistentvolumeclaims", "pods", CLAIMS, "services"];
+/// Resources that no quota counts. Source: `pkg/quota/v1/install` `ignoredResources`.
+const IGNORED: [&str; 10] = [
+    "bindings",
+    "componentstatuses",
+    "events",
+    "events.events.k8s.io",
+    "localsubjectaccessreviews.authorization.k8s.io",
+    "selfsubjectaccessreviews.authorization.k8s.io",
+    "selfsubjectreviews.authentication.k8s.io",
+    "selfsubjectrulesreviews.authorization.k8s.io",
+    "subjectaccessreviews.authorization.k8s.io",
+    "tokenreviews.authentication.k8s.io",
+];
 
-/// What a quota's namespace uses of everything the quota limits.
-///
-/// `list` gives the objects of a resource (`plural` or `plural.group`) in that namespace; limits on resources for
-/// which it gives `None`, and limits that nothing is counted for, are left out.
-pub fn usage<O: Borrow<Object>>(
-    quota: &Object,
-    list: impl Fn(&str) -> Option<Vec<O>>,
+/// Whether no quota counts a resource.
+pub fn is_ignored(resource: &str) -> bool {
+    IGNORED.contains(&resource)
+}
+
+/// Whether more than the number of a resource's objects counts.
+pub fn is_weighed(resource: &str) -> bool {
+    WEIGHED.contains(&resource)
+}
+
+/// The resources (`plural` or `plural.group`) that usage of a quota may depend on.
+pub fn resources(quota: &Object) -> BTreeSet<String> {
+    let hard = quota.at(&["spec", "hard"]);
+    let names = hard.and_then(|hard| hard.as_object()).into_iter().flatten();
+    let mut resources: BTreeSet<String> = names
+        .flat_map(|(name, _)| resources_of(name, None))
+        .collect();
+    if resources.contains(CLAIMS) {
+        resources.extend(["pods", DEVICE_CLASSES].map(str::to_owned));
+    }
+    resources
+}
+
+/// Counts for one quota.
+pub struct Meter<'a> {
+    quota: &'a Object,
+    hard: Amounts,
+    classes: Classes,
+    cluster: &'a dyn Lookup,
     now: Timestamp,
-) -> Amounts {
-    let hard = amounts(quota.at(&["spec", "hard"]));
-    let mut by_resource: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
-    for name in hard.keys() {
-        if let Some(resource) = resource_of(name) {
-            by_resource.entry(resource).or_default().insert(name);
+}
+
+impl<'a> Meter<'a> {
+    /// Counts at a time in a cluster.
+    pub fn new(quota: &'a Object, cluster: &'a dyn Lookup, now: Timestamp) -> Self {
+        let hard = amounts(quota.at(&["spec", "hard"]));
+        let classes = if hard.keys().any(|name| is_extended_request(name)) {
+            Classes::of(cluster)
+        } else {
+            Classes::default()
+        };
+        Self {
+            quota,
+            hard,
+            classes,
+            cluster,
+            now,
         }
     }
-    let mut used = Amounts::new();
-    for (resource, names) in by_resource {
-        let Some(objects) = list(&resource) else {
-            continue;
-        };
-        used.extend(names.iter().map(|name| ((*name).clone(), count(0))));
-        for object in &objects {
-            let object = object.borrow();
-            if matches(quota, &resource, object) {
-                let mut own = usage_of(&resource, object, now);
-                own.retain(|name, _| names.contains(name));
-                add(&mut used, &own);
+
+    /// What the quota limits of the objects of a resource.
+    pub fn limits(&self, resource: &str) -> Amounts {
+        let mut limits = self.hard.clone();
+        limits.retain(|name, _| {
+            let resources = resources_of(name, Some(&self.classes));
+            resources.iter().any(|known| known == resource)
+        });
+        limits
+    }
+
+    /// What the quota's namespace uses of all that the quota limits and is asked for, by name. Limits that nothing is
+    /// counted for, such as on resources that nobody knows, are left out.
+    pub fn usage(&self, is_asked: impl Fn(&str) -> bool) -> Amounts {
+        let mut by_resource: BTreeMap<String, BTreeSet<&String>> = BTreeMap::new();
+        for name in self.hard.keys().filter(|name| is_asked(name)) {
+            for resource in resources_of(name, Some(&self.classes)) {
+                by_resource.entry(resource).or_default().insert(name);
+            }
+        }
+        let mut used = Amounts::new();
+        for (resource, names) in by_resource {
+            if is_ignored(&resource) {
+                continue;
+            }
+            if is_weighed(&resource) {
+                let zero = names.iter().map(|name| ((*name).clone(), count(0)));
+                add(&mut used, &zero.collect());
+                self.weigh(&resource, &mut used);
+            } else if let Some(number) = self.cluster.count(&resource, self.quota.namespace()) {
+                // No scope holds for what is only counted.
+                let number = count(if scope::has_any(self.quota) {
+                    0
+                } else {
+                    number
+                });
+                used.extend(names.iter().map(|name| ((*name).clone(), number)));
+            }
+        }
+        used.retain(|name, _| is_asked(name));
+        used
+    }
+
+    fn weigh(&self, resource: &str, used: &mut Amounts) {
+        for object in self.cluster.list(resource, self.quota.namespace()) {
+            if matches(self.quota, resource, &object) {
+                let mut own = self.usage_of(resource, &object);
+                own.retain(|name, _| self.hard.contains_key(name));
+                add(used, &own);
             }
         }
     }
-    used
+
+    /// What one object of a resource uses, limited or not.
+    pub fn usage_of(&self, resource: &str, object: &Object) -> Amounts {
+        let mut used = Amounts::from([(format!("count/{resource}"), count(1))]);
+        match resource {
+            "pods" => used.extend(pods::usage(object, self.now)),
+            "persistentvolumeclaims" => add_claim(&mut used, object),
+            "services" => add_service(&mut used, object),
+            CLAIMS => claims::add_usage(&mut used, object, &self.classes, self.cluster, self.now),
+            alias if ALIASES.contains(&alias) => {
+                used.insert(alias.to_owned(), count(1));
+            }
+            _ => {}
+        }
+        used
+    }
 }
 
-/// The resource whose objects a hard limit's name counts; `None` for a limit on nothing that is counted.
-pub fn resource_of(name: &str) -> Option<String> {
+/// The resources whose objects a hard limit's name counts. Without classes, those that it may count.
+fn resources_of(name: &str, classes: Option<&Classes>) -> Vec<String> {
     if let Some(resource) = name.strip_prefix("count/") {
-        return Some(resource.to_owned());
-    }
-    if name == "services" || name.starts_with("services.") {
-        return Some("services".to_owned());
-    }
-    let is_claim = name == "persistentvolumeclaims"
-        || name == "requests.storage"
-        || name.ends_with(CLAIM_OF_CLASS)
-        || name.ends_with(STORAGE_OF_CLASS);
-    if is_claim {
-        return Some("persistentvolumeclaims".to_owned());
+        return vec![resource.to_owned()];
     }
     if ALIASES.contains(&name) {
-        return Some(name.to_owned());
+        return vec![name.to_owned()];
     }
-    let is_extended = name.strip_prefix("requests.").is_some_and(|name| {
-        name.starts_with("hugepages-") || name.contains('/') && !name.contains("kubernetes.io/")
-    });
-    let is_of_pods = OF_PODS.contains(&name) || name.starts_with("hugepages-") || is_extended;
-    is_of_pods.then(|| "pods".to_owned())
+    let is_of_volumes = matches!(name, "persistentvolumeclaims" | "requests.storage")
+        || name.ends_with(CLAIM_OF_CLASS)
+        || name.ends_with(STORAGE_OF_CLASS);
+    let is_huge = |name: &str| name.starts_with("hugepages-");
+    let is_extended = is_extended_request(name);
+    let is_of_pods = OF_PODS.contains(&name)
+        || is_huge(name)
+        || name.strip_prefix("requests.").is_some_and(is_huge)
+        || is_extended;
+    let is_of_devices = name.ends_with(claims::DEVICES_OF_CLASS)
+        || is_extended && classes.is_none_or(|classes| classes.are_limited_by(name));
+    let kinds = [
+        (OF_SERVICES.contains(&name), "services"),
+        (is_of_volumes, "persistentvolumeclaims"),
+        (is_of_pods, "pods"),
+        (is_of_devices, CLAIMS),
+    ];
+    let counted = kinds.into_iter().filter(|(is_counted, _)| *is_counted);
+    counted.map(|(_, resource)| resource.to_owned()).collect()
 }
 
-/// What one object of a resource uses.
-pub fn usage_of(resource: &str, object: &Object, now: Timestamp) -> Amounts {
-    let mut used = Amounts::from([(format!("count/{resource}"), count(1))]);
-    match resource {
-        "pods" => pods::add_usage(&mut used, object, now),
-        "persistentvolumeclaims" => add_claim(&mut used, object),
-        "services" => add_service(&mut used, object),
-        alias if ALIASES.contains(&alias) => {
-            used.insert(alias.to_owned(), count(1));
-        }
-        _ => {}
-    }
-    used
+/// Whether a name limits requests of an extended resource. Source: `isExtendedResourceNameForQuota`.
+fn is_extended_request(name: &str) -> bool {
+    name.strip_prefix("requests.")
+        .is_some_and(pods::is_extended)
 }
 
 fn add_claim(used: &mut Amounts, claim: &Object) {
@@ -133,6 +236,7 @@ fn add_claim(used: &mut Amounts, claim: &Object) {
         .and_then(quantity);
     if let Some(storage) = storage {
         let storage = allocated.map_or(storage, |allocated| allocated.max(storage));
+        let storage = storage.whole();
         used.insert("requests.storage".into(), storage);
         if let Some(class) = class {
             used.insert(format!("{class}{STORAGE_OF_CLASS}"), storage);

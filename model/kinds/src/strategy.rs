@@ -27,6 +27,10 @@ pub trait Lookup: Sync {
     fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>>;
     /// All objects of a resource, in one namespace or (empty) everywhere, in key order.
     fn list(&self, resource: &str, namespace: &str) -> Vec<Arc<Object>>;
+    /// How many [`Self::list`] would give; `None` when nobody knows the resource.
+    fn count(&self, resource: &str, namespace: &str) -> Option<usize> {
+        Some(self.list(resource, namespace).len())
+    }
 }
 
 /// The facts a strategy may use.

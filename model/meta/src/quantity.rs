@@ -121,6 +121,14 @@ impl Quantity {
     pub fn is_fractional(&self) -> bool {
         self.nanos % NANO != 0
     }
+    /// The amount in whole units, rounded up, as upstream's `RoundUp(0)`.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self {
+            nanos: ceil_div(self.nanos, NANO) * NANO,
+            format: self.format,
+        }
+    }
     /// The sum; keeps this quantity's format unless it is zero.
     #[must_use]
     pub fn add(&self, other: &Self) -> Self {

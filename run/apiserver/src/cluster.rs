@@ -73,7 +73,7 @@ impl<'a> Cluster<'a> {
         Self { store, parsed }
     }
 
-    fn range(&self, resource: &str, namespace: &str, terms: Vec<TermTest>) -> Vec<Arc<Object>> {
+    fn page(&self, resource: &str, namespace: &str, terms: Vec<TermTest>) -> Vec<Entry> {
         let namespace = (!namespace.is_empty()).then(|| namespace.into());
         let range = Range {
             namespace,
@@ -81,10 +81,13 @@ impl<'a> Cluster<'a> {
             ..Range::all(resource)
         };
         let page = self.store.range(range).now_or_never().and_then(Result::ok);
-        page.into_iter()
-            .flat_map(|page| page.entries)
-            .filter_map(|entry| self.parsed.object(&entry))
-            .collect()
+        page.map(|page| page.entries).unwrap_or_default()
+    }
+
+    fn range(&self, resource: &str, namespace: &str, terms: Vec<TermTest>) -> Vec<Arc<Object>> {
+        let entries = self.page(resource, namespace, terms);
+        let objects = entries.iter().map(|entry| self.parsed.object(entry));
+        objects.flatten().collect()
     }
 }
 
@@ -96,6 +99,9 @@ impl Lookup for Cluster<'_> {
     }
     fn list(&self, resource: &str, namespace: &str) -> Vec<Arc<Object>> {
         self.range(resource, namespace, Vec::new())
+    }
+    fn count(&self, resource: &str, namespace: &str) -> Option<usize> {
+        Some(self.page(resource, namespace, Vec::new()).len())
     }
 }
 

@@ -173,15 +173,23 @@ impl Cache {
     }
     /// The objects of a namespace, or all when it is empty; sorted by key.
     pub fn list(&self, namespace: &str) -> Vec<Arc<Object>> {
+        let objects = self.within(namespace);
+        objects
+            .map(|(slot, packed)| self.read(slot, packed))
+            .collect()
+    }
+    /// How many objects a namespace has, or all when it is empty; decodes none.
+    pub fn count(&self, namespace: &str) -> usize {
+        self.within(namespace).count()
+    }
+    fn within(&self, namespace: &str) -> impl Iterator<Item = (&Slot, &Packed)> {
         let first = match namespace {
             "" => Slot::from(""),
             namespace => slot(namespace, ""),
         };
         self.objects
             .range(Arc::clone(&first)..)
-            .take_while(|(slot, _)| slot.starts_with(&*first))
-            .map(|(slot, packed)| self.read(slot, packed))
-            .collect()
+            .take_while(move |(slot, _)| slot.starts_with(&*first))
     }
     /// The objects with this controller; an empty uid asks for those without. None where only metadata is kept.
     pub fn controlled_by(&self, uid: &str) -> Vec<Arc<Object>> {

@@ -1,23 +1,25 @@
-//! Follows every kind that is served, by metadata, for the two controllers that care for all of them: the garbage
-//! collector and the namespace controller.
+//! Follows every kind that is served, by metadata, for the controllers that care for all of them: the garbage
+//! collector, the namespace controller and, as quotas may count objects of any kind, the quota controller.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use client::{Informers, WorkQueue, discovery};
+use client::{Informer, Informers, WorkQueue, discovery};
 use controllers::garbage::{Graph, Looked, Subject};
-use controllers::namespace;
-use controllers::resources::NAMESPACES;
+use controllers::resource_quota::{self, ResourceQuota};
+use controllers::resources::{NAMESPACES, RESOURCE_QUOTAS};
+use controllers::{Controller, Snapshot, namespace};
 use discovery::Served;
 use meta::{Key, Object, ObjectExt, Resource};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::garbage;
 use crate::namespaces;
-use crate::reconcile::Shared;
+use crate::reconcile::{self, Shared};
 use crate::world::World;
 
 /// Changes of the served kinds that come close together are taken as one.
@@ -31,7 +33,7 @@ const CUSTOM_RESOURCES: Resource = Resource::cluster(
     "customresourcedefinitions",
 );
 
-/// What both controllers share.
+/// What these controllers share.
 pub(crate) struct Everything {
     pub(crate) shared: Arc<Shared>,
     pub(crate) world: World,
@@ -39,6 +41,7 @@ pub(crate) struct Everything {
     pub(crate) looked: Mutex<Looked>,
     pub(crate) garbage: WorkQueue<Subject>,
     pub(crate) namespaces: WorkQueue<Key>,
+    quotas: WorkQueue<Key>,
     served: Mutex<(Vec<Served>, Vec<String>)>,
     kinds_changed: Notify,
     /// Cancelled, in the sense of done, once the served kinds are known.
@@ -71,6 +74,14 @@ impl Everything {
         }
         for subject in anew {
             self.garbage.add(subject);
+        }
+        // A change within an object leaves the number as it is; the quota controller watches what it reads itself.
+        if let (Some(object), None) | (None, Some(object)) = (old, new)
+            && !ResourceQuota::WATCHES.contains(resource)
+        {
+            for quota in resource_quota::counting(&self.world, resource, object) {
+                self.quotas.add(quota);
+            }
         }
         if *resource == NAMESPACES {
             if let Some(namespace) = new.filter(|namespace| namespace::is_ours(namespace)) {
@@ -126,12 +137,27 @@ impl Everything {
         self.graph().follow(resource);
         let informer = informers.metadata(resource);
         self.world.add(resource, informer.clone());
+        if self.discovered.is_cancelled() {
+            self.count_when_synced(informer.clone());
+        }
         let (everything, of) = (Arc::clone(self), resource.clone());
         let is_definition = *resource == CUSTOM_RESOURCES;
         informer.subscribe(move |change| {
             everything.see(&of, change.old.as_ref(), change.new.as_ref());
             if is_definition {
                 everything.kinds_changed.notify_one();
+            }
+        });
+    }
+
+    /// Has quotas counted anew once a kind that came late is known, even if there is nothing of it.
+    fn count_when_synced(self: &Arc<Self>, informer: Informer) {
+        let everything = Arc::clone(self);
+        tokio::spawn(async move {
+            if informer.synced().await {
+                for quota in everything.world.list(&RESOURCE_QUOTAS, "") {
+                    everything.quotas.add(quota.key());
+                }
             }
         });
     }
@@ -142,8 +168,19 @@ fn is_ignored(resource: &Resource) -> bool {
     resource.plural == "events"
 }
 
-/// Runs both controllers until shutdown.
-pub(crate) async fn run(shared: Arc<Shared>) {
+/// Starts following; the quota controller's informers are asked for at once, as in [`reconcile::start`].
+pub(crate) fn start(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
+    let settings = Arc::clone(&shared.settings);
+    drop(World::new(
+        &shared.informers,
+        ResourceQuota::WATCHES,
+        settings,
+    ));
+    tasks.spawn(run(Arc::clone(shared)));
+}
+
+/// Runs these controllers until shutdown.
+async fn run(shared: Arc<Shared>) {
     let world = World::new(&shared.informers, &[], Arc::clone(&shared.settings));
     let shutdown = shared.shutdown.clone();
     let everything = Arc::new(Everything {
@@ -153,6 +190,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         looked: Mutex::default(),
         garbage: WorkQueue::default(),
         namespaces: WorkQueue::default(),
+        quotas: WorkQueue::default(),
         served: Mutex::default(),
         kinds_changed: Notify::new(),
         discovered: CancellationToken::new(),
@@ -163,7 +201,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         () = async {
             everything.discovered.cancelled().await;
             everything.world.synced().await;
-            futures::join!(garbage::run(&everything), namespaces::run(&everything));
+            let (shared, world) = (Arc::clone(&everything.shared), everything.world.clone());
+            let quotas = reconcile::run::<ResourceQuota>(shared, world, everything.quotas.clone());
+            futures::join!(garbage::run(&everything), namespaces::run(&everything), quotas);
         } => {}
     }
     everything.garbage.close();

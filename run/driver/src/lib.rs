@@ -30,7 +30,6 @@ use controllers::kubernetes_service::KubernetesService;
 use controllers::node_lifecycle::NodeLifecycle;
 use controllers::pod_gc::PodGc;
 use controllers::replica_set::{ReplicaSet, ReplicationController};
-use controllers::resource_quota::ResourceQuota;
 use controllers::root_ca::RootCa;
 use controllers::service_account::ServiceAccount;
 use controllers::service_address::ServiceAddress;
@@ -142,12 +141,11 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<PvProtection>(tasks, shared);
     reconcile::start::<VacProtection>(tasks, shared);
     reconcile::start::<Disruption>(tasks, shared);
-    reconcile::start::<ResourceQuota>(tasks, shared);
     reconcile::start::<TtlAfterFinished>(tasks, shared);
     reconcile::start::<EndpointSlice>(tasks, shared);
     reconcile::start::<Endpoints>(tasks, shared);
     reconcile::start::<ServiceAddress>(tasks, shared);
     reconcile::start::<EventTtl>(tasks, shared);
     reconcile::start::<KubernetesService>(tasks, shared);
-    tasks.spawn(everything::run(Arc::clone(shared)));
+    everything::start(tasks, shared);
 }

@@ -31,16 +31,19 @@ pub(crate) struct Shared {
 /// Starts one controller; its informers are asked for at once, before anyone asks for metadata alone.
 pub(crate) fn start<C: Controller>(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     let world = World::new(&shared.informers, C::WATCHES, Arc::clone(&shared.settings));
-    tasks.spawn(run::<C>(Arc::clone(shared), world));
+    tasks.spawn(run::<C>(Arc::clone(shared), world, WorkQueue::default()));
 }
 
-async fn run<C: Controller>(shared: Arc<Shared>, world: World) {
-    let queue: WorkQueue<Key> = WorkQueue::default();
-    for (resource, informer) in world.informers() {
+/// Runs one controller until shutdown; others may add to its queue what they see of kinds that it does not watch.
+pub(crate) async fn run<C: Controller>(shared: Arc<Shared>, world: World, queue: WorkQueue<Key>) {
+    for resource in C::WATCHES {
+        let Some(informer) = world.informer(resource) else {
+            continue;
+        };
         let (world, queue) = (world.clone(), queue.clone());
         informer.subscribe(move |change| {
             for object in change.old.iter().chain(&change.new) {
-                for key in C::concerns(&world, &resource, object) {
+                for key in C::concerns(&world, resource, object) {
                     queue.add(key);
                 }
             }

@@ -87,6 +87,16 @@ impl Snapshot for World {
             .map(|informer| informer.cache().list(namespace))
             .unwrap_or_default()
     }
+    fn count(&self, resource: &str, namespace: &str) -> Option<usize> {
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let informers = self.informers();
+        let is_this = |known: &Resource| {
+            known.plural == plural && known.group == group && known.is_namespaced
+        };
+        let (_, informer) = informers.iter().find(|(known, _)| is_this(known))?;
+        let is_synced = informer.progress().borrow().is_synced;
+        is_synced.then(|| informer.cache().count(namespace))
+    }
     fn controlled_by(&self, resource: &Resource, uid: &str) -> Vec<Arc<Object>> {
         let informer = self.informer(resource);
         informer

@@ -7,10 +7,13 @@ use meta::{Object, ObjectExt};
 
 use crate::amounts::{Amounts, add, amounts, count, of_pod};
 
-/// Adds what a pod uses beyond being there; a finished pod uses nothing more.
-pub(super) fn add_usage(used: &mut Amounts, pod: &Object, now: Timestamp) {
+/// What the name of a class's implicit extended resource starts with. Source: `ResourceDeviceClassPrefix`.
+const CLASS: &str = "deviceclass.resource.kubernetes.io/";
+
+/// What a pod uses beyond being there; a finished pod uses nothing more.
+pub(super) fn usage(pod: &Object, now: Timestamp) -> Amounts {
     if is_over(pod, now) {
-        return;
+        return Amounts::new();
     }
     let (mut requests, mut limits) = (of_pod(pod, "requests"), of_pod(pod, "limits"));
     let overhead = amounts(pod.at(&["spec", "overhead"]));
@@ -18,8 +21,9 @@ pub(super) fn add_usage(used: &mut Amounts, pod: &Object, now: Timestamp) {
     let mut on_limits = overhead;
     on_limits.retain(|name, _| limits.get(name).is_some_and(|limit| !limit.is_zero()));
     add(&mut limits, &on_limits);
+    let mut used = named(&requests, &limits);
     used.insert("pods".into(), count(1));
-    used.extend(named(&requests, &limits));
+    used
 }
 
 /// Requests and limits under the names that quotas give them.
@@ -28,7 +32,7 @@ pub fn named(requests: &Amounts, limits: &Amounts) -> Amounts {
     for (name, amount) in requests {
         let is_native = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
         let is_huge = name.starts_with("hugepages-");
-        let is_extended = name.contains('/') && !name.contains("kubernetes.io/");
+        let is_extended = is_extended(name);
         if is_native || is_huge {
             names.insert(name.clone(), *amount);
         }
@@ -42,6 +46,11 @@ pub fn named(requests: &Amounts, limits: &Amounts) -> Amounts {
         }
     }
     names
+}
+
+/// Whether a resource is an extended one, or stands for the devices of a class. Source: `IsDRAExtendedResourceName`.
+pub(super) fn is_extended(name: &str) -> bool {
+    name.starts_with(CLASS) || name.contains('/') && !name.contains("kubernetes.io/")
 }
 
 /// Whether a pod has ended, or should have by now. Source: `QuotaV1Pod`.

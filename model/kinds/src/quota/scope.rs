@@ -42,6 +42,12 @@ pub fn matches(quota: &Object, resource: &str, object: &Object) -> bool {
     named.all(holds) && selected.all(holds)
 }
 
+/// Whether a quota has a scope at all.
+pub(super) fn has_any(quota: &Object) -> bool {
+    let has = |path: &[&str]| !quota.list_at(path).is_empty();
+    has(&["spec", "scopes"]) || has(&["spec", "scopeSelector", "matchExpressions"])
+}
+
 fn holds_pod(scope: &str, selector: Option<&Value>, pod: &Object) -> bool {
     match scope {
         "Terminating" => is_terminating(pod),
