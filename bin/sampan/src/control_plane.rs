@@ -96,11 +96,7 @@ impl ControlPlane {
         let tokens = Arc::new(Tokens(TokenKey::open(&keys)?));
         let shutdown = CancellationToken::new();
         let ending = shutdown.clone();
-        let checks = vec![
-            health::ping(),
-            health::etcd(Arc::clone(&store)),
-            health::shutdown(move || ending.is_cancelled()),
-        ];
+        let checks = health::all(&store, move || ending.is_cancelled());
         let server = ApiServer::new(Config {
             store: Arc::clone(&store),
             registry: kinds::builtin().with(kinds::workloads::rows()),

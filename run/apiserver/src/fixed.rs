@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wire::media::Format;
 
 use crate::server::ApiServer;
-use crate::{health, metrics, respond};
+use crate::{health, metrics, respond, zpages};
 
 /// Where the token keys are published. Source: apiserver `serviceaccount.JWKSPath`.
 const JWKS: &str = "/openid/v1/jwks";
@@ -42,7 +42,10 @@ pub(crate) async fn answer(
         }
         _ if is(path, JWKS) => Some(published("application/jwk-set+json", &keys(server))),
         _ if is(path, OPENID) => Some(published("application/json", &openid(server))),
-        _ => health::answer(path, query, &server.config().checks).map(whole),
+        _ => match zpages::answer(server, path, &parts.headers, || paths(server)) {
+            Some(answer) => Some(answer?),
+            None => health::answer(path, query, &server.config().checks).map(whole),
+        },
     };
     let found = match found {
         Some(found) => Some(found),
@@ -110,7 +113,7 @@ fn whole(response: Response<Bytes>) -> Response<Body> {
 
 fn pretty(value: &Value) -> Response<Body> {
     let media_type = Format::Json.media_type();
-    respond::bytes(StatusCode::OK, media_type, format!("{value:#}\n"))
+    respond::bytes(StatusCode::OK, media_type, format!("{value:#}"))
 }
 
 /// Whether a path is that one, with or without a slash at its end.
@@ -146,8 +149,12 @@ fn openid(server: &ApiServer) -> Value {
 
 /// Every path that can be asked for, as `/` lists them.
 fn index(server: &ApiServer) -> Value {
+    json!({"paths": paths(server)})
+}
+
+fn paths(server: &ApiServer) -> Vec<String> {
     let mut paths: Vec<String> = server.discovery().paths().map(str::to_owned).collect();
-    for fixed in [
+    let fixed = [
         "/apis/",
         OPENID,
         JWKS,
@@ -155,10 +162,10 @@ fn index(server: &ApiServer) -> Value {
         "/metrics/slis",
         "/openapi/v2",
         "/openapi/v3",
+        "/openapi/v3/",
         "/version",
-    ] {
-        paths.push(fixed.to_owned());
-    }
+    ];
+    paths.extend(fixed.into_iter().chain(zpages::PATHS).map(str::to_owned));
     for check in &server.config().checks {
         for endpoint in check.asked_by {
             let path = endpoint.path();
@@ -168,5 +175,5 @@ fn index(server: &ApiServer) -> Value {
     }
     paths.sort();
     paths.dedup();
-    json!({"paths": paths})
+    paths
 }

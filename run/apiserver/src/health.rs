@@ -2,16 +2,19 @@
 //!
 //! Source: apiserver `server/healthz`.
 
+mod checks;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::FutureExt as _;
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use meta::field::quote;
 use serde_json::{Value, json};
-use store::{Key, Store};
+
+pub use checks::{ALL, all, ping};
 
 /// Kubernetes' minor version that is served.
 const MINOR: &str = "36";
@@ -29,6 +32,15 @@ pub struct Check {
     pub asked_by: &'static [Endpoint],
     /// Says what is wrong; the words are logged, never sent.
     pub run: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// How often each endpoint found it well, and how often not.
+    found: Arc<[Found; ALL.len()]>,
+}
+
+/// How often something was well, and how often not.
+#[derive(Default)]
+struct Found {
+    well: AtomicU64,
+    ill: AtomicU64,
 }
 
 /// A health endpoint.
@@ -40,6 +52,35 @@ pub enum Endpoint {
     Livez,
     /// `/readyz`: whether requests may be sent here.
     Readyz,
+}
+
+impl Check {
+    /// A check that nobody asked for yet.
+    pub fn new(
+        name: &'static str,
+        asked_by: &'static [Endpoint],
+        run: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            asked_by,
+            run: Arc::new(run),
+            found: Arc::default(),
+        }
+    }
+
+    /// Runs the check for an endpoint, which is counted.
+    fn asked(&self, endpoint: Endpoint) -> Result<(), String> {
+        let outcome = (self.run)();
+        if let Some(found) = self.found.get(endpoint as usize) {
+            let counter = match outcome {
+                Ok(()) => &found.well,
+                Err(_) => &found.ill,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
 }
 
 impl Endpoint {
@@ -60,46 +101,6 @@ impl Endpoint {
     }
 }
 
-/// Asked by all three endpoints.
-pub const ALL: &[Endpoint] = &[Endpoint::Healthz, Endpoint::Livez, Endpoint::Readyz];
-
-/// The check that is always there: whoever answers is alive.
-pub fn ping() -> Check {
-    Check {
-        name: "ping",
-        asked_by: ALL,
-        run: Arc::new(|| Ok(())),
-    }
-}
-
-/// Whether the store answers. It has upstream's name, whatever engine stands behind it.
-pub fn etcd(store: Arc<dyn Store>) -> Check {
-    let run = move || match store.get(&Key::new("health", "", "")).now_or_never() {
-        Some(answer) => answer.map(drop).map_err(|error| error.to_string()),
-        None => Err("the store does not answer at once".to_owned()),
-    };
-    Check {
-        name: "etcd",
-        asked_by: ALL,
-        run: Arc::new(run),
-    }
-}
-
-/// Fails once the process is about to end, so that no more requests are sent to it.
-pub fn shutdown(is_ending: impl Fn() -> bool + Send + Sync + 'static) -> Check {
-    let run = move || {
-        if is_ending() {
-            return Err("process is shutting down".to_owned());
-        }
-        Ok(())
-    };
-    Check {
-        name: "shutdown",
-        asked_by: &[Endpoint::Readyz],
-        run: Arc::new(run),
-    }
-}
-
 /// The answer to a GET of a health path; `None` when it is none. `query` is the raw query string.
 pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Bytes>> {
     let mut parts = path.strip_prefix('/')?.splitn(2, '/');
@@ -110,7 +111,7 @@ pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Byte
         .filter(|check| check.asked_by.contains(&endpoint))
         .collect();
     Some(match parts.next() {
-        None => all(endpoint, query, &asked),
+        None => every(endpoint, query, &asked),
         Some(name) => match asked.iter().find(|check| check.name == name) {
             Some(check) => one(check),
             None => text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned()),
@@ -118,30 +119,43 @@ pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Byte
     })
 }
 
-/// How every check of every endpoint stands now, as metrics for service level indicators.
+/// How every check of every endpoint stands now and how it was found, as metrics (OpenMetrics) for service level indicators.
 ///
 /// Source: component-base `metrics/prometheus/slis`.
 pub fn slis(checks: &[Check]) -> String {
-    let mut lines = String::from(
-        "# HELP kubernetes_healthcheck [STABLE] This metric records the result of a single healthcheck.\n\
-         # TYPE kubernetes_healthcheck gauge\n",
-    );
+    let (mut now, mut ever) = (Vec::new(), Vec::new());
     for check in checks {
-        let value = if (check.run)().is_ok() { "1" } else { "0" };
+        let value = u8::from((check.run)().is_ok());
         for endpoint in check.asked_by {
-            let (name, endpoint) = (check.name, endpoint.name());
-            lines.extend([
-                "kubernetes_healthcheck{name=\"",
-                name,
-                "\",type=\"",
-                endpoint,
-                "\"} ",
-                value,
-                "\n",
-            ]);
+            let (name, of) = (check.name, endpoint.name());
+            now.push(format!(
+                "kubernetes_healthcheck{{name=\"{name}\",type=\"{of}\"}} {value}\n"
+            ));
+            let Some(found) = check.found.get(*endpoint as usize) else {
+                continue;
+            };
+            for (status, counter) in [("error", &found.ill), ("success", &found.well)] {
+                let count = counter.load(Ordering::Relaxed);
+                if count > 0 {
+                    ever.push(format!(
+                        "kubernetes_healthchecks_total{{name=\"{name}\",status=\"{status}\",type=\"{of}\"}} {count}\n"
+                    ));
+                }
+            }
         }
     }
-    lines
+    now.sort();
+    ever.sort();
+    [
+        "# HELP kubernetes_healthcheck [STABLE] This metric records the result of a single healthcheck.\n\
+         # TYPE kubernetes_healthcheck gauge\n",
+        &now.concat(),
+        "# HELP kubernetes_healthchecks [STABLE] This metric records the results of all healthcheck.\n\
+         # TYPE kubernetes_healthchecks counter\n",
+        &ever.concat(),
+        "# EOF\n",
+    ]
+    .concat()
 }
 
 fn one(check: &Check) -> Response<Bytes> {
@@ -158,7 +172,7 @@ fn one(check: &Check) -> Response<Bytes> {
     }
 }
 
-fn all(endpoint: Endpoint, query: &str, checks: &[&Check]) -> Response<Bytes> {
+fn every(endpoint: Endpoint, query: &str, checks: &[&Check]) -> Response<Bytes> {
     let parameters: Vec<(&str, &str)> = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -175,7 +189,7 @@ fn all(endpoint: Endpoint, query: &str, checks: &[&Check]) -> Response<Bytes> {
             lines.extend(["[+]", name, " excluded: ok\n"]);
             continue;
         }
-        match (check.run)() {
+        match check.asked(endpoint) {
             Ok(()) => lines.extend(["[+]", name, " ok\n"]),
             Err(why) => {
                 tracing::warn!(check = name, why, "health check failed");
@@ -216,6 +230,11 @@ fn text(status: StatusCode, body: String) -> Response<Bytes> {
     response
 }
 
+/// The version that is served, without its patch.
+pub(crate) fn binary_version() -> String {
+    format!("1.{MINOR}")
+}
+
 /// What `/version` answers.
 pub fn version() -> Value {
     json!({
@@ -249,17 +268,10 @@ mod tests {
     use super::*;
 
     fn show(path: &str, query: &str, is_store_well: bool) -> Option<String> {
-        let store = Check {
-            name: "etcd",
-            asked_by: ALL,
-            run: Arc::new(move || {
-                if is_store_well {
-                    Ok(())
-                } else {
-                    Err("disk full".to_owned())
-                }
-            }),
-        };
+        let store = Check::new("etcd", ALL, move || {
+            let outcome = is_store_well.then_some(());
+            outcome.ok_or_else(|| "disk full".to_owned())
+        });
         let response = answer(path, query, &[ping(), store])?;
         let body = String::from_utf8(response.body().to_vec()).unwrap();
         Some(format!("{} {body}", response.status().as_u16()))
@@ -267,18 +279,19 @@ mod tests {
 
     #[test]
     fn every_check_of_every_endpoint_is_an_indicator() {
-        let failing = Check {
-            name: "disk",
-            asked_by: &[Endpoint::Readyz],
-            run: Arc::new(|| Err("full".to_owned())),
-        };
-        let text = slis(&[ping(), failing]);
-        let values: Vec<&str> = text.lines().skip(2).collect();
+        let failing = Check::new("disk", &[Endpoint::Readyz], || Err("full".to_owned()));
+        let checks = [ping(), failing];
+        answer("/readyz", "", &checks).unwrap();
+        answer("/readyz", "", &checks).unwrap();
+        let text = slis(&checks);
+        let values: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let wanted = [
+            "kubernetes_healthcheck{name=\"disk\",type=\"readyz\"} 0",
             "kubernetes_healthcheck{name=\"ping\",type=\"healthz\"} 1",
             "kubernetes_healthcheck{name=\"ping\",type=\"livez\"} 1",
             "kubernetes_healthcheck{name=\"ping\",type=\"readyz\"} 1",
-            "kubernetes_healthcheck{name=\"disk\",type=\"readyz\"} 0",
+            "kubernetes_healthchecks_total{name=\"disk\",status=\"error\",type=\"readyz\"} 2",
+            "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"readyz\"} 2",
         ];
         assert_eq!(values, wanted);
     }
@@ -300,15 +313,6 @@ mod tests {
             assert_eq!(ok(none, ""), "404 404 page not found\n");
         }
         assert_eq!(show("/api", "", true), None);
-    }
-
-    #[test]
-    fn a_store_that_answers_is_well_and_an_ending_server_is_alive_but_not_ready() {
-        let checks = [etcd(Arc::new(store::MemoryStore::new())), shutdown(|| true)];
-        let code = |path| answer(path, "", &checks).unwrap().status().as_u16();
-        assert_eq!(code("/readyz/etcd"), 200);
-        assert_eq!(code("/livez"), 200);
-        assert_eq!(code("/readyz"), 500);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod special;
 mod stored;
 mod verbs;
 mod write;
+mod zpages;
 
 pub use cluster::index;
 pub use config::Config;

@@ -11,6 +11,7 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use jiff::Timestamp;
 use kinds::strategy::User;
 use kinds::{Kind, Lookup};
 use meta::selector::FieldSelector;
@@ -48,6 +49,7 @@ struct Inner {
     discovery: Discovery,
     in_flight: InFlight,
     metrics: Metrics,
+    started: Timestamp,
     /// Held while something unique is allocated.
     allocation: Arc<Mutex<()>>,
 }
@@ -60,6 +62,7 @@ impl ApiServer {
             discovery: Discovery::new(&config.registry, &config.address),
             in_flight: InFlight::new(limits.reads_max, limits.writes_max, limits.long_running_max),
             metrics: Metrics::new(),
+            started: (config.clock)(),
             config,
             policy: PolicyCache::default(),
             parsed: Parsed::default(),
@@ -73,6 +76,11 @@ impl ApiServer {
     /// What the server is made of.
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    /// Since when it is there.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.inner.started
     }
 
     pub(crate) fn policy(&self) -> Arc<access::Policy> {
@@ -398,7 +406,8 @@ fn check_name(name: &str) -> Result<(), StatusError> {
     )))
 }
 
-fn accept(headers: &HeaderMap) -> &str {
+/// What a client reads; empty when it does not say.
+pub(crate) fn accept(headers: &HeaderMap) -> &str {
     let accept = headers.get(http::header::ACCEPT);
     accept
         .and_then(|value| value.to_str().ok())
@@ -443,13 +452,17 @@ fn has_table(kind: &Kind, info: &RequestInfo) -> bool {
 /// Programs that people look at answers with, by the start of their name. Source: apiserver `isPrettyPrint`.
 const SHOWING: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
 
+/// Whether a request is of a program that shows answers to people.
+pub(crate) fn is_for_people(headers: &HeaderMap) -> bool {
+    let agent = headers.get(http::header::USER_AGENT);
+    let agent = agent.and_then(|agent| agent.to_str().ok());
+    let agent = agent.unwrap_or_default();
+    SHOWING.iter().any(|name| agent.starts_with(name))
+}
+
 /// Asks for indented answers in the name of a program that shows them to people and does not say.
 fn indented(mut query: Query, headers: &HeaderMap) -> Query {
-    let agent = headers.get(http::header::USER_AGENT);
-    let agent = agent
-        .and_then(|agent| agent.to_str().ok())
-        .unwrap_or_default();
-    if SHOWING.iter().any(|name| agent.starts_with(name)) {
+    if is_for_people(headers) {
         query.default("pretty", "true");
     }
     query

@@ -217,6 +217,41 @@ async fn answers_are_named_and_kept_by_nobody() {
 }
 
 #[tokio::test]
+async fn how_long_it_runs_and_how_it_is_set_is_told_in_the_form_that_is_asked_for() {
+    let talk = talk().await;
+    let get = async |path: &str, accept: &str| {
+        let headers = [("accept", accept)];
+        talk.send_as("suite/1", "GET", path, &headers, "").await
+    };
+    let asked = "application/json;as=Statusz;v=v1alpha1;g=config.k8s.io";
+    let answer = get("/statusz", asked).await;
+    assert_eq!(
+        answer.headers["content-type"],
+        "application/json;g=config.k8s.io;v=v1alpha1;as=Statusz"
+    );
+    assert_eq!(
+        answer.headers["warning"],
+        "299 - \"This version of the statusz endpoint is deprecated. Please use a newer version.\""
+    );
+    let told = answer.expect(200);
+    assert_eq!(told["binaryVersion"], "1.36");
+    let paths = [
+        "/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version",
+    ];
+    assert_eq!(told["paths"], json!(paths));
+    let asked = "application/json;as=Flagz;v=v1beta1;g=config.k8s.io";
+    let told = get("/flagz", asked).await.expect(200);
+    assert_eq!(told["flags"]["service-cluster-ip-range"], "10.96.0.0/12");
+    let refused = "only the following media types are accepted: application/json, application/yaml, text/plain";
+    get("/flagz", "text/html").await.refused(406, refused);
+    let listed = get("/", "").await.expect(200);
+    let listed = listed["paths"].as_array().unwrap();
+    for path in ["/flagz", "/readyz/ping", "/openapi/v3/"] {
+        assert!(listed.contains(&json!(path)), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn answers_name_the_flow_that_their_request_falls_under() {
     const FLOW: &str = "/apis/flowcontrol.apiserver.k8s.io/v1";
     const NAMES: [&str; 2] = [
