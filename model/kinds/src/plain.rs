@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::check::Errors;
 use crate::kind::Column;
 use crate::print::Printer;
-use crate::strategy::{Context, Strategy};
+use crate::strategy::{Context, Lookup, Strategy};
 
 /// No rules, no generation; prints as said.
 pub(crate) struct Plain(pub(crate) &'static Printer);
@@ -35,6 +35,9 @@ pub(crate) type CheckChange = fn(&Object, &Object, &mut Errors);
 /// What clients are warned of: the new object, then the old one.
 pub(crate) type Warn = fn(&Object, Option<&Object>) -> Vec<String>;
 
+/// Asks other objects whether a new object, or a status, may be as it is: the object, then the one before the status.
+pub(crate) type Allow = fn(&Object, Option<&Object>, &dyn Lookup, &mut Errors);
+
 /// What counts for `metadata.generation`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Generation {
@@ -49,6 +52,7 @@ pub(crate) struct Checked {
     generation: Generation,
     check: Check,
     check_change: Option<CheckChange>,
+    allow: Option<Allow>,
     is_fixed: bool,
     names: fn(&str) -> Vec<String>,
     selectable: &'static [&'static str],
@@ -65,6 +69,7 @@ impl Checked {
             generation: Generation::None,
             check,
             check_change: None,
+            allow: None,
             is_fixed: false,
             names: meta::names::dns1123_subdomain,
             selectable: &[],
@@ -86,6 +91,11 @@ impl Checked {
     /// Changes are checked as well.
     pub(crate) fn changes(mut self, check: CheckChange) -> Self {
         self.check_change = Some(check);
+        self
+    }
+    /// Other objects are asked first whether a new object, or a status, may be.
+    pub(crate) fn allowed(mut self, allow: Allow) -> Self {
+        self.allow = Some(allow);
         self
     }
     /// The rules for changes say all there is to say of a changed object.
@@ -140,6 +150,13 @@ impl Strategy for Checked {
         let labels = |object: &Object| object.at(&["metadata", "labels"]).cloned();
         crate::metadata::is_respecified(new, old)
             || (self.generation == Generation::SpecAndLabels && labels(new) != labels(old))
+    }
+    fn allow(&self, new: &Object, old: Option<&Object>, cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        if let Some(allow) = self.allow {
+            allow(new, old, cx.lookup, &mut errors);
+        }
+        errors
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();

@@ -1,5 +1,6 @@
 //! Dynamic resource allocation: the kinds of `resource.k8s.io`.
 
+mod admin;
 mod claim;
 mod names;
 mod selector;
@@ -39,6 +40,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "resourceclaims",
             Checked::new(&print::other::RESOURCE_CLAIM, resource_claim)
                 .changes(fixed_spec)
+                .allowed(admin::of_claim)
                 .returned()
                 .fixed(),
         )
@@ -49,6 +51,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "resourceclaimtemplates",
             Checked::new(&print::NAME_AND_AGE, template)
                 .changes(fixed_spec)
+                .allowed(admin::of_template)
                 .returned(),
         )
         .build(),

@@ -149,6 +149,11 @@ pub trait Strategy: Send + Sync {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::dns1123_subdomain(name)
     }
+    /// What other objects forbid of a new object, or of a status (`old` is the object before it). It is said before
+    /// everything else.
+    fn allow(&self, _new: &Object, _old: Option<&Object>, _cx: &Context<'_>) -> Vec<FieldError> {
+        Vec::new()
+    }
     /// What is wrong with a new object; metadata is checked by the caller.
     fn validate(&self, _new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         Vec::new()

@@ -15,7 +15,8 @@ use crate::strategy::Context;
 
 /// What is wrong with a new object that is prepared for storing.
 pub fn validate_create(kind: &Kind, new: &Object, cx: &Context<'_>) -> Vec<FieldError> {
-    let mut errors = metadata::validate(kind, new);
+    let mut errors = kind.strategy.allow(new, None, cx);
+    errors.extend(metadata::validate(kind, new));
     errors.extend(metadata::unqualified_finalizers(kind, new));
     errors.extend(kind.strategy.validate(new, cx));
     print_internally(kind, &mut errors);
@@ -29,9 +30,14 @@ pub fn validate_update(
     old: &Object,
     cx: &Context<'_>,
 ) -> Vec<FieldError> {
-    let mut errors = metadata::of_change(kind, new, old, cx.subresource);
+    let is_status = cx.subresource == Some("status");
+    let mut errors = Vec::new();
+    if is_status {
+        errors.extend(kind.strategy.allow(new, Some(old), cx));
+    }
+    errors.extend(metadata::of_change(kind, new, old, cx.subresource));
     errors.extend(kind.strategy.validate_update(new, old, cx));
-    if cx.subresource == Some("status") {
+    if is_status {
         errors.extend(status::check(&kind.kind, new, old));
     }
     print_internally(kind, &mut errors);
