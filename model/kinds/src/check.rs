@@ -163,6 +163,14 @@ impl<'a> Node<'a> {
             self.one_of(name, valid, errors);
         }
     }
+    /// The text is needed and must be one of these, be it empty: what upstream has a pointer to.
+    pub(crate) fn points_to_one_of(&self, name: &str, valid: &[&str], errors: &mut Errors) {
+        if self.has(name) {
+            self.one_of(name, valid, errors);
+        } else {
+            errors.push(FieldError::required(&self.at(name), ""));
+        }
+    }
     /// One error for each complaint about the text of a field.
     pub(crate) fn complain(&self, name: &str, complaints: Vec<String>, errors: &mut Errors) {
         if !complaints.is_empty() {

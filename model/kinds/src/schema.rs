@@ -9,6 +9,7 @@ use serde_json::Value;
 
 mod decode;
 mod disabled;
+mod emptied;
 mod facts;
 pub(crate) mod internal;
 pub mod restore;
@@ -16,6 +17,7 @@ mod scalar;
 mod zero;
 
 pub use decode::{DecodeError, Decoded, decode, decode_converted, decode_enabled};
+pub use emptied::Emptied;
 pub use facts::{builtin, builtin_graph, builtin_kind};
 pub use zero::zero;
 

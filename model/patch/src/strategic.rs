@@ -113,19 +113,20 @@ struct Node<'a> {
     ty: &'a Type,
 }
 
-static NO_STRATEGY: PatchStrategy = PatchStrategy {
-    merge: false,
-    replace: false,
-    retain_keys: false,
-    merge_key: None,
-};
+/// The struct that holds what has no type: it has no fields to merge.
+const UNTYPED: &str = "RawExtension";
 
 impl<'a> Node<'a> {
     /// Type and strategy of a field that holds a map in both object and patch.
     fn field(self, name: &str) -> Result<(Self, &'a PatchStrategy), Refusal> {
         let item = match self.ty {
             Type::Struct(index) => self.graph.types.get(*index),
-            Type::Any => return Ok((self, &NO_STRATEGY)),
+            Type::Any => {
+                return Err(Refusal::NoField {
+                    name: UNTYPED.to_owned(),
+                    field: name.to_owned(),
+                });
+            }
             other => return Err(Refusal::NoStruct(go_kind(other))),
         };
         let field = item.and_then(|item| item.field(name));
@@ -153,7 +154,6 @@ impl<'a> Node<'a> {
                 },
                 strategy,
             )),
-            Type::Any => Ok((at, strategy)),
             other => Err(Refusal::NoList(go_kind(other))),
         }
     }

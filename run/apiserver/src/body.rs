@@ -1,6 +1,6 @@
 //! From a request's body to an object of its kind.
 
-use kinds::schema::{DecodeError, Decoded, Schema, builtin_kind, decode};
+use kinds::schema::{DecodeError, Decoded, Emptied, Schema, builtin_kind, decode};
 use meta::{Gvk, Object, ObjectExt, StatusError};
 use serde_json::Value;
 use wire::json::Document;
@@ -14,6 +14,8 @@ use crate::options::FieldValidation;
 pub(crate) struct Body {
     pub(crate) object: Object,
     pub(crate) warnings: Vec<String>,
+    /// Empty lists and maps that it had.
+    pub(crate) emptied: Vec<Emptied>,
 }
 
 /// Reads the body in the format its content type names.
@@ -132,13 +134,15 @@ fn enveloped(call: &Call) -> Result<Document, StatusError> {
 /// Decodes the body as an object of the request's kind.
 pub(crate) fn object(call: &Call, validation: FieldValidation) -> Result<Body, StatusError> {
     let document = document(call)?;
-    decode_as(
+    let mut body = decode_as(
         document,
         &call.kind.gvk(),
         &call.kind.schema,
         validation,
         &call.body,
-    )
+    )?;
+    call.keep_emptied(std::mem::take(&mut body.emptied));
+    Ok(body)
 }
 
 /// Why a document is no object of the kind asked for.
@@ -243,10 +247,12 @@ pub(crate) fn fit(
         FieldValidation::Warn => Ok(Body {
             object: decoded.object,
             warnings: complaints,
+            emptied: decoded.emptied,
         }),
         _ => Ok(Body {
             object: decoded.object,
             warnings: Vec::new(),
+            emptied: decoded.emptied,
         }),
     }
 }

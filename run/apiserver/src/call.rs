@@ -1,14 +1,15 @@
 //! One request for a resource, with everything a verb needs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use access::admission;
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
+use kinds::schema::Emptied;
 use kinds::strategy::{Context, Operation, User};
 use kinds::{Kind, Lookup};
-use meta::{Object, StatusError};
+use meta::{FieldError, Object, StatusError};
 use wire::media::Answer;
 
 use crate::cluster::Cluster;
@@ -29,8 +30,17 @@ pub(crate) struct Call {
     pub(crate) answer: Answer,
     pub(crate) body: Bytes,
     pub(crate) now: Timestamp,
-    /// What the client is warned of when the request is refused.
-    pub(crate) warned: Arc<Mutex<Vec<String>>>,
+    /// What is told when the request is refused.
+    pub(crate) refusal: Arc<Mutex<Refusal>>,
+}
+
+/// What the client is told besides why its request is refused.
+#[derive(Default)]
+pub(crate) struct Refusal {
+    /// What it is warned of.
+    pub(crate) warnings: Vec<String>,
+    /// The empty lists and maps that it sent.
+    emptied: Vec<Emptied>,
 }
 
 impl Call {
@@ -41,9 +51,53 @@ impl Call {
 
     /// Keeps warnings for the answer of a request that is refused.
     pub(crate) fn refused(&self, error: StatusError, warnings: Vec<String>) -> StatusError {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        *warned = warnings;
+        self.refusal().warnings = warnings;
         error
+    }
+
+    /// Keeps the empty lists and maps of what was read last.
+    pub(crate) fn keep_emptied(&self, emptied: Vec<Emptied>) {
+        let mut refusal = self.refusal();
+        // Nearly always there are none, and were none.
+        if !emptied.is_empty() || !refusal.emptied.is_empty() {
+            refusal.emptied = emptied;
+        }
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Refusal> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong with an object; if something is, then said of it as it was sent, with its empty lists and maps.
+    ///
+    /// Upstream drops these only when it stores an object. Rules here know none: what they find decides, and what they
+    /// find with them is said instead where it is the same but for its words.
+    pub(crate) fn wrong(
+        &self,
+        object: &Object,
+        rules: impl Fn(&Object) -> Vec<FieldError>,
+    ) -> Vec<FieldError> {
+        let errors = rules(object);
+        let refusal = self.refusal();
+        if errors.is_empty() || refusal.emptied.is_empty() {
+            return errors;
+        }
+        let is_status = self.subresource() == Some("status");
+        let mut sent = object.clone();
+        for emptied in &refusal.emptied {
+            // The rest of what is written through the status is not the client's.
+            if !is_status || emptied.root() == "status" {
+                emptied.restore(&mut sent);
+            }
+        }
+        let same = |(one, other): (&FieldError, &FieldError)| {
+            (one.error_type, &one.field) == (other.error_type, &other.field)
+        };
+        let as_sent = rules(&sent);
+        if as_sent.len() == errors.len() && errors.iter().zip(&as_sent).all(same) {
+            return as_sent;
+        }
+        errors
     }
 
     /// A header's text, or empty.

@@ -265,10 +265,12 @@ impl ApiServer {
             }
             kind => kind?,
         };
-        if parts.method == Method::HEAD && !proxy::is_carried(&kind, &info.subresource) {
+        let is_carried = proxy::is_carried(&kind, &info.subresource);
+        // A log is carried as well, but what asks for one is an ordinary route.
+        if parts.method == Method::HEAD && (!is_carried || info.subresource == "log") {
             return Err(StatusError::method_not_allowed());
         }
-        if proxy::is_carried(&kind, &info.subresource) {
+        if is_carried {
             let connect = proxy::Connect {
                 server: self,
                 info: &info,
@@ -298,7 +300,7 @@ impl ApiServer {
             answer,
             body: body.to_bytes(),
             now: (self.config().clock)(),
-            warned: Arc::default(),
+            refusal: Arc::default(),
         };
         verbs::run(call).await
     }

@@ -24,13 +24,13 @@ use crate::{respond, special};
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
     let (kind, format) = (Arc::clone(&call.kind), call.answer.refused_in());
-    let warned = Arc::clone(&call.warned);
+    let refusal = Arc::clone(&call.refusal);
     let result = perform(call).await;
     // Refusals carry warnings too.
     let mut warnings: Vec<String> = kind.deprecation.iter().map(ToString::to_string).collect();
     if result.is_err() {
-        let warned = warned.lock().unwrap_or_else(PoisonError::into_inner);
-        warnings.extend(warned.iter().cloned());
+        let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.extend(refusal.warnings.iter().cloned());
     }
     if warnings.is_empty() {
         return result;

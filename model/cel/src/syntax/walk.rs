@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::grammar::{RULES, Rule};
 use super::machine::{At, Machine, Role, Step, machine};
 use super::token::{Kind, Set, Token};
-use crate::source::{Mistake, NOWHERE, Source};
+use crate::source::{Mistake, NOWHERE, Source, UNREAD};
 
 /// How deep rules may be within themselves. Source: `maxRecursionDepth`.
 pub(crate) const DEPTH_MAX: usize = 250;
@@ -385,6 +385,9 @@ impl Walk<'_> {
         let last = self.seen.len().saturating_sub(1);
         let index = self.seen.get(at.min(last)).copied().unwrap_or_default();
         let offset = self.all.get(index).map_or(0, |token| token.at);
+        // The end of nothing has no place.
+        let is_nothing = self.source.chars.is_empty();
+        let offset = if is_nothing { UNREAD } else { offset };
         self.mistakes.push(Mistake {
             place: self.source.place(offset),
             message: format!("Syntax error: {message}"),

@@ -153,7 +153,7 @@ pub(super) fn mutating_binding(object: &Object, errors: &mut Errors) {
 
 /// What both sorts of policies say.
 fn both(spec: &Node<'_>, old: Option<&Object>, is_mutating: bool, errors: &mut Errors) {
-    spec.needs_one_of("failurePolicy", &["Fail", "Ignore"], errors);
+    spec.points_to_one_of("failurePolicy", &["Fail", "Ignore"], errors);
     if let Some(kind) = spec.get("paramKind") {
         param_kind(&kind, errors);
     }
@@ -231,7 +231,7 @@ fn version_label(kind: &Node<'_>, whole: &str, name: &str, errors: &mut Errors) 
 
 /// Source: `validateMatchResources`.
 fn match_resources(resources: &Node<'_>, errors: &mut Errors) {
-    resources.needs_one_of("matchPolicy", &["Equivalent", "Exact"], errors);
+    resources.points_to_one_of("matchPolicy", &["Equivalent", "Exact"], errors);
     for field in ["namespaceSelector", "objectSelector"] {
         match resources.get(field) {
             None => errors.push(FieldError::required(&resources.at(field), "")),

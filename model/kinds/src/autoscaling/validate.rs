@@ -49,6 +49,12 @@ pub(super) fn autoscaler(object: &Object) -> Errors {
     for metric in spec.items("metrics") {
         self::metric(&metric, &mut errors);
     }
+    let mut metrics = spec.items("metrics").into_iter();
+    let is_outside = |metric: &Node<'_>| matches!(metric.text("type"), "Object" | "External");
+    if least == Some(0) && !metrics.any(|metric| is_outside(&metric)) {
+        let why = "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.push(FieldError::forbidden(&spec.at("metrics"), why));
+    }
     for direction in ["scaleUp", "scaleDown"] {
         if let Some(rules) = spec.child("behavior").get(direction) {
             scaling(&rules, &mut errors);

@@ -359,6 +359,12 @@ fn job_template(job: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+/// Whether there is a time zone of that very name.
+fn is_zone(name: &str) -> bool {
+    let found = jiff::tz::TimeZone::get(name);
+    found.is_ok_and(|zone| zone.iana_name() == Some(name))
+}
+
 fn time_zone(spec: &Node<'_>, errors: &mut Errors) {
     let zone = spec.text("timeZone");
     let path = spec.at("timeZone");
@@ -377,7 +383,7 @@ fn time_zone(spec: &Node<'_>, errors: &mut Errors) {
     } else if zone.eq_ignore_ascii_case("local") {
         "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
             .to_owned()
-    } else if jiff::tz::TimeZone::get(zone).is_err() {
+    } else if !is_zone(zone) {
         format!("unknown time zone {zone}")
     } else {
         return;

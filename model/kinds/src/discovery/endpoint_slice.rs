@@ -54,7 +54,7 @@ fn ports(root: &Node<'_>, errors: &mut Errors) {
         if !known.insert(name) {
             errors.push(FieldError::duplicate(&port.at("name"), name));
         }
-        port.needs_one_of("protocol", &["SCTP", "TCP", "UDP"], errors);
+        port.points_to_one_of("protocol", &["SCTP", "TCP", "UDP"], errors);
         if port.has("appProtocol") {
             port.complain(
                 "appProtocol",

@@ -1,6 +1,8 @@
 //! RuntimeClass.
 
-use meta::{Object, names};
+use std::collections::BTreeSet;
+
+use meta::{FieldError, Object, names};
 
 use crate::check::{Errors, Node};
 use crate::core::pod_spec::validate::{container_resource, tolerations};
@@ -30,6 +32,14 @@ pub(super) fn check(object: &Object, errors: &mut Errors) {
             &scheduling.at("nodeSelector"),
         ));
         tolerations(&scheduling, errors);
+        let mut known = BTreeSet::new();
+        for toleration in scheduling.items("tolerations") {
+            let key = ["key", "operator", "value", "effect"].map(|field| toleration.text(field));
+            if !known.insert(key) {
+                let value = toleration.value.clone();
+                errors.push(FieldError::duplicate(&toleration.path, value));
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::emptied::Emptied;
 use super::scalar;
 use super::zero::{fill, is_empty, zero};
 use super::{Field, Presence, Schema, StructType, Type, TypeGraph};
@@ -23,6 +24,8 @@ pub struct Decoded {
     pub object: Value,
     /// What strict decoding complains about: `unknown field "spec.bogus"`.
     pub unknown: Vec<String>,
+    /// Empty lists and maps that were sent; only where no field is dropped for its feature.
+    pub emptied: Vec<Emptied>,
 }
 
 /// The value does not fit the type; displays as Go says it.
@@ -72,6 +75,7 @@ fn walk(
         drops_disabled,
         names_keys,
         unknown: Vec::new(),
+        emptied: Vec::new(),
         first_error: None,
         path: Vec::new(),
         owner: None,
@@ -86,12 +90,13 @@ fn walk(
         None => Ok(Decoded {
             object: value,
             unknown: walk.unknown,
+            emptied: walk.emptied,
         }),
     }
 }
 
 /// A step from the root to the value at hand.
-enum Step<'a> {
+pub(super) enum Step<'a> {
     Field(&'a Field),
     Index(usize),
     Key(String),
@@ -103,6 +108,7 @@ struct Walk<'a> {
     /// Whether complaints name the keys of maps on the way.
     names_keys: bool,
     unknown: Vec<String>,
+    emptied: Vec<Emptied>,
     /// Type errors do not stop Go's decoder; the first one is returned at the end.
     first_error: Option<DecodeError>,
     path: Vec<Step<'a>>,
@@ -204,12 +210,15 @@ impl<'a> Walk<'a> {
             if is_bare || is_left_out(field, value) {
                 dropped.push(name.clone());
             }
-            if self.drops_disabled
-                && field.presence == Presence::Always
-                && is_empty_composite(value)
-            {
-                // Upstream stores protobuf, which knows no empty lists and maps.
-                *value = zero(self.graph, &field.ty);
+            let is_listed = matches!(field.presence, Presence::Always | Presence::OmitEmpty);
+            if is_listed && is_empty_composite(value) {
+                let is_told = matches!(field.ty, Type::List(_) | Type::Map { .. });
+                if is_told && !self.drops_disabled {
+                    self.emptied.push(Emptied::new(&self.path, name, value));
+                } else if self.drops_disabled && field.presence == Presence::Always {
+                    // Upstream stores protobuf, which knows no empty lists and maps.
+                    *value = zero(self.graph, &field.ty);
+                }
             }
         }
         self.owner = outer;
@@ -236,6 +245,13 @@ impl<'a> Walk<'a> {
                 match scalar::bytes(text) {
                     Ok(canonical) => *value = canonical.into(),
                     Err(error) => self.save(error),
+                }
+                true
+            }
+            (Type::Bytes, Value::Array(items)) => {
+                match scalar::listed_bytes(items) {
+                    Ok(canonical) => *value = canonical.into(),
+                    Err(item) => self.mismatch(ty, "uint8", &item.clone()),
                 }
                 true
             }
@@ -328,6 +344,15 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Step<'a> {
+    /// The key of the object, or the index in the list, that leads on.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Field(field) => field.name.clone(),
+            Self::Index(index) => index.to_string(),
+            Self::Key(key) => key.clone(),
+        }
+    }
+
     /// The field names that Go's decoder reports, those of embedded structs included.
     fn go_path(&self) -> Vec<&'a str> {
         match self {

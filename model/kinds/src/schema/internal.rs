@@ -201,6 +201,8 @@ fn structure(
         }
         let held = value.get(&field.name).filter(|held| !held.is_null());
         let shown = match held {
+            // Its own encoding leaves out what is empty.
+            Some(held) if is_shared && is_omitted(field, held) => continue,
             Some(held) => shape(graph, &field.ty, held, Names::Internal),
             None if is_shared => continue,
             None => unset(graph, field),
@@ -214,6 +216,10 @@ fn structure(
         }
     }
     Shape::Map(entries)
+}
+
+fn is_omitted(field: &Field, held: &Value) -> bool {
+    field.presence == Presence::OmitEmpty && super::zero::is_empty(&field.ty, held)
 }
 
 fn unset(graph: &TypeGraph, field: &Field) -> Shape {
@@ -247,7 +253,7 @@ mod tests {
 
     #[test]
     fn shared_types_have_their_names_on_the_wire_in_the_order_of_their_fields() {
-        let selector = json!({"matchExpressions": [{"key": "a<b", "operator": "Exists"}], "matchLabels": {"a": "b"}});
+        let selector = json!({"matchExpressions": [{"key": "a<b", "operator": "Exists", "values": []}], "matchLabels": {"a": "b"}});
         let name = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
         assert_eq!(
             printed(name, &selector).unwrap(),

@@ -47,6 +47,19 @@ pub(super) fn bytes(text: &str) -> Result<String, String> {
     }
 }
 
+/// Bytes that stand in a list as numbers, as Go reads them too; otherwise the first item that is none.
+pub(super) fn listed_bytes(items: &[Value]) -> Result<String, &Value> {
+    let byte = |item| match item {
+        &Value::Null => Ok(0),
+        item => {
+            let byte = item.as_u64().and_then(|number| u8::try_from(number).ok());
+            byte.ok_or(item)
+        }
+    };
+    let bytes: Result<Vec<u8>, &Value> = items.iter().map(byte).collect();
+    bytes.map(|bytes| BASE64.encode(bytes))
+}
+
 /// Where text goes on that good padding had ended, which Go tells of at the place after it.
 fn trailing(text: &str) -> Option<usize> {
     let padding = text.find('=')?;

@@ -29,7 +29,7 @@ pub(super) fn storage_class(object: &Object, errors: &mut Errors) {
     if !root.text("reclaimPolicy").is_empty() {
         root.one_of("reclaimPolicy", &["Delete", "Retain"], errors);
     }
-    root.needs_one_of(
+    root.points_to_one_of(
         "volumeBindingMode",
         &["Immediate", "WaitForFirstConsumer"],
         errors,
@@ -106,7 +106,7 @@ pub(super) fn storage_class_change(new: &Object, old: &Object, errors: &mut Erro
 pub(super) fn csi_driver(object: &Object, errors: &mut Errors) {
     let spec = Node::root(object).child("spec");
     let policies = ["File", "None", "ReadWriteOnceWithFSType"];
-    spec.needs_one_of("fsGroupPolicy", &policies, errors);
+    spec.points_to_one_of("fsGroupPolicy", &policies, errors);
     let mut known = BTreeSet::new();
     for request in spec.items("tokenRequests") {
         let audience = request.text("audience");

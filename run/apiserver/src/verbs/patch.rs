@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use http::Response;
-use kinds::Kind;
 use kinds::schema::{Schema, decode, decode_converted, restore};
 use meta::status::Details;
 use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
@@ -35,7 +34,7 @@ pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
             force: options.force.unwrap_or_default(),
         },
         validation: options.field_validation,
-        kind: &call.kind,
+        call,
         name: &call.info.name,
     };
     let written = write::update(call, &call.info.name, &options, &change).await?;
@@ -392,13 +391,14 @@ struct Patched<'a> {
     patch: Patch,
     target: Target<'a>,
     validation: FieldValidation,
-    kind: &'a Kind,
+    call: &'a Call,
     name: &'a str,
 }
 
 impl Change for Patched<'_> {
     fn change(&self, old: Option<&Object>) -> Result<(Object, Vec<String>), StatusError> {
         let decoded = self.patch.outcome(old, &self.target, self.validation)?;
+        self.call.keep_emptied(decoded.emptied);
         let mut new = decoded.object;
         if write::check_name(&new, self.name).is_err() {
             // The caller says so, with the warnings.
@@ -407,8 +407,9 @@ impl Change for Patched<'_> {
         let version = old.map_or("", |old| old.resource_version());
         if new.resource_version().is_empty() && !version.is_empty() {
             // The patch took the version away.
-            if kinds::write::needs_version(self.kind) {
-                return Err(write::without_version(self.kind, new.name()));
+            let kind = &self.call.kind;
+            if kinds::write::needs_version(kind) {
+                return Err(write::without_version(kind, new.name()));
             }
         } else if new.resource_version() == version && !self.patch.names("resourceVersion") {
             // A patch that does not name a version asks for none.

@@ -129,7 +129,9 @@ async fn commit(
     let name = object.name().to_owned();
     let cluster = call.cluster();
     let context = call.context(Operation::Create, &cluster);
-    let errors = kinds::write::validate_create(kind, &object, &context);
+    let errors = call.wrong(&object, |object| {
+        kinds::write::validate_create(kind, object, &context)
+    });
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
     let turn = call.server.turn(kind, &call.info.namespace).await;

@@ -214,11 +214,10 @@ fn settle(
         &["metadata", "resourceVersion"],
         old.resource_version().into(),
     );
-    invalid(
-        call,
-        &name,
-        &kinds::write::validate_update(kind, &new, old, &context),
-    )?;
+    let errors = call.wrong(&new, |new| {
+        kinds::write::validate_update(kind, new, old, &context)
+    });
+    invalid(call, &name, &errors)?;
     // A scale is written with the rules of its parent.
     if matches!(call.subresource(), None | Some("scale")) {
         warnings.extend(kind.strategy.warnings(&new, Some(old)));

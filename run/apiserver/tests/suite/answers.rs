@@ -217,6 +217,37 @@ async fn answers_are_named_and_kept_by_nobody() {
 }
 
 #[tokio::test]
+async fn refusals_show_the_empty_lists_and_maps_that_were_sent() {
+    let talk = talk().await;
+    let classes = "/apis/storage.k8s.io/v1/storageclasses";
+    let class = json!({"metadata": {"name": "c"}, "provisioner": "p", "parameters": {"a": "b"}});
+    talk.post(classes, class).await.expect(201);
+    let patch = async |patch: Value| {
+        let headers = [("content-type", "application/merge-patch+json")];
+        let (path, body) = (format!("{classes}/c"), patch.to_string());
+        talk.send_as("suite/1", "PATCH", &path, &headers, body)
+            .await
+    };
+    let refused = |shown: &str| {
+        format!(
+            "StorageClass.storage.k8s.io \"c\" is invalid: parameters: Invalid value: {shown}: field is immutable"
+        )
+    };
+    patch(json!({"parameters": {"a": null}}))
+        .await
+        .refused(422, &refused("{}"));
+    patch(json!({"parameters": null}))
+        .await
+        .refused(422, &refused("null"));
+    let template = json!({"spec": {"selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let mut deployment = template;
+    deployment["metadata"] = json!({"name": "e"});
+    let why = "Deployment.apps \"e\" is invalid: spec.template.metadata.labels: Invalid value: {}: `selector` does not match template `labels`";
+    talk.post(DEPLOYMENTS, deployment).await.refused(422, why);
+}
+
+#[tokio::test]
 async fn how_long_it_runs_and_how_it_is_set_is_told_in_the_form_that_is_asked_for() {
     let talk = talk().await;
     let get = async |path: &str, accept: &str| {

@@ -110,8 +110,18 @@ pub(super) fn create(object: &Object) -> Errors {
             cidr(block),
         ));
     }
+    let broken = blocks.iter().position(|block| !cidr(block).is_empty());
+    if let (Some((index, block)), true) = (
+        broken.and_then(|index| Some((index, blocks.get(index)?))),
+        blocks.len() > 1,
+    ) {
+        let why = format!(
+            "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{index}]: <nil> (invalid CIDR address: {block})"
+        );
+        errors.push(FieldError::internal(&path, why));
+    }
     let families: BTreeSet<bool> = blocks.iter().map(|block| block.contains(':')).collect();
-    if blocks.len() > 2 || (blocks.len() == 2 && families.len() < 2) {
+    if blocks.len() > 2 || (blocks.len() == 2 && (families.len() < 2 || broken.is_some())) {
         let why = "may specify no more than one CIDR for each IP family";
         errors.push(FieldError::invalid(
             &path,
