@@ -2,6 +2,8 @@
 //!
 //! Source: `pkg/kubelet/events/event.go`.
 
+use std::borrow::Cow;
+
 /// A container was created.
 pub const CREATED: &str = "Created";
 /// A container was started.
@@ -71,8 +73,8 @@ impl Severity {
 pub struct Event {
     /// Whether it tells of a problem.
     pub severity: Severity,
-    /// One of the reasons of this module.
-    pub reason: &'static str,
+    /// One of the reasons of this module, or why the node does not take a pod.
+    pub reason: Cow<'static, str>,
     /// What happened, for people.
     pub message: String,
     /// The container it is about, as `spec.containers{web}`.
@@ -81,17 +83,17 @@ pub struct Event {
 
 impl Event {
     /// An event that tells of no problem.
-    pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn normal(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Normal,
-            reason,
+            reason: reason.into(),
             message: message.into(),
             field_path: None,
         }
     }
 
     /// An event that tells of a problem.
-    pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn warning(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
             ..Self::normal(reason, message)

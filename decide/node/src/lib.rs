@@ -1,6 +1,7 @@
 //! What the node agent should do: the next step of a pod, its status, and the data containers are made from.
 //!
 //! - [`seen`]: everything a decision about a pod may depend on;
+//! - [`admission`]: whether the node takes a pod at all;
 //! - [`pod`]: `step` (what to do next) and `status` (what to report);
 //! - [`image`], [`back_off`], [`probe`]: the rules these two share;
 //! - [`sandbox`], [`container`], [`env`], [`volume`]: what is handed to the runtime and put on disk;
@@ -10,6 +11,7 @@
 //! Invariants as absences: no clock, no I/O, no randomness, nothing async; nothing is remembered
 //! between two calls, so an agent that restarts decides as one that never stopped.
 
+pub mod admission;
 pub mod back_off;
 pub mod container;
 pub mod downward;

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::admission::Rejection;
+
 /// All that a decision about one pod may depend on, besides the time.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -13,6 +15,8 @@ pub struct Seen {
     pub pod: Pod,
     /// Whether the API server no longer has the pod.
     pub is_orphan: bool,
+    /// Why the node does not take the pod; `None` when it does.
+    pub rejection: Option<Rejection>,
     /// Sandboxes of the pod, newest first.
     pub sandboxes: Vec<Sandbox>,
     /// Containers of the pod in any sandbox, newest first.

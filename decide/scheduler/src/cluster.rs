@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use meta::{Object, ObjectExt};
 
-use crate::pod::{HostPort, Pod};
+use crate::pod::Pod;
 use crate::resources::Resources;
+use meta::host_port::HostPort;
 use meta::taint::Taint;
 
 /// A node.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use meta::host_port::HostPort;
 use meta::node_selector::{NodeTerm, required_terms};
 use meta::taint::Toleration;
 use meta::{Key, Object, ObjectExt};
@@ -9,26 +10,6 @@ use serde_json::Value;
 
 use crate::affinity::{PodTerm, SpreadConstraint};
 use crate::resources::{Resources, nonzero_requests, requests};
-/// A port on the node that a pod wants for itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPort {
-    /// Address; `0.0.0.0` is every one.
-    pub ip: String,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
-    /// Number.
-    pub port: i64,
-}
-
-impl HostPort {
-    /// Whether both cannot be had on one node.
-    pub fn conflicts(&self, other: &Self) -> bool {
-        let any = |ip: &str| ip == "0.0.0.0";
-        self.port == other.port
-            && self.protocol == other.protocol
-            && (self.ip == other.ip || any(&self.ip) || any(&other.ip))
-    }
-}
 
 /// What there is to know about a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +70,7 @@ impl Pod {
                 .to_owned(),
             requests: requests(pod),
             nonzero_requests: nonzero_requests(pod),
-            ports: host_ports(pod),
+            ports: HostPort::all_of(pod),
             node_selector: strings(pod.at(&["spec", "nodeSelector"])),
             node_affinity: required_terms(pod),
             preferred_nodes: preferred_nodes(pod),
@@ -138,31 +119,6 @@ fn strings(map: Option<&Value>) -> BTreeMap<String, String> {
     pairs
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect()
-}
-
-fn host_ports(pod: &Object) -> BTreeSet<HostPort> {
-    let containers = pod.list_at(&["spec", "containers"]).iter();
-    let sidecars = pod
-        .list_at(&["spec", "initContainers"])
-        .iter()
-        .filter(|container| container.str_at(&["restartPolicy"]) == Some("Always"));
-    let ports = containers
-        .chain(sidecars)
-        .flat_map(|container| container.list_at(&["ports"]));
-    let read = |port: &Value| {
-        let text = |field: &str, default: &str| {
-            port.str_at(&[field])
-                .filter(|text| !text.is_empty())
-                .unwrap_or(default)
-                .to_owned()
-        };
-        Some(HostPort {
-            ip: text("hostIP", "0.0.0.0"),
-            protocol: text("protocol", "TCP"),
-            port: port.int_at(&["hostPort"]).filter(|port| *port > 0)?,
-        })
-    };
-    ports.filter_map(read).collect()
 }
 
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";

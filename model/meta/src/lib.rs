@@ -3,6 +3,7 @@
 //! Invariants as absences: no I/O, no clock, no randomness; nothing here knows a particular kind.
 
 pub mod field;
+pub mod host_port;
 pub mod id;
 pub mod names;
 pub mod node_selector;

@@ -7,7 +7,7 @@ use client::recorder::{Note, Recorder};
 use client::rest::Rest;
 use cri::Runtime;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use node::events::{self, Event, Severity};
 use node::pressure::Shortages;
 use node::sandbox::{DnsFacts, SandboxFacts, parse_resolv_conf};
@@ -31,6 +31,8 @@ pub(crate) struct Agent {
     pub(crate) recorder: Recorder,
     pub(crate) machine: Machine,
     pub(crate) pods: Pods,
+    /// The node as the API server has it; `None` before it is known.
+    pub(crate) node: watch::Sender<Option<Arc<Node>>>,
     pub(crate) sources: Sources,
     pub(crate) health: watch::Sender<RuntimeHealth>,
     pub(crate) shortages: watch::Sender<Shortages>,
@@ -68,6 +70,7 @@ pub async fn run(
     let agent = Arc::new(Agent {
         machine: Machine::read(&config.data_dir).await,
         pods: Pods::default(),
+        node: watch::Sender::default(),
         sources: Sources::new(client.clone(), shutdown.clone()),
         health: watch::Sender::new(RuntimeHealth::unknown()),
         shortages: watch::Sender::new(Shortages::default()),
@@ -84,6 +87,7 @@ pub async fn run(
     tokio::join!(
         serving,
         registration::keep(Arc::clone(&agent)),
+        registration::follow(Arc::clone(&agent)),
         registration::keep_lease(Arc::clone(&agent)),
         registration::watch_runtime(Arc::clone(&agent)),
         pods::follow(Arc::clone(&agent)),
@@ -119,7 +123,7 @@ impl Agent {
             resource_version: text(&meta.resource_version),
             field_path: event.field_path.unwrap_or_default(),
             is_warning: event.severity == Severity::Warning,
-            reason: event.reason.to_owned(),
+            reason: event.reason.into_owned(),
             message: event.message,
         });
     }
@@ -134,7 +138,7 @@ impl Agent {
             uid: name.clone(),
             name,
             is_warning: event.severity == Severity::Warning,
-            reason: event.reason.to_owned(),
+            reason: event.reason.into_owned(),
             message: event.message,
             ..Note::default()
         });

@@ -2,9 +2,11 @@
 //!
 //! An agent that restarts starts without it and tries again; nothing is lost but a back-off.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use node::events::Event;
 use node::seen::{Failure, ImageSeen, Volumes};
 
 use crate::act::Failed;
@@ -18,7 +20,7 @@ pub(crate) struct History {
     pub(crate) start_failures: BTreeMap<String, Failure>,
     pub(crate) sandbox_failure: Option<Failure>,
     pub(crate) volumes: Volumes,
-    recorded: BTreeMap<(&'static str, String), Timestamp>,
+    recorded: BTreeMap<(Cow<'static, str>, String), Timestamp>,
 }
 
 /// The shortest time between two equal events, in seconds.
@@ -82,10 +84,10 @@ impl History {
     }
 
     /// Whether an event is worth recording: not one that was recorded a moment ago.
-    pub(crate) fn is_new(&mut self, reason: &'static str, message: &str, now: Timestamp) -> bool {
+    pub(crate) fn is_new(&mut self, event: &Event, now: Timestamp) -> bool {
         self.recorded
             .retain(|_, at| now.duration_since(*at).as_secs() < EVENT_SECONDS_MIN);
-        let key = (reason, message.to_owned());
+        let key = (event.reason.clone(), event.message.clone());
         if self.recorded.contains_key(&key) || self.recorded.len() >= EVENTS_MAX {
             return false;
         }

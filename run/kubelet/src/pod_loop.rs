@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use node::admission::Rejection;
 use node::pod::{Action, Stage, Step};
 use node::seen::{Doing, NodeFacts, Seen, State, Subject, Volumes};
 use tokio::sync::{Notify, watch};
@@ -35,6 +36,7 @@ const WAIT_MAX: Duration = Duration::from_hours(1);
 pub(crate) async fn run(
     agent: Arc<Agent>,
     pod: Arc<Pod>,
+    rejection: Option<Rejection>,
     updates: watch::Receiver<Option<Arc<Pod>>>,
     wake: Arc<Notify>,
 ) {
@@ -45,7 +47,8 @@ pub(crate) async fn run(
         name = meta.name,
         uid = meta.uid
     );
-    let life = Life::new(agent, pod, updates, wake);
+    let mut life = Life::new(agent, pod, updates, wake);
+    life.rejection = rejection;
     life.run().instrument(span).await;
 }
 
@@ -54,6 +57,8 @@ struct Life {
     agent: Arc<Agent>,
     uid: String,
     pod: Arc<Pod>,
+    /// Why the node does not take it; once the API server was told, its status says so.
+    rejection: Option<Rejection>,
     is_orphan: bool,
     updates: watch::Receiver<Option<Arc<Pod>>>,
     wake: Arc<Notify>,
@@ -97,6 +102,7 @@ impl Life {
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             is_orphan,
+            rejection: None,
             updates,
             observer: Observer::default(),
             picture: Picture::default(),
@@ -198,6 +204,7 @@ impl Life {
         Seen {
             pod: (*self.pod).clone(),
             is_orphan: self.is_orphan,
+            rejection: self.rejection.clone(),
             sandboxes: self.picture.sandboxes.clone(),
             containers: self.picture.containers.clone(),
             images: self.history.images.clone(),
@@ -253,7 +260,7 @@ impl Life {
         for action in step.actions {
             match action {
                 Action::Record(event) => {
-                    if self.history.is_new(event.reason, &event.message, now()) {
+                    if self.history.is_new(&event, now()) {
                         self.agent.record(&self.pod, event);
                     }
                 }

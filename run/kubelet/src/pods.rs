@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
+use node::admission::{self, Rejection, Room};
 use node::names;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
 use crate::agent::Agent;
-use crate::{pod_loop, volumes};
+use crate::{pod_loop, registration, volumes};
 
 /// How often the runtime is asked for everything, in case an end was missed.
 const RELIST: Duration = Duration::from_mins(1);
@@ -30,6 +31,8 @@ struct Handle {
     /// The object; `None` once the API server no longer has it.
     updates: Arc<watch::Sender<Option<Arc<Pod>>>>,
     wake: Arc<Notify>,
+    /// What the pod takes of the node; `None` where the node did not take it.
+    room: Option<Arc<Room>>,
 }
 
 impl Pods {
@@ -40,6 +43,21 @@ impl Pods {
             .values()
             .filter_map(|one| one.updates.borrow().clone())
             .collect()
+    }
+
+    /// What the pods take that are not over.
+    fn rooms(&self) -> Vec<Arc<Room>> {
+        let is_over = |pod: &Pod| {
+            let status = pod.status.as_ref();
+            let phase = status.and_then(|status| status.phase.as_deref());
+            matches!(phase, Some("Failed" | "Succeeded"))
+        };
+        let handles = self.lock();
+        let living = handles.values().filter(|one| {
+            let pod = one.updates.borrow();
+            pod.as_ref().is_some_and(|pod| !is_over(pod))
+        });
+        living.filter_map(|one| one.room.clone()).collect()
     }
 
     /// A pod by namespace and name.
@@ -81,6 +99,7 @@ pub(crate) async fn follow(agent: Arc<Agent>) {
     let config = watcher::Config::default().fields(&selector);
     let mut events = watcher(api, config).default_backoff().boxed();
     let mut listed: Option<BTreeSet<String>> = None;
+    let mut newcomers: Vec<Pod> = Vec::new();
     loop {
         let event = tokio::select! {
             () = agent.shutdown.cancelled() => return,
@@ -94,21 +113,29 @@ pub(crate) async fn follow(agent: Arc<Agent>) {
                     "cannot watch pods, trying again"
                 );
             }
-            Some(Ok(watcher::Event::Init)) => listed = Some(BTreeSet::new()),
+            Some(Ok(watcher::Event::Init)) => {
+                listed = Some(BTreeSet::new());
+                newcomers.clear();
+            }
             Some(Ok(watcher::Event::InitApply(pod))) => {
                 if let (Some(listed), Some(uid)) = (&mut listed, &pod.metadata.uid) {
                     listed.insert(uid.clone());
                 }
-                applied(&agent, pod);
+                newcomers.extend(applied(&agent, pod));
             }
             Some(Ok(watcher::Event::InitDone)) => {
+                take_all(&agent, std::mem::take(&mut newcomers)).await;
                 if let Some(listed) = listed.take() {
                     forget_unlisted(&agent, &listed);
                     adopt_orphans(&agent).await;
                     clear_left_over(&agent).await;
                 }
             }
-            Some(Ok(watcher::Event::Apply(pod))) => applied(&agent, pod),
+            Some(Ok(watcher::Event::Apply(pod))) => {
+                if let Some(pod) = applied(&agent, pod) {
+                    take(&agent, pod).await;
+                }
+            }
             Some(Ok(watcher::Event::Delete(pod))) => {
                 let uid = pod.metadata.uid.unwrap_or_default();
                 let handle = agent.pods.lock().get(&uid).cloned();
@@ -120,17 +147,52 @@ pub(crate) async fn follow(agent: Arc<Agent>) {
     }
 }
 
-fn applied(agent: &Arc<Agent>, pod: Pod) {
-    let Some(uid) = pod.metadata.uid.clone() else {
-        return;
+/// Tells a pod's loop of a change; gives the pod back that has none.
+fn applied(agent: &Agent, pod: Pod) -> Option<Pod> {
+    let uid = pod.metadata.uid.as_ref()?;
+    let handle = agent.pods.lock().get(uid).cloned();
+    let Some(handle) = handle else {
+        return Some(pod);
     };
-    let handle = agent.pods.lock().get(&uid).cloned();
-    match handle {
-        Some(handle) => {
-            handle.updates.send_replace(Some(Arc::new(pod)));
-        }
-        None => spawn(agent, uid, pod, false),
+    handle.updates.send_replace(Some(Arc::new(pod)));
+    None
+}
+
+/// Takes those first that the node has taken before, then the oldest.
+async fn take_all(agent: &Arc<Agent>, mut pods: Vec<Pod>) {
+    pods.sort_by_key(|pod| {
+        let made = pod.metadata.creation_timestamp.as_ref();
+        (admission::is_open(pod), made.map(|time| time.0))
+    });
+    for pod in pods {
+        take(agent, pod).await;
     }
+}
+
+/// Gives a pod its loop, which runs it, or says why the node does not take it.
+async fn take(agent: &Arc<Agent>, pod: Pod) {
+    let rejection = if admission::is_open(&pod) {
+        judge(agent, &pod).await
+    } else {
+        None
+    };
+    if let Some(rejection) = &rejection {
+        let (reason, name) = (&rejection.reason, &pod.metadata.name);
+        debug!(reason, name, "pod is not taken");
+    }
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    spawn(agent, uid, pod, Standing::Bound(rejection));
+}
+
+/// Why the node does not take a pod. What is known of the node may be old: before a pod is refused, it is asked for.
+async fn judge(agent: &Agent, pod: &Pod) -> Option<Rejection> {
+    let rooms = agent.pods.rooms();
+    let admit = |node: &Node| admission::admit(pod, node, rooms.iter().map(|room| &**room));
+    let known = agent.node.borrow().clone();
+    if known.is_some_and(|node| admit(&node).is_ok()) {
+        return None;
+    }
+    admit(&registration::node(agent).await).err()
 }
 
 /// Pods that a new list no longer has are gone.
@@ -141,19 +203,33 @@ fn forget_unlisted(agent: &Agent, listed: &BTreeSet<String>) {
     }
 }
 
-fn spawn(agent: &Arc<Agent>, uid: String, pod: Pod, is_orphan: bool) {
+/// How a pod stands when its loop begins.
+enum Standing {
+    /// The API server has it; the node takes it unless there is a reason.
+    Bound(Option<Rejection>),
+    /// Only the runtime has it.
+    Orphan,
+}
+
+fn spawn(agent: &Arc<Agent>, uid: String, pod: Pod, standing: Standing) {
     let pod = Arc::new(pod);
-    let updates = watch::Sender::new((!is_orphan).then(|| Arc::clone(&pod)));
+    let (known, room, rejection) = match standing {
+        Standing::Bound(None) => (Some(Arc::clone(&pod)), Some(Arc::new(Room::of(&pod))), None),
+        Standing::Bound(rejection) => (Some(Arc::clone(&pod)), None, rejection),
+        Standing::Orphan => (None, None, None),
+    };
+    let updates = watch::Sender::new(known);
     let wake = Arc::new(Notify::new());
     let receiver = updates.subscribe();
     let handle = Handle {
         updates: Arc::new(updates),
         wake: Arc::clone(&wake),
+        room,
     };
     agent.pods.lock().insert(uid.clone(), handle);
     let agent = Arc::clone(agent);
     tokio::spawn(async move {
-        pod_loop::run(Arc::clone(&agent), pod, receiver, wake).await;
+        pod_loop::run(Arc::clone(&agent), pod, rejection, receiver, wake).await;
         agent.pods.remove(&uid);
     });
 }
@@ -183,7 +259,7 @@ async fn adopt_orphans(agent: &Arc<Agent>) {
         pod.metadata.uid = Some(uid.clone());
         pod.metadata.name = label(names::POD_NAME);
         pod.metadata.namespace = label(names::POD_NAMESPACE);
-        spawn(agent, uid, pod, true);
+        spawn(agent, uid, pod, Standing::Orphan);
     }
 }
 

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use node::events::{self, Event};
 use node::node_status::{self, Image};
 use serde_json::json;
@@ -158,6 +160,45 @@ pub(crate) async fn keep(agent: Arc<Agent>) {
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+/// Keeps what the agent knows of the Node object as the API server has it.
+pub(crate) async fn follow(agent: Arc<Agent>) {
+    let name = format!("metadata.name={}", agent.config.node_name);
+    let config = watcher::Config::default().fields(&name);
+    let api: Api<Node> = Api::all(agent.client.clone());
+    let mut events = watcher(api, config).default_backoff().boxed();
+    loop {
+        let event = tokio::select! {
+            () = agent.shutdown.cancelled() => return,
+            event = events.next() => event,
+        };
+        let node = match event {
+            None => return,
+            Some(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                debug!(error, "cannot watch the node, trying again");
+                continue;
+            }
+            Some(Ok(watcher::Event::Init | watcher::Event::InitDone)) => continue,
+            Some(Ok(watcher::Event::InitApply(node) | watcher::Event::Apply(node))) => {
+                Some(Arc::new(node))
+            }
+            Some(Ok(watcher::Event::Delete(_))) => None,
+        };
+        agent.node.send_replace(node);
+    }
+}
+
+/// The node as it is now; where it cannot be read, as it would be made.
+pub(crate) async fn node(agent: &Agent) -> Node {
+    let api: Api<Node> = Api::all(agent.client.clone());
+    if let Ok(Some(node)) = api.get_opt(&agent.config.node_name).await {
+        return node;
+    }
+    let facts = facts(agent).await;
+    let status = node_status::status(&facts, &NodeStatus::default(), now());
+    new_node(agent, status)
 }
 
 fn tell(agent: &Agent, reason: &'static str) {

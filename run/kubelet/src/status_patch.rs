@@ -39,7 +39,7 @@ pub(crate) fn patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value
     (!changes.is_empty()).then(|| json!({ "metadata": { "uid": uid }, "status": changes }))
 }
 
-/// Conditions that differ, with `null` for what one has lost.
+/// Conditions that differ, with `null` for what one has lost, and what is said of no more.
 fn changed(before: Option<&Value>, conditions: &[Value]) -> Vec<Value> {
     let before = before
         .and_then(Value::as_array)
@@ -63,7 +63,14 @@ fn changed(before: Option<&Value>, conditions: &[Value]) -> Vec<Value> {
         }
         one
     };
-    conditions.iter().filter(differs).map(completed).collect()
+    let is_lost = |one: &&Value| {
+        let mut others = conditions.iter();
+        !others.any(|other| other.get("type") == one.get("type"))
+    };
+    let lost = before.iter().filter(is_lost);
+    let deleted = |one: &Value| json!({ "$patch": "delete", "type": one.get("type") });
+    let kept = conditions.iter().filter(differs).map(completed);
+    kept.chain(lost.map(deleted)).collect()
 }
 
 fn fields(status: &PodStatus) -> Map<String, Value> {
@@ -96,6 +103,18 @@ mod tests {
         let old = status(json!({ "conditions": [one, two] }));
         let new = status(json!({ "conditions": [two, one] }));
         assert_eq!(patch("u", &old, &new), None);
+    }
+
+    #[test]
+    fn conditions_that_are_said_no_more_are_deleted() {
+        let one = |type_: &str| json!({ "type": type_, "status": "True" });
+        let old = status(json!({ "conditions": [one("Mine"), one("Theirs")] }));
+        let new = status(json!({ "conditions": [one("Theirs")] }));
+        let gone = json!([{ "$patch": "delete", "type": "Mine" }]);
+        assert_eq!(
+            patch("u", &old, &new).unwrap()["status"]["conditions"],
+            gone
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     port_forward(cluster).await?;
     broken(cluster).await?;
     guarded(cluster).await?;
+    refused(cluster).await?;
     attach(cluster).await?;
     in_cluster(cluster).await?;
     images(cluster).await?;
@@ -214,6 +215,43 @@ async fn guarded(cluster: &Cluster) -> Result<()> {
     let refused = "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CreateContainerConfigError";
     let arguments = ["wait", refused, "pod/escape", "--timeout=60s"];
     cluster.kubectl(&arguments).await?.ok().map(drop)
+}
+
+/// Pods that name their node are refused what it does not have.
+async fn refused(cluster: &Cluster) -> Result<()> {
+    let pod = |name: &str, container: &str, more: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{nodeName: node-1, {more} \
+             terminationGracePeriodSeconds: 1, containers: [{{name: main, image: 'busybox:1.36', \
+             command: [sleep, '3600'], {container}}}]}}}}\n---\n"
+        )
+    };
+    let ports = |ip: &str| format!("ports: [{{containerPort: 80, hostPort: 18088, hostIP: {ip}}}]");
+    let pods = [
+        pod("holder", &ports("127.0.0.1"), ""),
+        pod("greedy", "resources: {requests: {cpu: 1000}}", ""),
+        pod("choosy", "", "nodeSelector: {disk: slow},"),
+        pod("late", &ports("0.0.0.0"), ""),
+    ];
+    let pods = pods.concat();
+    let applied = cluster.kubectl_with(&["apply", "-f", "-"], &pods).await?;
+    applied.ok()?;
+    for (name, reason) in [
+        ("greedy", "OutOfcpu"),
+        ("choosy", "NodeAffinity"),
+        ("late", "NodePorts"),
+    ] {
+        let is_told = format!("--for=jsonpath={{.status.reason}}={reason}");
+        let arguments = ["wait", &is_told, &format!("pod/{name}"), "--timeout=60s"];
+        cluster.kubectl(&arguments).await?.ok()?;
+    }
+    let status = "-o=jsonpath={.status.phase}: {.status.message}";
+    let told = cluster.kubectl(&["get", "pod", "late", status]).await?;
+    assert_eq!(
+        told.ok()?,
+        "Failed: Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+    );
+    ready(cluster, &["pod/holder"]).await
 }
 
 async fn attach(cluster: &Cluster) -> Result<()> {

@@ -42,6 +42,13 @@ impl Finding {
     }
 }
 
+/// The conditions that are not the agent's own.
+pub(super) fn of_others(old: &PodStatus) -> Vec<PodCondition> {
+    let is_owned = |one: &&PodCondition| OWNED.contains(&one.type_.as_str());
+    let conditions = old.conditions.iter().flatten();
+    conditions.filter(|one| !is_owned(one)).cloned().collect()
+}
+
 /// All conditions: those of others as they are, then the agent's own.
 pub(super) fn all(
     seen: &Seen,
@@ -52,12 +59,7 @@ pub(super) fn all(
     now: Timestamp,
 ) -> Vec<PodCondition> {
     let before = old.conditions.as_deref().unwrap_or_default();
-    let is_owned = |one: &&PodCondition| OWNED.contains(&one.type_.as_str());
-    let mut conditions: Vec<PodCondition> = before
-        .iter()
-        .filter(|one| !is_owned(one))
-        .cloned()
-        .collect();
+    let mut conditions = of_others(old);
     let statuses: Vec<&ContainerStatus> =
         [&status.init_container_statuses, &status.container_statuses]
             .into_iter()

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::phase::{self, Phase};
 use super::stop::{self, Ending};
 use super::{conditions, container_status, spec};
+use crate::admission::Rejection;
 use crate::qos;
 use crate::seen::{Seen, State, Subject};
 
@@ -18,6 +19,12 @@ use crate::seen::{Seen, State, Subject};
 pub fn status(seen: &Seen, now: Timestamp) -> PodStatus {
     let pod_spec = spec::of(&seen.pod);
     let old = seen.pod.status.clone().unwrap_or_default();
+    if phase::stated_final(&seen.pod).is_some() && is_untouched(seen, &old) {
+        return old;
+    }
+    if let Some(rejection) = &seen.rejection {
+        return of_rejected(seen, rejection, &old, now);
+    }
     let ending = stop::ending(seen, &pod_spec, now);
     let mut status = PodStatus {
         observed_generation: seen.pod.metadata.generation,
@@ -40,6 +47,27 @@ pub fn status(seen: &Seen, now: Timestamp) -> PodStatus {
     set_phase(&mut status, &old, phase, ending.as_ref());
     status.conditions = Some(conditions::all(seen, &pod_spec, &old, &status, phase, now));
     status
+}
+
+/// Whether nothing was ever made of the pod here, nor said of its containers.
+fn is_untouched(seen: &Seen, old: &PodStatus) -> bool {
+    seen.sandboxes.is_empty() && seen.containers.is_empty() && old.container_statuses.is_none()
+}
+
+/// What is said of a pod that the node does not take: nothing of its containers. Source: `rejectPod`.
+fn of_rejected(seen: &Seen, rejection: &Rejection, old: &PodStatus, now: Timestamp) -> PodStatus {
+    PodStatus {
+        phase: Some(Phase::Failed.as_str().to_owned()),
+        reason: Some(rejection.reason.clone()),
+        message: Some(format!("Pod was rejected: {}", rejection.message)),
+        observed_generation: seen.pod.metadata.generation,
+        qos_class: Some(qos::class(&seen.pod).as_str().to_owned()),
+        start_time: Some(old.start_time.clone().unwrap_or(Time(now))),
+        conditions: Some(conditions::of_others(old)).filter(|conditions| !conditions.is_empty()),
+        nominated_node_name: old.nominated_node_name.clone(),
+        resource_claim_statuses: old.resource_claim_statuses.clone(),
+        ..PodStatus::default()
+    }
 }
 
 /// Whether nothing runs and nothing is being started or stopped.

@@ -39,6 +39,8 @@ pub(super) enum Ending {
     },
     /// Its phase is final already, as whoever set it decided.
     Final,
+    /// The node does not take it.
+    Rejected,
     /// It ran longer than `activeDeadlineSeconds`.
     DeadlineExceeded,
     /// All its containers have ended and none will run again.
@@ -57,6 +59,9 @@ pub(super) fn ending(seen: &Seen, pod_spec: &PodSpec, now: Timestamp) -> Option<
     }
     if phase::stated_final(&seen.pod).is_some() {
         return Some(Ending::Final);
+    }
+    if seen.rejection.is_some() {
+        return Some(Ending::Rejected);
     }
     if active_deadline(seen).is_some_and(|deadline| now >= deadline) {
         return Some(Ending::DeadlineExceeded);
@@ -110,6 +115,10 @@ pub(super) fn step(seen: &Seen, pod_spec: &PodSpec, ending: &Ending, now: Timest
         let event = Event::normal(events::DEADLINE_EXCEEDED, DEADLINE_MESSAGE);
         step.push(seen, Action::Record(event));
     }
+    if let (Ending::Rejected, Some(rejection)) = (ending, &seen.rejection) {
+        let event = Event::warning(rejection.reason.clone(), &rejection.message);
+        step.push(seen, Action::Record(event));
+    }
     let living: Vec<&Container> = seen.living().collect();
     if !living.is_empty() {
         stop_living(seen, pod_spec, &living, ending, now, &mut step);
@@ -155,7 +164,7 @@ fn clear(seen: &Seen, ending: &Ending, step: &mut Step) {
                 Stage::Finished
             };
         }
-        Ending::Final | Ending::DeadlineExceeded | Ending::Completed => {
+        Ending::Final | Ending::Rejected | Ending::DeadlineExceeded | Ending::Completed => {
             step.stage = Stage::Finished;
         }
     }
@@ -213,7 +222,7 @@ fn remaining(seen: &Seen, pod_spec: &PodSpec, ending: &Ending, now: Timestamp) -
             })
         }
         Ending::Orphan => None,
-        Ending::Final | Ending::DeadlineExceeded | Ending::Completed => {
+        Ending::Final | Ending::Rejected | Ending::DeadlineExceeded | Ending::Completed => {
             pod_spec.termination_grace_period_seconds
         }
     }

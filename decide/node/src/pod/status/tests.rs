@@ -387,3 +387,26 @@ fn init_containers_that_succeeded_stay_ready_when_the_pod_has_ended() {
     assert_eq!(status.phase.as_deref(), Some("Succeeded"));
     assert!(status.init_container_statuses.unwrap()[0].ready);
 }
+
+#[test]
+fn a_pod_that_is_not_taken_has_failed_and_nothing_is_said_of_its_containers() {
+    let mut seen = bare(web());
+    seen.rejection = Some(Rejection {
+        reason: "NodePorts".to_owned(),
+        message: "no port".to_owned(),
+    });
+    let scheduled = json!({ "type": "PodScheduled", "status": "True" });
+    let other = json!({ "type": "example.com/gate", "status": "True" });
+    let old = json!({ "phase": "Pending", "conditions": [scheduled, other] });
+    seen.pod.status = serde_json::from_value(old).unwrap();
+    let expected = json!({
+        "phase": "Failed", "reason": "NodePorts", "message": "Pod was rejected: no port", "qosClass": "BestEffort",
+        "observedGeneration": 1, "startTime": now().to_string(), "conditions": [other],
+    });
+    let written = told(&seen);
+    assert_eq!(json!(written), expected);
+    // What was said stays, whether or not the agent still knows why.
+    seen.rejection = None;
+    seen.pod.status = Some(written);
+    assert_eq!(json!(status(&seen, later(now(), 9))), expected);
+}

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::testing::*;
 use super::*;
+use crate::admission::Rejection;
 use crate::back_off::later;
 use crate::seen::{Failure, ImageSeen, Probes, Sandbox};
 
@@ -61,6 +62,22 @@ fn a_new_pod_gets_volumes_then_a_sandbox_then_containers() {
     let picture = seen(web());
     assert_eq!(done(&decided(&picture)), ["start a #0"]);
     assert_eq!(done(&decided(&running(picture, "a"))), [""; 0]);
+}
+
+#[test]
+fn a_pod_that_is_not_taken_is_told_of_and_nothing_is_made_of_it() {
+    let mut picture = bare(web());
+    picture.rejection = Some(Rejection {
+        reason: "OutOfcpu".to_owned(),
+        message: "too little".to_owned(),
+    });
+    let step = decided(&picture);
+    assert_eq!(recorded(&step), ["OutOfcpu too little"]);
+    assert_eq!(done(&step), [""; 0]);
+    picture.is_status_written = true;
+    assert_eq!(done(&decided(&picture)), ["unmount"]);
+    picture.volumes = Volumes::Removed;
+    assert_eq!(decided(&picture).stage, Stage::Finished);
 }
 
 #[test]
