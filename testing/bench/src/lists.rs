@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use meta::ObjectExt;
 
-use crate::Server;
 use crate::report::{Better, Figure, median, megabytes, milliseconds, show};
 use crate::request::{self, answer, fill, map, maps, pod, pods};
+use crate::{Server, settle};
 
 const PODS: usize = 5_000;
 /// How often each list is asked for; the servers take turns.
@@ -89,6 +89,7 @@ async fn list(what: &str, servers: &[Server], path: &str, accept: &str) -> Resul
     for _ in 0..ROUNDS {
         for ((server, times), worked) in servers.iter().zip(&mut times).zip(&mut worked) {
             let request = request::get(path, accept)?;
+            settle(servers).await?;
             let (before, begun) = (server.processor_time()?, Instant::now());
             let (code, bytes) = answer(&server.client, request).await?;
             let mut figure = milliseconds(begun.elapsed());

@@ -27,6 +27,10 @@ use crate::report::{Better, Figure, megabytes, row, show};
 
 /// How long an idle process is watched.
 const IDLE: Duration = Duration::from_mins(1);
+/// How long processes are watched for whether they still work, and how much they may work meanwhile.
+const QUIET: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(10));
+/// How often, before what follows is measured anyway.
+const QUIET_TRIES: usize = 50;
 /// Objects of the large collection.
 const OBJECTS: usize = 100_000;
 
@@ -46,6 +50,25 @@ impl Server {
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         self.pids.iter().map(|pid| processor_time(*pid)).sum()
     }
+}
+
+/// Waits until no server works any more: what one does after its answer, such as collecting garbage, is not to be
+/// measured as the time of the next.
+pub(crate) async fn settle(servers: &[Server]) -> Result<()> {
+    let worked = || {
+        servers
+            .iter()
+            .map(Server::processor_time)
+            .sum::<Result<Duration>>()
+    };
+    for _ in 0..QUIET_TRIES {
+        let before = worked()?;
+        tokio::time::sleep(QUIET.0).await;
+        if worked()?.saturating_sub(before) <= QUIET.1 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[tokio::main]

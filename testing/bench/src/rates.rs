@@ -7,9 +7,9 @@ use futures::future::try_join_all;
 use meta::ObjectExt;
 use serde_json::json;
 
-use crate::Server;
 use crate::report::{Better, Figure, median, percentile, show};
 use crate::request::{self, answer, applied, map, maps, pod, pods, send};
+use crate::{Server, settle};
 
 /// How long each rate is measured.
 const SPAN: Duration = Duration::from_secs(2);
@@ -93,6 +93,7 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
                 request::namespace(&server.client, &namespace).await?;
                 let mut made = vec![usize::MAX; clients];
                 for (verb, figures) in VERBS.iter().zip(figures) {
+                    settle(servers).await?;
                     let (figure, done) = rate(server, *verb, &namespace, &made).await?;
                     if *verb == Verb::Create {
                         made = done;

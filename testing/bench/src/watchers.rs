@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures::AsyncReadExt;
 use futures::future::try_join_all;
 use http::Request;
+use http_body_util::BodyExt;
 use meta::ObjectExt;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::Server;
 use crate::report::{Better, Figure, median, milliseconds, percentile, show};
 use crate::request::{self, answer, map, maps, send};
+use crate::{Server, settle};
 
 const WATCHERS: [usize; 2] = [100, 1_000];
 /// Changes whose way to the last watcher is timed, over all rounds.
@@ -29,7 +29,20 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 #[derive(Default)]
 struct Seen {
     events: AtomicUsize,
-    changed: Notify,
+    /// How many are waited for.
+    wanted: AtomicUsize,
+    /// Told when there are as many: a word for each would be measured as the server's time.
+    all: Notify,
+}
+
+impl Seen {
+    fn add(&self, events: usize) {
+        let before = self.events.fetch_add(events, Ordering::AcqRel);
+        let wanted = self.wanted.load(Ordering::Acquire);
+        if before < wanted && wanted <= before + events {
+            self.all.notify_one();
+        }
+    }
 }
 
 /// Watches of one server.
@@ -55,8 +68,9 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
         let mut times: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
         let mut worked = vec![Duration::ZERO; servers.len()];
         for _ in 0..ROUNDS {
-            let servers = servers.iter().zip(&mut opened);
-            for (((server, watches), times), worked) in servers.zip(&mut times).zip(&mut worked) {
+            let opened = servers.iter().zip(&mut opened);
+            for (((server, watches), times), worked) in opened.zip(&mut times).zip(&mut worked) {
+                settle(servers).await?;
                 let before = server.processor_time()?;
                 times.push(watches.time(server, &namespace).await?);
                 *worked += server.processor_time()?.saturating_sub(before);
@@ -110,23 +124,21 @@ impl Watches {
         let open = |_| {
             let path = path.as_str();
             async move {
-                let request = Request::get(path).body(Vec::new()).context("no request")?;
-                let stream = server.client.request_stream(request).await;
-                anyhow::Ok(stream.context("no watch")?)
+                let request = request::get(path, "application/json")?;
+                let response = server.client.send(request).await.context("no watch")?;
+                anyhow::ensure!(response.status() == 200, "no watch: {}", response.status());
+                anyhow::Ok(response.into_body())
             }
         };
-        let streams = try_join_all((0..watchers).map(open)).await?;
+        let bodies = try_join_all((0..watchers).map(open)).await?;
         let mut tasks = JoinSet::new();
-        for stream in streams {
+        for mut body in bodies {
             let seen = Arc::clone(&seen);
             tasks.spawn(async move {
-                let (mut stream, mut bytes) = (Box::pin(stream), vec![0; 16 * 1024]);
-                while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                while let Some(Ok(frame)) = body.frame().await {
                     // Every event is a line.
-                    let read = bytes.iter().take(count);
-                    let events = read.filter(|byte| **byte == b'\n').count();
-                    seen.events.fetch_add(events, Ordering::AcqRel);
-                    seen.changed.notify_one();
+                    let read = frame.data_ref().into_iter().flatten();
+                    seen.add(read.filter(|byte| **byte == b'\n').count());
                 }
             });
         }
@@ -147,11 +159,10 @@ impl Watches {
             let path = format!("{}/watched", maps(namespace));
             let request = send("PUT", &path, "application/json", &object)?;
             let wanted = self.seen.events.load(Ordering::Acquire) + self.watchers;
+            self.seen.wanted.store(wanted, Ordering::Release);
             let begun = Instant::now();
             let all_seen = async {
-                while self.seen.events.load(Ordering::Acquire) < wanted {
-                    self.seen.changed.notified().await;
-                }
+                self.seen.all.notified().await;
                 begun.elapsed()
             };
             let all_seen = tokio::time::timeout(WAIT_MAX, all_seen);
