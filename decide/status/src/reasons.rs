@@ -125,9 +125,14 @@ pub(crate) fn row_of(reason: &str) -> Option<&'static Reason> {
     // Kubelets reject pods with one reason per resource; they share a row.
     let known = match reason {
         "NodeShutdown" | "Shutdown" => "Terminated",
-        "UnexpectedAdmissionError" | "AppArmor" | "SysctlForbidden" | "PodOSNotSupported" => {
-            "NodeAffinity"
-        }
+        "UnexpectedAdmissionError"
+        | "AppArmor"
+        | "SysctlForbidden"
+        | "PodOSNotSupported"
+        | "PodOSSelectorNodeLabelDoesNotMatch"
+        | "NodeName"
+        | "NodePorts"
+        | "TaintToleration" => "NodeAffinity",
         "NodeLost" => "NodeUnreachable",
         "VerifyNonRootError" => "CreateContainerConfigError",
         "RunInitContainerError" => "RunContainerError",
@@ -174,6 +179,18 @@ mod tests {
                 reason.next_step.zh.is_empty(),
                 "{reason:?}"
             );
+        }
+    }
+
+    #[test]
+    fn pods_that_a_node_does_not_take_share_a_row() {
+        for reason in [
+            "OutOfcpu",
+            "OutOfexample.com/gpu",
+            "NodePorts",
+            "TaintToleration",
+        ] {
+            assert_eq!(row_of(reason).unwrap().reason, "NodeAffinity");
         }
     }
 
