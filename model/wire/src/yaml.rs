@@ -1,22 +1,55 @@
-//! YAML 1.2 as people write it: one document in, one document out.
+//! YAML as people write it: one document in, one document out.
+
+mod node;
+mod words;
 
 use serde_json::Value;
+use serde_saphyr::Options;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 use crate::json::Document;
+use node::Node;
 
-/// Reads one YAML document; JSON is YAML too.
+/// Reads the first YAML document of a text; JSON is YAML too. Of keys that stand twice in a map the last counts.
 ///
 /// # Errors
-/// The text is no YAML, or has keys that are no strings.
+/// The text is no YAML, or has keys that are no strings; in the words of upstream's parser.
 pub fn read(bytes: &[u8]) -> Result<Document, String> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| "error converting YAML to JSON: invalid UTF-8".to_owned())?;
-    let value: Value = serde_saphyr::from_str(text)
-        .map_err(|error| format!("error converting YAML to JSON: {error}"))?;
-    Ok(Document {
-        value,
-        duplicates: Vec::new(),
-    })
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
+    let read = match node(text) {
+        Err(error) if words::is_of_another_document(&error) => {
+            let first = first_document(text, &error);
+            node(first).map_err(|error| words::of(&error, first))
+        }
+        read => read.map_err(|error| words::of(&error, text)),
+    };
+    let Node { value, duplicates } = read?;
+    Ok(Document { value, duplicates })
+}
+
+fn node(text: &str) -> Result<Node, serde_saphyr::Error> {
+    let mut options = Options::default();
+    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
+    options.with_snippet = false;
+    serde_saphyr::from_str_with_options(text, options)
+}
+
+/// What stands before the marker of the document that an error is about.
+fn first_document<'a>(text: &'a str, error: &serde_saphyr::Error) -> &'a str {
+    let line = error.location().map_or(0, |location| location.line());
+    let (mut at, mut end) = (0, 0);
+    for (line_text, number) in text.split_inclusive('\n').zip(1..=line) {
+        // A marker at the start begins the first document.
+        if line_text.starts_with("---")
+            && number > 1
+            && !text.get(..at).unwrap_or("").trim().is_empty()
+        {
+            end = at;
+        }
+        at += line_text.len();
+    }
+    text.get(..end).unwrap_or("")
 }
 
 /// Reads every document of a stream; empty ones are left out.
@@ -65,5 +98,78 @@ mod tests {
             read_all("---\na: 1\n---\n---\nb: 2\n").unwrap(),
             [json!({"a": 1}), json!({"b": 2})]
         );
+    }
+
+    #[test]
+    fn of_several_documents_the_first_is_read() {
+        for text in [
+            "a: 1\n---\nb: 2\n",
+            "---\na: 1\n---\n",
+            "# x\n---\na: 1\n--- # y\nb: [\n",
+        ] {
+            assert_eq!(read(text.as_bytes()).unwrap().value["a"], 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts_and_each_is_told_by_the_line_of_its_value() {
+        let text = "a: 1\nb: {c: 1, c: 2}\na:\n  d: 1\n  d: 2\n1: x\n";
+        let document = read(text.as_bytes()).unwrap();
+        assert_eq!(
+            document.value,
+            json!({"a": {"d": 2}, "b": {"c": 2}, "1": "x"})
+        );
+        assert_eq!(
+            document.duplicates,
+            [
+                "line 2: key \"c\" already set in map",
+                "line 5: key \"d\" already set in map",
+                "line 4: key \"a\" already set in map"
+            ]
+        );
+    }
+
+    /// Bodies with what a stock server said of them.
+    #[test]
+    fn what_is_no_yaml_is_told_in_the_words_of_upstreams_parser() {
+        for (text, words) in [
+            (
+                "a: b: c: d\n",
+                "mapping values are not allowed in this context",
+            ),
+            (
+                "a: b\n c: d\n",
+                "line 2: mapping values are not allowed in this context",
+            ),
+            (
+                "x:\n\ta: b\n",
+                "line 2: found character that cannot start any token",
+            ),
+            ("a: [", "line 1: did not find expected node content"),
+            ("a: {b", "line 1: did not find expected ',' or '}'"),
+            ("a: 'b", "found unexpected end of stream"),
+            ("- a\nb: c\n", "line 1: did not find expected '-' indicator"),
+            (
+                "%YAML 9\n---\na: b",
+                "did not find expected digit or '.' character",
+            ),
+            ("a: *x\n", "unknown anchor 'x' referenced"),
+            ("a: &x\n b: *x\n", "anchor 'x' value contains itself"),
+            ("a: @x\n", "found character that cannot start any token"),
+            ("a: b\u{1}\n", "control characters are not allowed"),
+            ("d:\n  a: |\n  x\n", "line 4: could not find expected ':'"),
+            ("a: ]\n", "did not find expected node content"),
+            (
+                "key: [a, b\nfoo: c\n",
+                "line 1: did not find expected ',' or ']'",
+            ),
+            ("a: \"\\q\"\n", "found unknown escape character"),
+            ("a: |x\n", "did not find expected comment or line break"),
+        ] {
+            let told = read(text.as_bytes()).err();
+            assert_eq!(told, Some(format!("yaml: {words}")), "{text}");
+        }
+        let infinite = read(b"a: .inf\n").err();
+        assert_eq!(infinite.as_deref(), Some("json: unsupported value: +Inf"));
     }
 }

@@ -241,7 +241,7 @@ pub(crate) fn fit(
     }
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
-            let why = format!("strict decoding error: {}", complaints.join(", "));
+            let why = format!("strict decoding error: {}", joined(&complaints));
             Err(misfit(gvk, why))
         }
         FieldValidation::Warn => Ok(Body {
@@ -255,6 +255,21 @@ pub(crate) fn fit(
             emptied: decoded.emptied,
         }),
     }
+}
+
+/// What keys that stand twice in YAML are told by. Source: go-yaml `decode.go`, `setMapIndex`.
+const YAML_LINE: &str = "line ";
+
+/// Complaints as a strict refusal lists them: those about YAML are one, of several lines.
+pub(crate) fn joined(complaints: &[String]) -> String {
+    let (yaml, rest): (Vec<&str>, Vec<&str>) = complaints
+        .iter()
+        .map(String::as_str)
+        .partition(|complaint| complaint.starts_with(YAML_LINE));
+    let yaml =
+        (!yaml.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", yaml.join("\n  ")));
+    let all: Vec<&str> = yaml.as_deref().into_iter().chain(rest).collect();
+    all.join(", ")
 }
 
 /// Why an object of one kind is none of another.

@@ -82,7 +82,8 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
 /// Reads a configuration to apply, which must be a map.
 fn configuration(call: &Call) -> Result<Document, StatusError> {
     let refuse = |why: String| StatusError::bad_request(format!("error decoding YAML: {why}"));
-    let document = wire::yaml::read(&call.body).map_err(refuse)?;
+    let unread = |why| refuse(format!("error converting YAML to JSON: {why}"));
+    let document = wire::yaml::read(&call.body).map_err(unread)?;
     match body::go_sort(&document.value) {
         Some(sort) if !document.value.is_object() => Err(refuse(format!(
             "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {sort} into Go value of type map[string]interface {{}}"
@@ -218,7 +219,15 @@ impl Patch {
                 restore::narrow(target.schema, &mut document.value);
                 read = decode_converted;
             }
-            Self::Apply(_) => restore::narrow(target.schema, &mut document.value),
+            Self::Apply(_) => {
+                if validation == FieldValidation::Strict && !document.duplicates.is_empty() {
+                    let why = body::joined(&document.duplicates);
+                    return Err(StatusError::bad_request(format!(
+                        "error strict decoding YAML: error converting YAML to JSON: {why}"
+                    )));
+                }
+                restore::narrow(target.schema, &mut document.value);
+            }
             Self::Json { .. } | Self::Merge { .. } => forget_unversioned(&mut document),
         }
         body::fit(document, target.gvk, target.schema, validation, &[], read)

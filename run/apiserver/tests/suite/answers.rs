@@ -248,6 +248,48 @@ async fn refusals_show_the_empty_lists_and_maps_that_were_sent() {
 }
 
 #[tokio::test]
+async fn keys_that_stand_twice_in_yaml_are_warned_of_and_the_last_counts() {
+    let talk = talk().await;
+    let told = "line 5: key \"k\" already set in map";
+    let body = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {k: one,\n  k: two}\n";
+    let body = body.replace("name: y", "name: 'y'");
+    let send = async |method: &str, path: &str, query: &str| {
+        let media_type = match method {
+            "POST" => "application/yaml",
+            _ => "application/apply-patch+yaml",
+        };
+        let (path, headers) = (format!("{path}?{query}"), [("content-type", media_type)]);
+        talk.send_as("suite/1", method, &path, &headers, body.clone())
+            .await
+    };
+    let one = format!("{MAPS}/y");
+    for (method, path, refused) in [
+        (
+            "POST",
+            MAPS,
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal errors:\n  ",
+        ),
+        (
+            "PATCH",
+            &one,
+            "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ",
+        ),
+    ] {
+        let answer = send(
+            method,
+            path,
+            "dryRun=All&fieldManager=m&fieldValidation=Strict",
+        )
+        .await;
+        answer.refused(400, &format!("{refused}{told}"));
+        let answer = send(method, path, "dryRun=All&fieldManager=m").await;
+        let warning = answer.headers["warning"].to_str().unwrap().to_owned();
+        assert!(warning.contains("already set in map"), "{warning}");
+        assert_eq!(answer.expect(201)["data"]["k"], "two");
+    }
+}
+
+#[tokio::test]
 async fn how_long_it_runs_and_how_it_is_set_is_told_in_the_form_that_is_asked_for() {
     let talk = talk().await;
     let get = async |path: &str, accept: &str| {
