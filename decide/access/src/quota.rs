@@ -41,15 +41,17 @@ fn check_one(
     quota: &Object,
 ) -> Result<(), StatusError> {
     let meter = Meter::new(quota, cluster, request.now);
-    let hard = meter.limits(resource);
-    if hard.is_empty() || !matches(quota, resource, object) {
+    let limits = meter.limits(resource);
+    if limits.is_empty() || !matches(quota, resource, object) {
         return Ok(());
     }
     if resource == "pods"
-        && let Err(why) = constraints::check(&hard, object)
+        && let Err(why) = constraints::check(&limits, object)
     {
         return Err(request.forbidden(&format!("failed quota: {}: {why}", quota.name())));
     }
+    // Once a quota is about an object, whatever it uses counts: see `CheckRequest`.
+    let hard = meter.hard();
     let asked = meter.usage_of(resource, object);
     let negative: Vec<&str> = asked
         .iter()
@@ -66,7 +68,7 @@ fn check_one(
         Some(old) if matches(quota, resource, old) => meter.usage_of(resource, old),
         _ => Amounts::new(),
     };
-    let requested = grown(&asked, &before, &hard);
+    let requested = grown(&asked, &before, hard);
     if requested.is_empty() {
         return Ok(());
     }
@@ -91,7 +93,7 @@ fn check_one(
         quota.name(),
         masked(&requested),
         masked(&used),
-        masked(&hard)
+        masked(hard)
     )))
 }
 

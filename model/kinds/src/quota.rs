@@ -115,6 +115,11 @@ impl<'a> Meter<'a> {
         }
     }
 
+    /// What the quota limits.
+    pub fn hard(&self) -> &Amounts {
+        &self.hard
+    }
+
     /// What the quota limits of the objects of a resource.
     pub fn limits(&self, resource: &str) -> Amounts {
         let mut limits = self.hard.clone();

@@ -91,6 +91,30 @@ fn scopes_choose_the_pods() {
 }
 
 #[test]
+fn claims_are_charged_by_class_and_as_extended_resources() {
+    let hard = json!({"gpu.deviceclass.resource.k8s.io/devices": "2", "requests.example.com/gpu": "1",
+        "requests.deviceclass.resource.kubernetes.io/gpu": "1"});
+    let class =
+        json!({"metadata": {"name": "gpu"}, "spec": {"extendedResourceName": "example.com/gpu"}});
+    let request =
+        json!({"exactly": {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 2}});
+    let claim = pod("c", &json!({"devices": {"requests": [request]}}));
+    let refused = |cluster: &Cluster| {
+        create("resourceclaims.resource.k8s.io", claim.clone(), cluster).unwrap_err()
+    };
+    let without = Cluster::of([quota(&json!({"hard": hard}))]);
+    assert_eq!(
+        refused(&without),
+        "resourceclaims.resource.k8s.io \"c\" is forbidden: exceeded quota: q, requested: requests.deviceclass.resource.kubernetes.io/gpu=2, used: requests.deviceclass.resource.kubernetes.io/gpu=0, limited: requests.deviceclass.resource.kubernetes.io/gpu=1"
+    );
+    let with = Cluster::of([
+        quota(&json!({"hard": hard})),
+        ("deviceclasses.resource.k8s.io", class),
+    ]);
+    assert!(refused(&with).contains("requested: requests.deviceclass.resource.kubernetes.io/gpu=2,requests.example.com/gpu=2, used: "));
+}
+
+#[test]
 fn an_update_is_charged_for_what_it_adds() {
     let service = |kind: &str| json!({"metadata": {"name": "s", "namespace": "web"}, "spec": {"type": kind, "ports": [{}, {}]}});
     let cluster = Cluster::of([
