@@ -4,7 +4,7 @@
 //! - [`admission`]: whether the node takes a pod at all;
 //! - [`pod`]: `step` (what to do next) and `status` (what to report);
 //! - [`image`], [`back_off`], [`probe`]: the rules these two share;
-//! - [`sandbox`], [`container`], [`env`], [`volume`]: what is handed to the runtime and put on disk;
+//! - [`sandbox`], [`container`], [`mod@env`], [`volume`]: what is handed to the runtime and put on disk;
 //! - [`node_status`], [`pressure`]: what the node says about itself, and when it makes room;
 //! - [`logs`]: when logs are put aside.
 //!
