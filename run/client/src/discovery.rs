@@ -1,5 +1,7 @@
 //! What an API server serves.
 
+use std::collections::BTreeSet;
+
 use meta::{ObjectExt, Resource};
 use serde_json::Value;
 
@@ -22,29 +24,48 @@ impl Served {
     }
 }
 
-/// Every resource in the version its group prefers, subresources aside; sorted. A group that does not answer is
-/// left out and named in the second half.
+/// All that an API server serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovered {
+    /// Every resource in the version its group prefers, subresources aside; sorted.
+    pub resources: Vec<Served>,
+    /// The versions whose resources are not known, for their group does not answer.
+    pub silent: Vec<String>,
+    /// Every version of every group, preferred or not.
+    pub versions: BTreeSet<String>,
+}
+
+/// Asks an API server what it serves.
 ///
 /// # Errors
 /// The list of groups itself cannot be read.
-pub async fn preferred(rest: &Rest) -> Result<(Vec<Served>, Vec<String>), ClientError> {
+pub async fn discover(rest: &Rest) -> Result<Discovered, ClientError> {
     let groups = rest.get_path("/apis").await?;
     let mut paths = vec![("/api/v1".to_owned(), "v1".to_owned())];
+    let mut versions = BTreeSet::from(["v1".to_owned()]);
     for group in groups.list_at(&["groups"]) {
+        let served = group.list_at(&["versions"]).iter();
+        let served = served.filter_map(|version| version.str_at(&["groupVersion"]));
+        versions.extend(served.map(str::to_owned));
         let preferred = group.str_at(&["preferredVersion", "groupVersion"]);
         if let Some(version) = preferred {
+            versions.insert(version.to_owned());
             paths.push((format!("/apis/{version}"), version.to_owned()));
         }
     }
-    let (mut served, mut silent) = (Vec::new(), Vec::new());
+    let (mut resources, mut silent) = (Vec::new(), Vec::new());
     for (path, group_version) in paths {
         match rest.get_path(&path).await {
-            Ok(list) => served.extend(read(&list, &group_version)),
+            Ok(list) => resources.extend(read(&list, &group_version)),
             Err(_) => silent.push(group_version),
         }
     }
-    served.sort_by(|a, b| a.resource.cmp(&b.resource));
-    Ok((served, silent))
+    resources.sort_by(|a, b| a.resource.cmp(&b.resource));
+    Ok(Discovered {
+        resources,
+        silent,
+        versions,
+    })
 }
 
 fn read(list: &Value, group_version: &str) -> Vec<Served> {

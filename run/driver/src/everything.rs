@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use client::{Informer, Informers, WorkQueue, discovery};
+use client::discovery::{self, Discovered};
+use client::{Informer, Informers, WorkQueue};
 use controllers::garbage::{Graph, Looked, Subject};
 use controllers::resource_quota::{self, ResourceQuota};
 use controllers::resources::{NAMESPACES, RESOURCE_QUOTAS};
@@ -100,7 +101,12 @@ impl Everything {
     /// Follows what is served now and was not before, and drops what is served no more.
     async fn refresh(self: &Arc<Self>) -> Result<(), client::ClientError> {
         let informers = &self.shared.informers;
-        let (served, silent) = discovery::preferred(informers.rest()).await?;
+        let Discovered {
+            resources: served,
+            silent,
+            versions,
+        } = discovery::discover(informers.rest()).await?;
+        self.graph().serve(versions);
         let is_followed = |served: &&Served| {
             served.can("list")
                 && served.can("watch")

@@ -15,6 +15,8 @@ pub struct Graph {
     kinds: BTreeMap<(String, String), Resource>,
     /// Namespaces of objects that own something, by uid.
     homes: BTreeMap<String, String>,
+    /// Every served group and version, as references write them.
+    versions: BTreeSet<String>,
 }
 
 impl Graph {
@@ -22,6 +24,10 @@ impl Graph {
     pub fn follow(&mut self, resource: &Resource) {
         let kind = (resource.group.to_string(), resource.kind.to_string());
         self.kinds.insert(kind, resource.clone());
+    }
+    /// Notes which versions of which groups are served.
+    pub fn serve(&mut self, versions: BTreeSet<String>) {
+        self.versions = versions;
     }
     /// Notes that objects of a resource are followed no more.
     pub fn unfollow(&mut self, resource: &Resource) {
@@ -32,9 +38,14 @@ impl Graph {
     pub fn dependents(&self, uid: &str) -> impl Iterator<Item = &Subject> {
         self.dependents.get(uid).into_iter().flatten()
     }
-    /// Where an owner must be if it is anywhere; `None` when its kind is not followed.
+    /// Where an owner must be if it is anywhere; `None` when its kind is not followed, or not served in the version that
+    /// is named.
     pub fn owner(&self, object: &Object, reference: &Value) -> Option<Subject> {
-        let (group, _) = meta::id::split_api_version(reference.str_at(&["apiVersion"])?)?;
+        let version = reference.str_at(&["apiVersion"])?;
+        if !self.versions.contains(version) {
+            return None;
+        }
+        let (group, _) = meta::id::split_api_version(version)?;
         let kind = (group.to_owned(), reference.str_at(&["kind"])?.to_owned());
         let resource = self.kinds.get(&kind)?;
         let namespace = if resource.is_namespaced {

@@ -47,6 +47,8 @@ impl Story {
             world: World::new([]),
             looked: Looked::default(),
         };
+        let versions = ["v1", "apps/v1"].map(str::to_owned);
+        story.graph.serve(versions.into());
         for resource in [&PODS, &REPLICA_SETS, &NODES] {
             story.graph.follow(resource);
         }
@@ -210,6 +212,7 @@ fn an_owner_of_an_unknown_kind_deletes_nothing() {
 #[test]
 fn changes_say_whom_to_ask() {
     let mut graph = Graph::default();
+    graph.serve(["v1", "apps/v1"].map(str::to_owned).into());
     graph.follow(&PODS);
     graph.follow(&REPLICA_SETS);
     let (owner, dependent) = (set(&[], false), pod(&[OWNED]));
@@ -229,4 +232,19 @@ fn changes_say_whom_to_ask() {
     );
     assert_eq!(names(graph.see(&PODS, Some(&dependent), None)), ["web"]);
     assert_eq!(graph.dependents("uid-web").count(), 0);
+}
+
+#[test]
+fn an_owner_in_a_version_that_nobody_serves_is_not_judged() {
+    let mut orphan = pod(&[OWNED]);
+    let story = Story::new([(PODS, orphan.clone())]).absent("uid-web");
+    assert!(matches!(
+        story.actions(&PODS, "a")[..],
+        [Action::Delete { .. }]
+    ));
+    if let Some(owners) = orphan["metadata"]["ownerReferences"].as_array_mut() {
+        owners[0]["apiVersion"] = "apps/v9".into();
+    }
+    let story = Story::new([(PODS, orphan)]).absent("uid-web");
+    assert_eq!(story.actions(&PODS, "a"), []);
 }
