@@ -118,6 +118,7 @@ pub fn update(
     reset: &[Path],
 ) {
     let mut managers = starting_point(live, new, manager);
+    forget_other_groups(&mut managers, manager);
     new.remove(MANAGED_FIELDS);
     let is_create = live.is_none_or(|live| live.uid().is_empty());
     if managers.is_empty() && !is_create {
@@ -164,6 +165,14 @@ fn starting_point(live: Option<&Value>, new: &Value, manager: &Manager<'_>) -> M
         },
         None => of_live(),
     }
+}
+
+/// Drops the entries of another API group, into which upstream cannot convert: those of an Event that was written through
+/// both of its groups.
+fn forget_other_groups(managers: &mut Managers, manager: &Manager<'_>) {
+    let group = |version: &str| version.rsplit_once('/').map(|(group, _)| group.to_owned());
+    let wanted = group(manager.api_version);
+    managers.retain(|_, owned| group(&owned.api_version) == wanted);
 }
 
 /// Gives what changed between the two objects to the manager.
@@ -249,9 +258,11 @@ pub fn apply(
     let mut managers = entries::decode(entries_of(live)).map_err(|error| {
         StatusError::new(500, "", format!("failed to decode managed fields: {error}"))
     })?;
+    let is_tracked = !managers.is_empty();
+    forget_other_groups(&mut managers, manager);
     let at = Node::root(schema);
     let reset = reset_fields(reset);
-    if managers.is_empty() {
+    if !is_tracked {
         let before = Manager {
             name: BEFORE_FIRST_APPLY,
             ..*manager

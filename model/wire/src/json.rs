@@ -2,6 +2,7 @@
 //!
 //! Source: sigs.k8s.io/json: paths and wording of duplicate fields; encoding/json for what is no JSON at all.
 
+mod lossy;
 mod order;
 mod syntax;
 
@@ -29,6 +30,13 @@ pub struct Document {
 /// # Errors
 /// The bytes are no JSON; the sentence is close to Go's.
 pub fn read(bytes: &[u8]) -> Result<Document, String> {
+    read_exactly(bytes).or_else(|why| match lossy::mended(bytes) {
+        Some(mended) => read_exactly(&mended).map_err(|_| why),
+        None => Err(why),
+    })
+}
+
+fn read_exactly(bytes: &[u8]) -> Result<Document, String> {
     let mut duplicates = Vec::new();
     let mut path = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(bytes);

@@ -10,6 +10,9 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 use crate::json::Document;
 use node::Node;
 
+/// Most values in one document: more than fit into the largest body.
+const NODES_MAX: usize = 3 << 20;
+
 /// Reads the first YAML document of a text; JSON is YAML too. Of keys that stand twice in a map the last counts.
 ///
 /// # Errors
@@ -24,7 +27,11 @@ pub fn read(bytes: &[u8]) -> Result<Document, String> {
         }
         read => read.map_err(|error| words::of(&error, text)),
     };
-    let Node { value, duplicates } = read?;
+    let Node {
+        mut value,
+        duplicates,
+    } = read?;
+    settle_numbers(&mut value);
     Ok(Document { value, duplicates })
 }
 
@@ -32,6 +39,7 @@ fn node(text: &str) -> Result<Node, serde_saphyr::Error> {
     let mut options = Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::LastWins;
     options.with_snippet = false;
+    options.budget = serde_saphyr::budget! { max_nodes: NODES_MAX, max_events: 2 * NODES_MAX };
     serde_saphyr::from_str_with_options(text, options)
 }
 
@@ -50,6 +58,22 @@ fn first_document<'a>(text: &'a str, error: &serde_saphyr::Error) -> &'a str {
         at += line_text.len();
     }
     text.get(..end).unwrap_or("")
+}
+
+/// Makes integers of numbers without a fraction, as Go writes them in JSON: `3.0` in YAML is 3.
+fn settle_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(settle_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(settle_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0);
+            let whole = whole.and_then(|float| format!("{float:.0}").parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *value = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Reads every document of a stream; empty ones are left out.
@@ -90,6 +114,21 @@ mod tests {
             (Some("one two\n"), Some("one\ntwo\n"))
         );
         assert_eq!(document["q"], "on");
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer() {
+        let read = |text: &str| read(text.as_bytes()).unwrap().value;
+        assert_eq!(
+            read("{a: 3.0, b: [1e1, 2.5], c: '3.0', d: 1e30}"),
+            json!({"a": 3, "b": [10, 2.5], "c": "3.0", "d": 1e30})
+        );
+    }
+
+    #[test]
+    fn documents_may_be_long() {
+        let long = "- a\n".repeat(400_000);
+        assert_eq!(read(long.as_bytes()).unwrap().value[399_999], "a");
     }
 
     #[test]

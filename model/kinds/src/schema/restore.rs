@@ -60,7 +60,7 @@ fn find(graph: &TypeGraph, ty: &Type, go_type: &str, value: &Value) -> Option<St
     }
 }
 
-/// Cuts numbers down to the 32 bits of the fields they are meant for, as a conversion in Go does.
+/// Cuts numbers down to the integers of the fields they are meant for, as a conversion in Go does: `3.0` is 3.
 ///
 /// Source: apimachinery `runtime.fromUnstructured`, which sets an `int32` from whatever integer it finds.
 pub fn narrow(schema: &Schema, value: &mut Value) {
@@ -88,14 +88,27 @@ fn cut(graph: &TypeGraph, ty: &Type, value: &mut Value) {
             }
         }
         (Type::Int32, value) => {
-            let wide = value.as_i64().filter(|wide| i32::try_from(*wide).is_err());
+            let wide = whole(value).filter(|wide| value.is_f64() || i32::try_from(*wide).is_err());
             if let Some(wide) = wide {
                 let [_, _, _, _, low @ ..] = wide.to_be_bytes();
                 *value = i32::from_be_bytes(low).into();
             }
         }
+        (Type::Int64 | Type::IntOrString, value) => {
+            if let Some(wide) = whole(value).filter(|_| value.is_f64()) {
+                *value = wide.into();
+            }
+        }
         _ => {}
     }
+}
+
+/// A number without a fraction as Go makes an integer of it: what is too large becomes the smallest one.
+fn whole(value: &Value) -> Option<i64> {
+    let Some(float) = value.as_f64().filter(|_| value.is_f64()) else {
+        return value.as_i64();
+    };
+    (float.fract() == 0.0).then(|| format!("{float:.0}").parse().unwrap_or(i64::MIN))
 }
 
 /// What a type says that reads its JSON itself, unless the value is good.
@@ -163,6 +176,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn numbers_without_a_fraction_are_integers_where_these_are_wanted() {
+        let registry = crate::builtin();
+        let kind = registry
+            .rows()
+            .find(|row| row.kind == "Deployment")
+            .unwrap();
+        let spec = |replicas: Value, seconds: Value, surge: Value| {
+            json!({"spec": {"replicas": replicas, "strategy": {"rollingUpdate": {"maxSurge": surge}},
+                "template": {"spec": {"terminationGracePeriodSeconds": seconds}}}})
+        };
+        let narrowed = |mut value: Value| {
+            narrow(&kind.schema, &mut value);
+            value
+        };
+        let whole = narrowed(spec(json!(3.0), json!(1e1), json!(2.0)));
+        assert_eq!(whole, spec(json!(3), json!(10), json!(2)));
+        let odd = narrowed(spec(json!(2_147_483_648.0), json!(1e30), json!(2.5)));
+        assert_eq!(odd, spec(json!(i32::MIN), json!(i64::MIN), json!(2.5)));
+    }
 
     fn config_map() -> Schema {
         super::super::builtin("io.k8s.api.core.v1.ConfigMap").unwrap()

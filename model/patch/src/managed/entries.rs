@@ -1,5 +1,6 @@
 //! `metadata.managedFields` as entries: read, written, sorted and kept few.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -33,12 +34,37 @@ impl Operation {
 }
 
 /// What tells entries apart. Appliers have no API version here: they keep one entry across versions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ManagerId {
     pub(super) name: String,
     pub(super) operation: Operation,
     pub(super) api_version: String,
     pub(super) subresource: String,
+}
+
+/// As the texts of upstream's identifiers stand, in which what has a subresource goes before what has none.
+///
+/// Source: apimachinery `BuildManagerIdentifier`.
+impl Ord for ManagerId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn key(id: &ManagerId) -> (&str, Operation, &str, bool, &str) {
+            let has_none = id.subresource.is_empty();
+            (
+                &id.name,
+                id.operation,
+                &id.api_version,
+                has_none,
+                &id.subresource,
+            )
+        }
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for ManagerId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl ManagerId {

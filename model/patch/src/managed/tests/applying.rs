@@ -331,3 +331,40 @@ proptest! {
         prop_assert!(found == wish || found.is_null() && is_empty, "{} != {}", found, wish);
     }
 }
+
+#[test]
+fn conflicts_name_a_manager_with_a_subresource_before_one_without() {
+    let by = |subresource, second| Manager {
+        subresource,
+        ..manager("one", "v1", second)
+    };
+    let live = applied(None, &json!({"a": "1"}), "one");
+    let also = by("status", 1);
+    let live = try_apply(
+        Some(&live),
+        &data(&json!({"a": "1"})),
+        &config_map(),
+        &also,
+        false,
+    );
+    let refused = try_apply(
+        Some(&live.unwrap()),
+        &data(&json!({"a": "2"})),
+        &config_map(),
+        &manager("two", "v1", 2),
+        false,
+    );
+    assert_eq!(
+        refused.unwrap_err().0.message,
+        "Apply failed with 2 conflicts: conflicts with \"one\" with subresource \"status\":\n- .data.a\nconflicts with \"one\":\n- .data.a"
+    );
+}
+
+#[test]
+fn entries_of_another_group_are_forgotten_and_their_fields_stay() {
+    let mut live = applied(None, &json!({"a": "1", "b": "2"}), "one");
+    live["metadata"]["managedFields"][0]["apiVersion"] = "events.k8s.io/v1".into();
+    let live = applied(Some(&live), &json!({"a": "1"}), "one");
+    assert_eq!(live["data"], json!({"a": "1", "b": "2"}));
+    assert_eq!(fields(&live, "one"), json!({"f:data": {"f:a": {}}}));
+}
