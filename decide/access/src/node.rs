@@ -30,7 +30,11 @@ pub trait PodsByNode: Lookup {
 /// Whether a kubelet's request may pass; `NoOpinion` for everybody else and for what its role decides.
 pub fn authorize(request: &Attributes, cluster: &dyn PodsByNode) -> Decision {
     let Some(node) = user::node_of(&request.user) else {
-        return no_opinion("");
+        return if user::is_nameless_node(&request.user) {
+            no_opinion(&format!("unknown node for user {:?}", user::NODE_PREFIX))
+        } else {
+            no_opinion("")
+        };
     };
     let asked = Asked {
         request,
@@ -411,6 +415,18 @@ mod tests {
             }
             Decision::Deny { reason } | Decision::NoOpinion { reason } => reason,
         }
+    }
+
+    #[test]
+    fn a_kubelet_without_a_name_is_told_so() {
+        let request = Attributes {
+            user: user::user("system:node:", &[user::NODES]),
+            ..Attributes::default()
+        };
+        assert_eq!(
+            authorize(&request, &cluster()),
+            no_opinion("unknown node for user \"system:node:\"")
+        );
     }
 
     #[test]

@@ -78,3 +78,8 @@ pub fn node_of(user: &User) -> Option<&str> {
         .strip_prefix(NODE_PREFIX)
         .filter(|name| is_node && !name.is_empty())
 }
+
+/// Whether the user is a kubelet that does not say of which node.
+pub fn is_nameless_node(user: &User) -> bool {
+    user.name == NODE_PREFIX && user.groups.iter().any(|group| group == NODES)
+}

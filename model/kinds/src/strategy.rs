@@ -185,6 +185,10 @@ pub trait Strategy: Send + Sync {
     }
     /// What else a deletion that cannot be done at once changes (namespaces: the phase).
     fn mark_deleted(&self, _object: &mut Object) {}
+    /// Whether the kind's own registry compares the preconditions of a delete, in the words of upstream's storage.
+    fn compares_preconditions(&self) -> bool {
+        false
+    }
     /// Whether something besides `metadata.finalizers` keeps a deleted object (namespaces: `spec.finalizers`).
     fn is_held(&self, _object: &Object) -> bool {
         false

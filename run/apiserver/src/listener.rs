@@ -47,6 +47,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 ///
 /// Source: kube-apiserver's default for `--http2-max-streams-per-connection`.
 const STREAMS_MAX: u32 = 1000;
+/// Most bytes of headers over HTTP/2. Source: `net/http` `DefaultMaxHeaderBytes`.
+const HEADER_BYTES_MAX: u32 = 1 << 20;
+/// Most headers over HTTP/1, which upstream bounds by their bytes: as many as somebody of many groups sends.
+const HEADERS_MAX: usize = 4096;
 /// Longest wait for requests in flight when the listener ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after the kernel refuses to accept, so that running out of files does not spin.
@@ -218,11 +222,13 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        .max_headers(HEADERS_MAX)
         .header_read_timeout(HEADER_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

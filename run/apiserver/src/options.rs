@@ -13,6 +13,18 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(BTreeMap<String, Vec<String>>);
 
+/// Whether Go reads a parameter; it drops those with a semicolon, and those whose escapes are none.
+///
+/// Source: `net/url` `parseQuery`.
+fn is_readable(pair: &str) -> bool {
+    let mut escapes = pair.split('%').skip(1);
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().get(..2).unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    };
+    !pair.contains(';') && escapes.all(is_escape)
+}
+
 impl Query {
     /// Sets a parameter that is not there.
     pub(crate) fn default(&mut self, name: &str, value: &str) {
@@ -21,7 +33,9 @@ impl Query {
     }
     pub(crate) fn read(query: &str) -> Self {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        let readable = query.split('&').filter(|pair| is_readable(pair));
+        let pairs = readable.flat_map(|pair| form_urlencoded::parse(pair.as_bytes()));
+        for (key, value) in pairs {
             all.entry(key.into_owned())
                 .or_default()
                 .push(value.into_owned());
@@ -202,10 +216,6 @@ impl DeleteOptions {
     }
     /// Reads the body, or the query when there is none.
     pub(crate) fn read(query: &Query, body: Option<&Object>) -> Result<Self, StatusError> {
-        let text = |key: &str| match body {
-            Some(body) => body.str_at(&[key]).unwrap_or_default().to_owned(),
-            None => query.text(key).to_owned(),
-        };
         let orphan = match body {
             Some(body) => body.bool_at(&["orphanDependents"]),
             None => query
@@ -226,13 +236,16 @@ impl DeleteOptions {
             None => query.texts("dryRun").to_vec(),
         };
         let mut errors = dry_run_errors(&dry_run);
-        let policy = text("propagationPolicy");
-        let propagation = match (policy.as_str(), orphan) {
-            ("", None) => None,
-            ("", Some(false)) | ("Background", None) => Some(Propagation::Background),
-            ("Foreground", None) => Some(Propagation::Foreground),
-            ("", Some(true)) | ("Orphan", None) => Some(Propagation::Orphan),
-            (policy, Some(_)) => {
+        let policy = match body {
+            Some(body) => body.str_at(&["propagationPolicy"]),
+            None => Some(query.text("propagationPolicy")).filter(|policy| !policy.is_empty()),
+        };
+        let propagation = match (policy, orphan) {
+            (None, None) => None,
+            (None, Some(false)) | (Some("Background"), None) => Some(Propagation::Background),
+            (Some("Foreground"), None) => Some(Propagation::Foreground),
+            (None, Some(true)) | (Some("Orphan"), None) => Some(Propagation::Orphan),
+            (Some(policy), Some(_)) => {
                 let why = "orphanDependents and deletionPropagation cannot be both set";
                 errors.push(FieldError::invalid(
                     &Path::new("propagationPolicy"),
@@ -241,7 +254,7 @@ impl DeleteOptions {
                 ));
                 None
             }
-            (policy, None) => {
+            (Some(policy), None) => {
                 let known = ["Foreground", "Background", "Orphan", "nil"];
                 errors.push(FieldError::not_supported(
                     &Path::new("propagationPolicy"),
@@ -297,6 +310,14 @@ pub(crate) struct ListOptions {
 
 impl ListOptions {
     pub(crate) fn read(query: &Query, is_watch: bool) -> Result<Self, StatusError> {
+        // Upstream reads all of the query before it understands any of it.
+        let timeout = query
+            .number("timeoutSeconds")?
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        let limit = query
+            .number("limit")?
+            .and_then(|limit| usize::try_from(limit).ok())
+            .filter(|limit| *limit > 0);
         let labels =
             LabelSelector::parse(query.text("labelSelector")).map_err(StatusError::bad_request)?;
         let fields =
@@ -314,17 +335,11 @@ impl ListOptions {
         };
         let check = if is_watch { watch_errors } else { match_errors };
         refuse("ListOptions", &check(query, version, matching, &next))?;
-        let limit = query
-            .number("limit")?
-            .and_then(|limit| usize::try_from(limit).ok())
-            .filter(|limit| *limit > 0);
-        let timeout = query
-            .number("timeoutSeconds")?
-            .and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Self {
             labels,
             fields,
-            at: if is_watch {
+            // A later page is read where its token says.
+            at: if is_watch || !next.is_empty() {
                 At::Latest
             } else {
                 read_at(version, matching, limit.is_some())?
@@ -449,6 +464,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_go_cannot_read_of_a_query_is_not_there() {
+        let query = Query::read("limit=1;a=b&labelSelector=%zz&watch=%31&x=%4&y=a%3Db");
+        let texts = ["limit", "labelSelector", "watch", "x", "y"].map(|key| query.text(key));
+        assert_eq!(texts, ["", "", "1", "", "a=b"]);
+    }
 
     #[test]
     fn a_body_hides_the_options_of_a_delete_in_the_query() {

@@ -1,7 +1,7 @@
 //! Who owns which field: managedFields kept right by every write.
 
 use meta::field::{FieldError, Path};
-use meta::{Object, StatusError};
+use meta::{GroupResource, Object, ObjectExt as _, StatusError};
 use patch::managed::{self, Manager};
 
 use crate::call::Call;
@@ -16,6 +16,33 @@ pub(crate) fn record(call: &Call, options: &WriteOptions, live: Option<&Object>,
     let reset = kinds::write::reset_fields(kind, call.subresource());
     let manager = manager_as(call, options, &call.api_version);
     managed::update(live, new, &manager, &kind.schema, &reset);
+}
+
+/// The server as a client of itself.
+const OWN_NAME: &str = "kube-apiserver";
+
+/// Records what the server itself changed through a subresource of an object of another kind than the call's.
+pub(crate) fn record_own(
+    call: &Call,
+    resource: &GroupResource,
+    subresource: &str,
+    live: &Object,
+    new: &mut Object,
+) {
+    let rows = &call.server.config().registry;
+    let kind = rows
+        .rows()
+        .find(|row| row.group_resource() == *resource && row.version == row.storage_version);
+    if let Some(kind) = kind {
+        let reset = kinds::write::reset_fields(kind, Some(subresource));
+        let manager = Manager {
+            name: OWN_NAME,
+            api_version: live.api_version(),
+            subresource,
+            time: call.now,
+        };
+        managed::update(Some(live), new, &manager, &kind.schema, &reset);
+    }
 }
 
 /// What only server-side apply needs, or may not have.

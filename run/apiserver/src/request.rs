@@ -63,7 +63,11 @@ impl RequestInfo {
         // One object is not watched where it stands.
         let is_watch = is_watch_path || (is_watch && name.is_empty());
         Self {
-            verb: verb(method, is_watch, name.is_empty()).to_owned(),
+            verb: if is_watch_path {
+                "watch".to_owned()
+            } else {
+                verb(method, is_watch, name.is_empty()).to_owned()
+            },
             is_resource: true,
             group: decode(group),
             version: decode(version),

@@ -221,7 +221,8 @@ impl ApiServer {
     ) -> Result<User, StatusError> {
         let caller = auth::authenticate(self, parts)?;
         let mut attributes = auth::attributes(&caller, info);
-        if info.is_resource && attributes.name.is_empty() {
+        // Source: apiserver `RequestInfoFactory`, which takes a name from the selector of these two alone.
+        if matches!(info.verb.as_str(), "list" | "watch") && attributes.name.is_empty() {
             // A selector that cannot be read is refused later; until then it narrows nothing.
             let fields = FieldSelector::parse(query.text("fieldSelector"));
             attributes.fields = fields.unwrap_or_default();
@@ -267,7 +268,8 @@ impl ApiServer {
         };
         let is_carried = proxy::is_carried(&kind, &info.subresource);
         // A log is carried as well, but what asks for one is an ordinary route.
-        if parts.method == Method::HEAD && (!is_carried || info.subresource == "log") {
+        let is_head = parts.method == Method::HEAD && (!is_carried || info.subresource == "log");
+        if is_head || (info.verb == "watch" && parts.method != Method::GET) {
             return Err(StatusError::method_not_allowed());
         }
         if is_carried {

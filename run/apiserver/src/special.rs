@@ -19,7 +19,7 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use kinds::Kind;
 use kinds::schema::{self, Schema};
-use meta::{Gvk, Object, Status, StatusError};
+use meta::{Gvk, Object, ObjectExt as _, Status, StatusError};
 
 use crate::call::Call;
 use crate::options::WriteOptions;
@@ -108,8 +108,20 @@ impl BodyType {
             options.field_validation,
             &call.body,
         )?;
+        check_namespace(call, &decoded.object)?;
         Ok((decoded.object, decoded.warnings))
     }
+}
+
+/// Refuses a body that names another namespace than the path. Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
+fn check_namespace(call: &Call, object: &Object) -> Result<(), StatusError> {
+    let (given, asked) = (object.namespace(), call.info.namespace.as_str());
+    if given.is_empty() || asked.is_empty() || given == asked {
+        return Ok(());
+    }
+    let why =
+        "the namespace of the provided object does not match the namespace sent on the request";
+    Err(StatusError::bad_request(why))
 }
 
 /// An object as the answer, in the format the client asked for.

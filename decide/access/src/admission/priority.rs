@@ -10,6 +10,8 @@ use meta::{Object, ObjectExt, StatusError};
 use super::{Plugin, Request};
 
 const CLASSES: &str = "priorityclasses.scheduling.k8s.io";
+/// Source: `SystemPriorityClasses`.
+const SYSTEM: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
 const PREEMPT: &str = "PreemptLowerPriority";
 
 pub(super) struct Priority;
@@ -32,6 +34,12 @@ impl Plugin for Priority {
     }
 
     fn validate(&self, request: &Request<'_>, cluster: &dyn Lookup) -> Result<(), StatusError> {
+        // Source: `registry/scheduling/priorityclass/storage` `Delete`.
+        if request.is_for(CLASSES, &[Operation::Delete]) && SYSTEM.contains(&request.name.as_str())
+        {
+            let why = "this is a system priority class and cannot be deleted";
+            return Err(request.forbidden(why));
+        }
         let writes = [Operation::Create, Operation::Update];
         let Some(class) = request
             .object

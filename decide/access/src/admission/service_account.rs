@@ -155,7 +155,7 @@ fn admit_pod(
     cluster: &dyn Lookup,
 ) -> Result<(), StatusError> {
     if pod.annotation(MIRROR_POD).is_some() {
-        return Ok(());
+        return validate_mirror(pod, request);
     }
     let name = pod
         .str_at(&["spec", "serviceAccountName"])

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kinds::strategy::Operation;
-use meta::{GroupResource, Object, ObjectExt, StatusError};
+use meta::{Object, ObjectExt, StatusError};
 
 use super::{Policy, Rule, compact, everything_else, everything_in_api, rules_of, uncovered};
 use crate::admission::Request;
@@ -73,7 +73,8 @@ fn check_binding(request: &Request<'_>, binding: &Object) -> Result<(), StatusEr
     if may(request, "bind", plural, name) {
         return Ok(());
     }
-    let missing = || StatusError::not_found(&GroupResource::new(GROUP, plural), name);
+    // Upstream's answer names the binding's resource.
+    let missing = || StatusError::not_found(&request.resource, name);
     let rules = request.policy.role(kind, &request.namespace, name);
     confirm(request, binding, rules.ok_or_else(missing)?)
 }

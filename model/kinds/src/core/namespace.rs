@@ -59,6 +59,20 @@ impl Strategy for Namespace {
             }
         }
     }
+    fn prepare_subresource(&self, new: &mut Object, old: &Object, cx: &Context<'_>) {
+        // Source: `namespaceFinalizeStrategy.PrepareForUpdate`.
+        if cx.subresource == Some("finalize") {
+            match old.get("status") {
+                Some(status) => new.put("status", status.clone()),
+                None => {
+                    new.drop_field("status");
+                }
+            }
+        }
+    }
+    fn compares_preconditions(&self) -> bool {
+        true
+    }
     fn returns_deleted_object(&self) -> bool {
         true
     }
@@ -71,11 +85,15 @@ impl Strategy for Namespace {
     fn is_held(&self, object: &Object) -> bool {
         !object.list_at(&["spec", "finalizers"]).is_empty()
     }
-    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+    fn validate(&self, new: &Object, cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let spec = Node::root(new).child("spec");
         for (index, name) in spec.texts("finalizers").into_iter().enumerate() {
-            let path = spec.at("finalizers").index(index);
+            // Upstream says which one it is when they are changed, not when they are made.
+            let path = match cx.subresource {
+                Some(_) => spec.at("finalizers").index(index),
+                None => spec.at("finalizers"),
+            };
             errors.extend(invalid(&path, name, names::qualified_name(name)));
             if !name.contains('/') && name != FINALIZER {
                 let why = "name is neither a standard finalizer name nor is it fully qualified";

@@ -8,7 +8,7 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use kinds::strategy::User;
 use meta::selector::{FieldSelector, FieldTerm, LabelSelector};
-use meta::{FieldError, Object, ObjectExt, Path, StatusError};
+use meta::{FieldError, Object, ObjectExt, Path, StatusError, names};
 use serde_json::{Value, json};
 
 use super::{Special, answer};
@@ -126,6 +126,7 @@ fn errors(review: &Object, sort: Sort) -> Vec<FieldError> {
         let why = "at least one of user or group must be specified";
         errors.push(FieldError::invalid(&spec.child("user"), "", why));
     }
+    errors.extend(resource.map(selector_errors).unwrap_or_default());
     errors.extend(metadata_error(review, sort));
     if sort == Sort::Local {
         let namespace = resource
@@ -140,6 +141,67 @@ fn errors(review: &Object, sort: Sort) -> Vec<FieldError> {
             let path = spec.child("nonResourceAttributes");
             let why = "disallowed on this kind of request";
             errors.push(FieldError::invalid(&path, other.clone(), why));
+        }
+    }
+    errors
+}
+
+/// Source: `validateResourceAttributes`; operators that nobody knows are let pass, and narrow nothing.
+fn selector_errors(resource: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for field in ["fieldSelector", "labelSelector"] {
+        let Some(selector) = resource.at(&[field]) else {
+            continue;
+        };
+        let path = Path::new("spec").child("resourceAttributes").child(field);
+        let raw = selector.str_at(&["rawSelector"]).unwrap_or_default();
+        let required = selector.list_at(&["requirements"]);
+        if !raw.is_empty() && !required.is_empty() {
+            let why = "may not specified at the same time as requirements";
+            errors.push(FieldError::invalid(&path.child("rawSelector"), raw, why));
+        }
+        let path_of_all = path.child("requirements");
+        if raw.is_empty() && required.is_empty() {
+            let why = format!("when {path} is specified, requirements or rawSelector is required");
+            errors.push(FieldError::required(&path_of_all, &why));
+        }
+        for (index, one) in required.iter().enumerate() {
+            errors.extend(requirement_errors(one, &path_of_all.index(index), field));
+        }
+    }
+    errors
+}
+
+/// Source: apimachinery `ValidateFieldSelectorRequirement`, `ValidateLabelSelectorRequirement`.
+fn requirement_errors(required: &Value, path: &Path, field: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let key = required.str_at(&["key"]).unwrap_or_default();
+    let values = texts(required, &["values"]);
+    let is_of_fields = field == "fieldSelector";
+    if is_of_fields && key.is_empty() {
+        errors.push(FieldError::required(
+            &path.child("key"),
+            "must be specified",
+        ));
+    }
+    match required.str_at(&["operator"]).unwrap_or_default() {
+        "In" | "NotIn" if values.is_empty() => {
+            let why = "must be specified when `operator` is 'In' or 'NotIn'";
+            errors.push(FieldError::required(&path.child("values"), why));
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.push(FieldError::forbidden(&path.child("values"), why));
+        }
+        _ => {}
+    }
+    if !is_of_fields {
+        let whys = names::qualified_name(key).into_iter();
+        errors.extend(whys.map(|why| FieldError::invalid(&path.child("key"), key, why)));
+        for (index, value) in values.iter().enumerate() {
+            let path = path.child("values").index(index);
+            let whys = names::label_value(value).into_iter();
+            errors.extend(whys.map(|why| FieldError::invalid(&path, value.as_str(), why)));
         }
     }
     errors
@@ -238,8 +300,20 @@ fn selected(review: &Object) -> (FieldSelector, String) {
         };
         ignored.push(told("fieldSelector", how));
     }
-    if LabelSelector::parse(raw("labelSelector")).is_err() {
-        ignored.push(told("labelSelector", ""));
+    let required = review.list_at(&[
+        "spec",
+        "resourceAttributes",
+        "labelSelector",
+        "requirements",
+    ]);
+    let is_known = |one: &&Value| {
+        let operator = one.str_at(&["operator"]).unwrap_or_default();
+        matches!(operator, "In" | "NotIn" | "Exists" | "DoesNotExist")
+    };
+    let known = required.iter().filter(is_known).count();
+    if LabelSelector::parse(raw("labelSelector")).is_err() || known < required.len() {
+        let how = if known == 0 { "" } else { "partially " };
+        ignored.push(told("labelSelector", how));
     }
     (fields, ignored.join("; "))
 }
@@ -288,5 +362,35 @@ mod tests {
             asked(json!({"requirements": requirements}), ""),
             (own, ignored)
         );
+        let odd = json!([{"key": "a", "operator": "Odd"}]);
+        let review =
+            json!({"spec": {"resourceAttributes": {"labelSelector": {"requirements": odd}}}});
+        let (_, ignored) = selected(&review);
+        assert_eq!(ignored, format!("{label} ignored due to parse error"));
+    }
+
+    #[test]
+    fn selectors_are_said_in_one_way_and_whole() {
+        let told = |resource: Value| -> Vec<String> {
+            let errors = selector_errors(&resource);
+            errors.iter().map(ToString::to_string).collect()
+        };
+        let both = json!({"rawSelector": "a=b", "requirements": [{"key": "a", "operator": "In"}]});
+        assert_eq!(
+            told(json!({"fieldSelector": both})),
+            [
+                "spec.resourceAttributes.fieldSelector.rawSelector: Invalid value: \"a=b\": may not specified at the same time as requirements",
+                "spec.resourceAttributes.fieldSelector.requirements[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+            ]
+        );
+        let none = told(json!({"labelSelector": {}}));
+        assert_eq!(
+            none,
+            [
+                "spec.resourceAttributes.labelSelector.requirements: Required value: when spec.resourceAttributes.labelSelector is specified, requirements or rawSelector is required"
+            ]
+        );
+        let odd = json!({"requirements": [{"key": "a", "operator": "Odd"}]});
+        assert!(told(json!({"labelSelector": odd})).is_empty());
     }
 }

@@ -15,10 +15,10 @@ use meta::{GroupResource, Gvk, Object, ObjectExt, Status, StatusError};
 use serde_json::json;
 
 use super::binding::set_condition;
-use super::{BodyType, Special, created};
+use super::{BodyType, Special, check_namespace, created};
 use crate::call::Call;
 use crate::options::{DeleteOptions, WriteOptions};
-use crate::{body, respond, write};
+use crate::{body, ownership, respond, write};
 
 /// Serves the subresource.
 pub(super) struct Eviction;
@@ -34,8 +34,8 @@ const REFUSAL: &str = "Cannot evict pod as it would violate the pod's disruption
 enum Verdict {
     /// No budget stands against it.
     Free,
-    /// The pod is not ready and was not counted; it must still be so when it is deleted.
-    Unready { version: String },
+    /// The pod is not ready and the budget did not count it; it must still be so when it is deleted.
+    Unready { version: String, budget: String },
     /// The budget of that name allows it and must be told.
     Counted { budget: String },
     /// More than one budget matches.
@@ -55,13 +55,14 @@ impl Special for Eviction {
         }
         let mut options = DeleteOptions::read(&call.query, eviction.at(&["deleteOptions"]))?;
         options.dry_run |= write_options.dry_run;
-        let request = call.admission(
+        let mut request = call.admission(
             Operation::Create,
             name,
             Some(eviction),
             None,
             options.dry_run,
         );
+        access::admission::admit(&mut request, &call.cluster())?;
         access::admission::validate(&request, &call.cluster())?;
         let pod = call
             .cluster()
@@ -69,10 +70,15 @@ impl Special for Eviction {
             .ok_or_else(|| call.not_found(name))?;
         match judge(call, &pod) {
             Verdict::Ambiguous => return ambiguous(call),
-            Verdict::Free => {}
-            Verdict::Unready { version } => {
-                options.resource_version.get_or_insert(version);
+            Verdict::Unready { version, budget } if options.resource_version.is_none() => {
+                options.resource_version = Some(version);
+                return match evict(call, name, options).await {
+                    // It may be ready by now: the client shall try again.
+                    Err(error) if error.code() == 409 => Err(processed(&budget)),
+                    result => result.and_then(|()| created(call)),
+                };
             }
+            Verdict::Free | Verdict::Unready { .. } => {}
             Verdict::Counted { budget } => count(call, &budget, name, options.dry_run).await?,
         }
         evict(call, name, options).await?;
@@ -91,6 +97,7 @@ fn read(call: &Call, options: &WriteOptions) -> Result<Object, StatusError> {
     let BodyType { gvk, schema } = BodyType::of(gvk, "io.k8s.api.policy.v1.Eviction")?;
     let validation = options.field_validation;
     let decoded = body::decode_as(document, &gvk, &schema, validation, &call.body)?;
+    check_namespace(call, &decoded.object)?;
     Ok(decoded.object)
 }
 
@@ -121,6 +128,7 @@ fn judge(call: &Call, pod: &Object) -> Verdict {
     if !is_ready(pod) && (policy == Some("AlwaysAllow") || is_application_well) {
         return Verdict::Unready {
             version: pod.resource_version().to_owned(),
+            budget: budget.name().to_owned(),
         };
     }
     Verdict::Counted {
@@ -161,6 +169,7 @@ async fn count(call: &Call, budget: &str, pod: &str, dry_run: bool) -> Result<()
         if allowed == 0 {
             exhaust(&mut counted, &now);
         }
+        ownership::record_own(call, &resource, "status", budget, &mut counted);
         Ok(counted)
     })
     .await
@@ -178,8 +187,7 @@ fn check(budget: &Object) -> Result<(), StatusError> {
         )
     };
     if number("observedGeneration") < budget.generation() {
-        let why = format!("The disruption budget {name} is still being processed by the server.");
-        return Err(refusal(&why, RETRY_AFTER_SECONDS));
+        return Err(processed(name));
     }
     if number("disruptionsAllowed") < 0 {
         return Err(forbid("pdb disruptions allowed is negative"));
@@ -224,6 +232,12 @@ fn check(budget: &Object) -> Result<(), StatusError> {
         format!("The disruption budget {name} does not allow evicting pods currently")
     };
     Err(refusal(&why, 0))
+}
+
+/// Source: `createTooManyRequestsError`.
+fn processed(budget: &str) -> StatusError {
+    let why = format!("The disruption budget {budget} is still being processed by the server.");
+    refusal(&why, RETRY_AFTER_SECONDS)
 }
 
 fn refusal(why: &str, retry_after_seconds: u16) -> StatusError {

@@ -4,11 +4,14 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use meta::StatusError;
 
+use super::list::settle;
 use crate::call::Call;
+use crate::options::parse_revision;
 use crate::{auth, respond, stored};
 
 pub(super) async fn get(call: &Call) -> Result<Response<Body>, StatusError> {
     let kind = &call.kind;
+    settle_version(call).await?;
     let key = stored::key(kind, &call.info.namespace, &call.info.name);
     let entry = call
         .server
@@ -26,4 +29,12 @@ pub(super) async fn get(call: &Call) -> Result<Response<Body>, StatusError> {
         }
     }
     respond::object(call, kind, StatusCode::OK, stored::bytes(kind, &entry)?)
+}
+
+/// An object is read as it is once the version that is asked for has happened.
+async fn settle_version(call: &Call) -> Result<(), StatusError> {
+    match call.query.text("resourceVersion") {
+        "" => Ok(()),
+        version => settle(call, parse_revision(version)?).await,
+    }
 }

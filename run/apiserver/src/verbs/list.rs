@@ -32,7 +32,7 @@ pub(super) struct Selected {
 
 pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
     let mut options = ListOptions::read(&call.query, false)?;
-    if options.at == At::Any && call.kind.strategy.is_cached() {
+    if options.resource_version == "0" && call.kind.strategy.is_cached() {
         // Source: apiserver `storage/cacher` `computeListLimit`.
         options.limit = None;
     }
@@ -40,6 +40,9 @@ pub(super) async fn list(call: &Call) -> Result<Response<Body>, StatusError> {
     let selected = select(call, &options, &selection).await?;
     answer(call, selected).await
 }
+
+/// Source: apiserver `storage/etcd3` `interpretListError`.
+const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
 
 /// What a continue token holds. Source: apiserver `storage/continue.go`, version `meta.k8s.io/v1`.
 #[derive(Default, Serialize, Deserialize)]
@@ -68,7 +71,13 @@ pub(super) async fn select(
     let token = if options.next.is_empty() {
         None
     } else {
-        Some(read_token(&options.next)?)
+        let token = read_token(&options.next)?;
+        // Source: apiserver `storage.ValidateListOptions`.
+        if !matches!(options.resource_version.as_str(), "" | "0") {
+            let why = "specifying resource version is not allowed when using continue";
+            return Err(StatusError::bad_request(why));
+        }
+        Some(token)
     };
     let mut range = Range {
         namespace,
@@ -96,10 +105,8 @@ pub(super) async fn select(
         Err(StoreError::Compacted { .. }) if token.is_some() => {
             return Err(expired_token(call, pages_from));
         }
-        Err(StoreError::Compacted { asked, oldest }) => {
-            return Err(StatusError::expired(format!(
-                "too old resource version: {asked} ({oldest})"
-            )));
+        Err(StoreError::Compacted { .. }) => {
+            return Err(StatusError::expired(TOO_OLD));
         }
         Err(error) => return Err(stored::refusal(kind, &error)),
     };

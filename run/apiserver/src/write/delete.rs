@@ -62,15 +62,13 @@ async fn attempt(
     let kind = &call.kind;
     let old = stored::object(kind, entry)?;
     check_preconditions(call, &old, options)?;
-    let mut request = call.admission(
-        Operation::Delete,
-        old.name(),
-        None,
-        Some(&old),
-        options.dry_run,
-    );
-    access::admission::admit(&mut request, &call.cluster())?;
-    access::admission::validate(&request, &call.cluster())?;
+    // A subresource that deletes has been through admission as itself.
+    if call.info.subresource.is_empty() {
+        let dry_run = options.dry_run;
+        let mut request = call.admission(Operation::Delete, old.name(), None, Some(&old), dry_run);
+        access::admission::admit(&mut request, &call.cluster())?;
+        access::admission::validate(&request, &call.cluster())?;
+    }
     let marked = mark(call, &old, options);
     let uid = old.uid().to_owned();
     let answer = |object, is_gone| {
@@ -132,6 +130,9 @@ fn check_preconditions(
     old: &Object,
     options: &DeleteOptions,
 ) -> Result<(), StatusError> {
+    if call.kind.strategy.compares_preconditions() {
+        return check_as_stored(call, old, options);
+    }
     // Source: `rest.BeforeDelete`, which names the kind where others name the resource.
     let conflict = |what: &str, wanted: &str, found: &str| {
         let how = if what == "UID" {
@@ -157,6 +158,31 @@ fn check_preconditions(
     }
 }
 
+/// Source: `registry/core/namespace/storage` `Delete`, which compares what upstream's storage would, in its words.
+fn check_as_stored(call: &Call, old: &Object, options: &DeleteOptions) -> Result<(), StatusError> {
+    let asked = [
+        ("UID", &options.uid, old.uid()),
+        (
+            "ResourceVersion",
+            &options.resource_version,
+            old.resource_version(),
+        ),
+    ];
+    for (what, wanted, found) in asked {
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            );
+            return Err(StatusError::conflict(
+                &call.kind.group_resource(),
+                old.name(),
+                &why,
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What a delete does to an object.
 enum Next {
     /// It waits already, and need not wait less.
@@ -177,6 +203,12 @@ fn mark(call: &Call, old: &Object, options: &DeleteOptions) -> Next {
         Deletion::Now => (0, false),
         Deletion::Graceful { seconds } => (seconds.max(0), true),
     };
+    let waits = old.int_at(&["metadata", "deletionGracePeriodSeconds"]);
+    let is_pending = is_graceful && old.deletion_timestamp().is_some();
+    if is_pending && waits.is_some_and(|waits| options.grace_seconds.is_none_or(|_| grace >= waits))
+    {
+        return Next::Nothing;
+    }
     let finalizers = finalizers(call, old, options.propagation);
     let is_kept = !finalizers.is_empty() || strategy.is_held(old) || grace > 0;
     let mut new = old.clone();
@@ -187,7 +219,6 @@ fn mark(call: &Call, old: &Object, options: &DeleteOptions) -> Next {
         return Next::Remove(new);
     }
     set_finalizers(&mut new, &finalizers);
-    let waits = old.int_at(&["metadata", "deletionGracePeriodSeconds"]);
     let is_sooner = waits.is_some_and(|waits| grace < waits);
     if old.deletion_timestamp().is_none() || is_sooner {
         set_end(&mut new, old, grace, call.now);

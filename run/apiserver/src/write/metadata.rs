@@ -88,12 +88,18 @@ pub(super) fn keep(new: &mut Object, old: &Object) {
             new.set(&["metadata", field], kept);
         }
     }
-    // A deletion that has begun cannot be taken back.
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-        if let Some(kept) = old.at(&["metadata", field]) {
-            new.set(&["metadata", field], kept.clone());
-        }
+    // A deletion that has begun cannot be taken back; that its grace is another is for validation to refuse.
+    if let Some(kept) = old.at(&["metadata", "deletionTimestamp"]) {
+        new.set(&["metadata", "deletionTimestamp"], kept.clone());
     }
+    let grace = ["metadata", "deletionGracePeriodSeconds"];
+    if let Some(kept) = old.at(&grace)
+        && new.int_at(&grace).is_none()
+    {
+        new.set(&grace, kept.clone());
+    }
+    // Source: `rest.BeforeUpdate`, by way of `PrepareObjectForStorage`: nothing stores it.
+    new.remove(&["metadata", "selfLink"]);
 }
 
 /// The namespace an object is written to. Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.

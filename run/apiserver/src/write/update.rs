@@ -98,7 +98,7 @@ async fn attempt(
         change.identity(),
         options.dry_run,
     )?;
-    let mut new = match settle(call, new, &old, options, change, &mut warnings) {
+    let new = match settle(call, new, &old, options, change, &mut warnings) {
         Ok(new) => new,
         Err(error) => return Err(call.refused(error, warnings)),
     };
@@ -121,8 +121,6 @@ async fn attempt(
         }));
     }
     let store = &call.server.config().store;
-    // Source: `APIObjectVersioner.PrepareObjectForStorage`.
-    new.remove(&["metadata", "selfLink"]);
     let is_finished = is_finished(call, &new);
     // What watchers see go is what was stored; the change itself never was.
     let encoded = stored::encode(kind, if is_finished { &old } else { &new });

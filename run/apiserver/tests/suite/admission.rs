@@ -146,3 +146,91 @@ async fn approving_changes_conditions_and_signing_leaves_approvals() {
     let said: Vec<&Value> = conditions.iter().map(|one| &one["reason"]).collect();
     assert_eq!(said, ["No", "Mine"]);
 }
+
+#[tokio::test]
+async fn a_selector_names_what_is_listed_and_watched_alone() {
+    let talk = Talk::new().await;
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["a"],
+        "verbs": ["list", "create", "deletecollection"]}]);
+    let role = json!({"metadata": {"name": "one"}, "rules": rules});
+    let roles = format!("{RBAC}/namespaces/web/roles");
+    talk.post(&roles, role).await.expect(201);
+    let binding = json!({"metadata": {"name": "one"}, "subjects": [{"kind": "User", "name": "ann"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "one"}});
+    let bindings = format!("{RBAC}/namespaces/web/rolebindings");
+    talk.post(&bindings, binding).await.expect(201);
+    let path = "/api/v1/namespaces/web/configmaps?fieldSelector=metadata.name%3Da";
+    let as_ann = [
+        ("impersonate-user", "ann"),
+        ("content-type", "application/json"),
+    ];
+    let map = json!({"metadata": {"name": "b"}}).to_string();
+    for (method, code) in [("GET", 200), ("POST", 403), ("DELETE", 403)] {
+        let body = if method == "POST" {
+            map.clone()
+        } else {
+            String::new()
+        };
+        let answer = talk.send_as("suite/1", method, path, &as_ann, body).await;
+        assert_eq!(answer.code, code, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_kubelet_evicts_its_own_pods_and_mirrors_no_secrets() {
+    let talk = Talk::new().await;
+    for (name, node) in [("a", "n1"), ("b", "n2")] {
+        let mut bound = pod(name);
+        bound["spec"]["nodeName"] = node.into();
+        talk.post(PODS, bound).await.expect(201);
+    }
+    let rules =
+        json!([{"apiGroups": [""], "resources": ["pods", "pods/eviction"], "verbs": ["create"]}]);
+    let role = json!({"metadata": {"name": "kubelet"}, "rules": rules});
+    talk.post(&format!("{RBAC}/clusterroles"), role)
+        .await
+        .expect(201);
+    let binding = json!({"metadata": {"name": "kubelet"},
+        "subjects": [{"kind": "Group", "name": "system:nodes"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kubelet"}});
+    talk.post(&format!("{RBAC}/clusterrolebindings"), binding)
+        .await
+        .expect(201);
+    let as_node = [
+        ("impersonate-user", "system:node:n1"),
+        ("impersonate-group", "system:nodes"),
+        ("content-type", "application/json"),
+    ];
+    for (name, code) in [("a", 201), ("b", 403)] {
+        let path = format!("{PODS}/{name}/eviction");
+        let body = json!({"metadata": {"name": name}}).to_string();
+        let answer = talk.send_as("suite/1", "POST", &path, &as_node, body).await;
+        assert_eq!(answer.code, code, "{name}");
+    }
+    let mut mirror = pod("m");
+    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    mirror["spec"]["serviceAccountName"] = "default".into();
+    let why = "pods \"m\" is forbidden: a mirror pod may not reference service accounts";
+    let body = mirror.to_string();
+    let answer = talk.send_as("suite/1", "POST", PODS, &as_node, body).await;
+    answer.refused(403, why);
+}
+
+#[tokio::test]
+async fn a_system_priority_class_stays() {
+    let talk = Talk::new().await;
+    let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    let class = json!({"metadata": {"name": "low"}, "value": 1});
+    talk.post(classes, class).await.expect(201);
+    let low = format!("{classes}/low");
+    talk.delete(&low, json!({})).await.expect(200);
+    let bootstrapped = talk.get(classes).await.expect(200);
+    for class in bootstrapped["items"].as_array().unwrap() {
+        let name = class["metadata"]["name"].as_str().unwrap();
+        let path = format!("{classes}/{name}");
+        let why = format!(
+            "priorityclasses.scheduling.k8s.io {name:?} is forbidden: this is a system priority class and cannot be deleted"
+        );
+        talk.delete(&path, json!({})).await.refused(403, &why);
+    }
+}

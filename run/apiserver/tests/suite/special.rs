@@ -120,6 +120,15 @@ async fn evictions_ask_the_disruption_budget() {
     let counted = talk.get(&format!("{budgets}/b")).await.expect(200);
     assert_eq!(counted["status"]["disruptionsAllowed"], 0);
     assert!(counted["status"]["disruptedPods"]["a"].is_string());
+    let managers = counted["metadata"]["managedFields"].as_array().unwrap();
+    let own = managers
+        .iter()
+        .find(|entry| entry["manager"] == "kube-apiserver");
+    let owned = &own.unwrap()["fieldsV1"]["f:status"];
+    assert!(owned["f:disruptionsAllowed"].is_object() && owned["f:disruptedPods"].is_object());
+    let (path, mut elsewhere) = evict("b");
+    elsewhere["metadata"]["namespace"] = "other".into();
+    assert_eq!(talk.post(&path, elsewhere).await.code, 400);
     let (path, body) = evict("b");
     let refused = talk.post(&path, body).await;
     assert_eq!(refused.code, 429);
@@ -201,4 +210,50 @@ async fn access_reviews_say_who_may_what() {
     assert_eq!(me["status"]["userInfo"]["username"], "admin");
     let parts = talk.get("/api/v1/componentstatuses").await.expect(200);
     assert_eq!(parts["items"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_pod_that_waits_is_not_hurried_by_who_names_no_time() {
+    let talk = Talk::new().await;
+    let mut bound = pod("a");
+    bound["spec"]["nodeName"] = "n".into();
+    talk.post(PODS, bound).await.expect(201);
+    let path = format!("{PODS}/a");
+    let grace = |answer: Value| answer["metadata"]["deletionGracePeriodSeconds"].clone();
+    let long = json!({"gracePeriodSeconds": 600});
+    talk.delete(&path, long).await.expect(200);
+    for silent in [json!({}), json!({"propagationPolicy": "Foreground"})] {
+        let left = talk.delete(&path, silent).await.expect(200);
+        assert!(left["metadata"]["finalizers"].is_null());
+        assert_eq!(grace(left), 600);
+    }
+    let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}});
+    talk.post(&format!("{path}/eviction"), body)
+        .await
+        .expect(201);
+    assert_eq!(grace(talk.get(&path).await.expect(200)), 600);
+    let longer = json!({"metadata": {"deletionGracePeriodSeconds": 900}});
+    assert_eq!(talk.patch("merge", &path, longer).await.code, 422);
+    let short = json!({"gracePeriodSeconds": 5});
+    assert_eq!(grace(talk.delete(&path, short).await.expect(200)), 5);
+}
+
+#[tokio::test]
+async fn finalizing_a_namespace_leaves_its_status() {
+    let talk = Talk::new().await;
+    let path = "/api/v1/namespaces/web";
+    let foreign = json!({"preconditions": {"uid": "x"}});
+    let refused = talk.delete(path, foreign).await;
+    assert_eq!(refused.code, 409);
+    let said = refused.body["message"].as_str().unwrap();
+    assert!(said.contains("Precondition failed: UID in precondition: x, UID in object meta: "));
+    talk.delete(path, json!({})).await.expect(200);
+    let body = json!({"metadata": {"name": "web"}, "spec": {"finalizers": ["example.com/a"]},
+        "status": {"phase": "Active"}});
+    let finalized = talk
+        .put(&format!("{path}/finalize"), body)
+        .await
+        .expect(200);
+    assert_eq!(finalized["status"]["phase"], "Terminating");
+    assert_eq!(finalized["spec"]["finalizers"], json!(["example.com/a"]));
 }

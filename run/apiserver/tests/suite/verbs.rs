@@ -319,3 +319,48 @@ async fn a_name_is_taken_until_its_object_is_gone() {
         "object is being deleted: configmaps \"x\" already exists",
     );
 }
+
+#[tokio::test]
+async fn options_of_reads_are_refused_as_upstream_does() {
+    let talk = Talk::new().await;
+    for name in ["a", "b", "c", "d"] {
+        talk.post(MAPS, map(name)).await.expect(201);
+    }
+    let refused = async |path: String| {
+        let answer = talk.get(&path).await;
+        let said = answer.body["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        (answer.code, said)
+    };
+    let (code, said) = refused(format!("{MAPS}?limit=x&resourceVersionMatch=Exact")).await;
+    assert_eq!(code, 400);
+    assert!(said.starts_with("strconv.ParseInt"), "{said}");
+    let first = talk.get(&format!("{MAPS}?limit=1")).await.expect(200);
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let next = format!("{MAPS}?limit=2&continue={token}");
+    let page = talk.get(&format!("{next}&resourceVersion=0")).await;
+    // Any state is read from upstream's cache, which makes no pages of it.
+    assert_eq!(page.expect(200)["items"].as_array().unwrap().len(), 3);
+    let (code, said) = refused(format!("{next}&resourceVersion=1")).await;
+    let why = "specifying resource version is not allowed when using continue";
+    assert_eq!((code, said.as_str()), (400, why));
+    let (code, said) = refused(format!("{MAPS}/a?resourceVersion=x")).await;
+    assert_eq!(code, 500);
+    assert!(said.starts_with("resourceVersion: Invalid value"), "{said}");
+    talk.get(&format!("{MAPS}/a?resourceVersion=0"))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn paths_of_watches_are_read_alone() {
+    let talk = Talk::new().await;
+    let path = "/api/v1/watch/namespaces/web/configmaps";
+    assert_eq!(talk.post(path, map("a")).await.code, 405);
+    assert_eq!(talk.get(&format!("{MAPS}/a")).await.code, 404);
+    let empty = json!({"propagationPolicy": ""});
+    talk.post(MAPS, map("a")).await.expect(201);
+    assert_eq!(talk.delete(&format!("{MAPS}/a"), empty).await.code, 422);
+}

@@ -88,7 +88,7 @@ fn a_binding_gives_no_more_than_its_writer_holds_unless_told_so() {
     let error = write(&ben, "rolebindings", binding("gone"), None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "clusterroles.rbac.authorization.k8s.io \"gone\" not found"
+        "rolebindings.rbac.authorization.k8s.io \"gone\" not found"
     );
 }
 
