@@ -1,14 +1,12 @@
-//! Just enough DER to read a certificate request: its subject and its alternative names.
+//! A certificate request in DER: its subject and its alternative names.
 //!
 //! Source: RFC 2986, RFC 5280 (section 4.2.1.6), X.690.
 
+use meta::der::{INTEGER, OBJECT_ID, OCTET_STRING, SEQUENCE, element, expect, items};
+
 use super::CertificateRequest;
 
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT_ID: u8 = 0x06;
 const BOOLEAN: u8 = 0x01;
-const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 /// `[0]`, constructed.
 const ATTRIBUTES: u8 = 0xa0;
@@ -85,42 +83,4 @@ fn read_names(mut names: &[u8], read: &mut CertificateRequest) -> Option<()> {
         names = rest;
     }
     Some(())
-}
-
-/// The contents of all elements, which must be of one tag.
-fn items(mut bytes: &[u8], tag: u8) -> Option<Vec<&[u8]>> {
-    let mut items = Vec::new();
-    while !bytes.is_empty() {
-        let (item, rest) = expect(bytes, tag)?;
-        items.push(item);
-        bytes = rest;
-    }
-    Some(items)
-}
-
-/// The content of the first element when it has that tag, and what follows.
-fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (found, content, rest) = element(bytes)?;
-    (found == tag).then_some((content, rest))
-}
-
-/// The first element: tag, content, and what follows.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (tag, rest) = bytes.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    let (length, rest) = if *first < 0x80 {
-        (usize::from(*first), rest)
-    } else {
-        let digits = usize::from(*first & 0x7f);
-        if digits == 0 || digits > 4 {
-            return None;
-        }
-        let (digits, rest) = rest.split_at_checked(digits)?;
-        let length = digits.iter().fold(0, |length: usize, digit| {
-            (length << 8) | usize::from(*digit)
-        });
-        (length, rest)
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((*tag, content, rest))
 }

@@ -1,5 +1,6 @@
 //! Secret.
 
+mod tls;
 mod validate;
 
 use base64::Engine as _;
@@ -51,41 +52,13 @@ impl Strategy for Secret {
     print_with!(print::core::SECRET);
 }
 
-/// Data of a TLS secret that are no PEM; what is inside the blocks is not looked at. Source: `tls.X509KeyPair`.
+/// What keeps the certificate and the key of a TLS secret from being used.
 fn tls_warning(secret: &Object) -> Option<String> {
     let root = Node::root(secret);
     if root.text("type") != "kubernetes.io/tls" {
         return None;
     }
-    let holds_pem = |key: &str| {
-        let bytes = STANDARD.decode(root.child("data").text(key));
-        let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-        text.contains("-----BEGIN ")
-    };
-    let what = match (holds_pem("tls.crt"), holds_pem("tls.key")) {
-        (false, _) => "certificate",
-        (true, false) => "key",
-        (true, true) => return None,
-    };
-    Some(format!("tls: failed to find any PEM data in {what} input"))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_tls_secret_should_hold_pem() {
-        let pem = STANDARD.encode("-----BEGIN CERTIFICATE-----");
-        let said = |crt: &str, key: &str| {
-            let data = json!({"tls.crt": crt, "tls.key": key});
-            tls_warning(&json!({"type": "kubernetes.io/tls", "data": data}))
-        };
-        let words = |what: &str| Some(format!("tls: failed to find any PEM data in {what} input"));
-        assert_eq!(said("YQ==", "YQ=="), words("certificate"));
-        assert_eq!(said(&pem, ""), words("key"));
-        assert_eq!(said(&pem, &pem), None);
-    }
+    let data = root.child("data");
+    let bytes = |key: &str| STANDARD.decode(data.text(key)).unwrap_or_default();
+    tls::problem(&bytes("tls.crt"), &bytes("tls.key"))
 }
