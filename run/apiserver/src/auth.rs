@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
+use jiff::Timestamp;
 use kinds::strategy::{Told, User};
 use meta::StatusError;
 use serde_json::Value;
@@ -40,7 +41,9 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
     }
     // Upstream asks for certificates first; who shows a good one needs no token.
     if let Some(peer) = parts.extensions.get::<Peer>() {
-        return Ok(User::clone(&peer.0));
+        let now = (server.config().clock)();
+        server.metrics().certificate(peer.not_after, now);
+        return Ok(User::clone(&peer.user));
     }
     let token = bearer(&parts.headers).map(Cow::Borrowed);
     let token = match token {
@@ -178,10 +181,14 @@ const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
 /// The user that the verified certificate of a connection names, as a request extension.
 #[derive(Clone)]
-pub(crate) struct Peer(pub(crate) Arc<User>);
+pub(crate) struct Peer {
+    user: Arc<User>,
+    /// When the certificate ends.
+    not_after: Timestamp,
+}
 
-/// The user a verified client certificate (DER) names: common name and organizations.
-pub(crate) fn certificate_user(der: &[u8]) -> Option<User> {
+/// Who a verified client certificate (DER) names: common name and organizations.
+pub(crate) fn peer(der: &[u8]) -> Option<Peer> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?;
@@ -201,7 +208,11 @@ pub(crate) fn certificate_user(der: &[u8]) -> Option<User> {
         .collect();
     let id = format!("X509SHA256={}", hex.concat());
     user.extra.insert(CREDENTIAL_ID.into(), vec![id]);
-    Some(user)
+    let not_after = certificate.validity().not_after.timestamp();
+    Some(Peer {
+        user: Arc::new(user),
+        not_after: Timestamp::from_second(not_after).unwrap_or(Timestamp::MAX),
+    })
 }
 
 /// The user a request acts as, when its sender may; `request` is of the sender.
@@ -298,7 +309,12 @@ pub(crate) fn allowed_by(server: &ApiServer, request: &Attributes) -> String {
 
 /// Refuses what no authorizer allows.
 pub(crate) fn allow(server: &ApiServer, request: &Attributes) -> Result<(), StatusError> {
-    match decide(server, request) {
+    require(decide(server, request), request)
+}
+
+/// Refuses what was not allowed.
+pub(crate) fn require(decision: Decision, request: &Attributes) -> Result<(), StatusError> {
+    match decision {
         Decision::Allow => Ok(()),
         Decision::Deny { reason } | Decision::NoOpinion { reason } => {
             Err(request.forbidden(&reason))

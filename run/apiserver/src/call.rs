@@ -1,6 +1,7 @@
 //! One request for a resource, with everything a verb needs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use access::admission;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use meta::{FieldError, Object, StatusError};
 use wire::media::Answer;
 
 use crate::cluster::Cluster;
+use crate::metrics::Step;
 use crate::options::Query;
 use crate::request::RequestInfo;
 use crate::server::ApiServer;
@@ -157,6 +159,35 @@ impl Call {
             suffix: suffix(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Runs the mutating half of admission.
+    ///
+    /// # Errors
+    /// What a plugin says against the write.
+    pub(crate) fn admit(&self, request: &mut admission::Request<'_>) -> Result<(), StatusError> {
+        let begun = Instant::now();
+        let admitted = admission::admit(request, &self.cluster());
+        let (operation, took) = (request.operation, begun.elapsed());
+        let metrics = self.server.metrics();
+        metrics.stepped(Step::Admit, operation, admitted.is_err(), took);
+        admitted
+    }
+
+    /// Runs the validating half of admission; answers with its warnings.
+    ///
+    /// # Errors
+    /// What a plugin says against the write.
+    pub(crate) fn validate(
+        &self,
+        request: &admission::Request<'_>,
+    ) -> Result<Vec<String>, StatusError> {
+        let begun = Instant::now();
+        let validated = admission::validate(request, &self.cluster());
+        let (operation, took) = (request.operation, begun.elapsed());
+        let metrics = self.server.metrics();
+        metrics.stepped(Step::Validate, operation, validated.is_err(), took);
+        validated
     }
 
     /// 404 for an object of this kind.

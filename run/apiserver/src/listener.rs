@@ -187,16 +187,21 @@ impl Connection {
             () = poll_fn(|context| ended.poll(context)) => return,
             shaken = shaken => match shaken {
                 Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
-                Err(_) => return tracing::debug!("TLS handshake took too long"),
+                Ok(Err(error)) => {
+                    self.server.metrics().handshake_failed();
+                    return tracing::debug!(%error, "TLS handshake failed");
+                }
+                Err(_) => {
+                    self.server.metrics().handshake_failed();
+                    return tracing::debug!("TLS handshake took too long");
+                }
             },
         };
         let (_, session) = stream.get_ref();
         let peer = session
             .peer_certificates()
             .and_then(|chain| chain.first())
-            .and_then(|certificate| auth::certificate_user(certificate))
-            .map(|user| Peer(Arc::new(user)));
+            .and_then(|certificate| auth::peer(certificate));
         let (server, ending) = (self.server, self.ending);
         let service =
             service_fn(move |request| answer(server.clone(), peer.clone(), &ending, request));

@@ -1,13 +1,21 @@
-//! `/metrics`: requests, watches, stored objects and the process, under upstream's names.
+//! `/metrics`: requests, who sends them, watches, stored objects and the process, under upstream's names.
 //!
 //! Source: apiserver `endpoints/metrics`, `storage/etcd3/metrics`, component-base `metrics`.
 
+mod access;
+mod admission;
 mod process;
+mod requests;
 mod text;
+mod watches;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use ::access::attributes::Decision;
+use jiff::Timestamp;
+use kinds::strategy::{Operation, User};
+use meta::StatusError;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,66 +24,34 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use store::Store;
 
+use self::access::Access;
+use self::admission::Admission;
 use self::process::Process;
+use self::requests::Requests;
+use self::watches::Watches;
 use crate::limits::{Class, InFlight};
 use crate::request::RequestInfo;
 
+pub(crate) use self::admission::Step;
+pub(crate) use self::requests::{Asked, LongRunning, Sized};
 pub(crate) use self::text::negotiate;
+pub(crate) use self::watches::Events;
 
-/// Bounds of the latency histogram, in seconds. Source: `requestLatencies`.
-const LATENCY_SECONDS: [f64; 23] = [
-    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0,
-    10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
-];
-
-/// Verbs that are told apart. Source: `validRequestMethods`.
-const VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
-
-type Histograms = Family<Target, Histogram, fn() -> Histogram>;
+type Histograms<Label> = Family<Label, Histogram, fn() -> Histogram>;
 
 /// All metrics of one API server.
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: Family<Outcome, Counter>,
-    seconds: Histograms,
-    long_running: Family<Target, Gauge>,
+    requests: Requests,
+    access: Access,
+    admission: Admission,
+    watches: Watches,
+    handshake_errors: Counter,
     in_flight: Family<RequestKind, Gauge>,
     objects: Family<Stored, Gauge>,
     object_bytes: Family<Stored, Gauge>,
+    stored: Family<StoredKind, Gauge>,
     process: Process,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Target {
-    verb: String,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    scope: &'static str,
-    component: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
-    verb: String,
-    dry_run: &'static str,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    scope: &'static str,
-    component: &'static str,
-    code: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,6 +65,12 @@ struct Stored {
     resource: String,
 }
 
+/// The resource as `plural` or `plural.group`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoredKind {
+    resource: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
     major: &'static str,
@@ -97,61 +79,53 @@ struct Build {
     platform: String,
 }
 
-/// Counts a long-running request while it lives.
-pub(crate) struct LongRunning(Gauge);
-
-impl Drop for LongRunning {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 impl Metrics {
     /// Metrics that start at zero.
     pub(crate) fn new() -> Self {
         let mut registry = Registry::default();
-        let requests = Family::<Outcome, Counter>::default();
-        let histogram: fn() -> Histogram = || Histogram::new(LATENCY_SECONDS);
-        let seconds: Histograms = Family::new_with_constructor(histogram);
-        let long_running = Family::<Target, Gauge>::default();
-        let in_flight = Family::<RequestKind, Gauge>::default();
-        let objects = Family::<Stored, Gauge>::default();
-        let object_bytes = Family::<Stored, Gauge>::default();
+        let metrics = Self {
+            requests: Requests::register(&mut registry),
+            access: Access::register(&mut registry),
+            admission: Admission::register(&mut registry),
+            watches: Watches::register(&mut registry),
+            process: Process::register(&mut registry),
+            handshake_errors: Counter::default(),
+            in_flight: Family::default(),
+            objects: Family::default(),
+            object_bytes: Family::default(),
+            stored: Family::default(),
+            registry,
+        };
+        metrics.registered()
+    }
+
+    /// Adds the metrics that stand alone.
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
         registry.register(
-            "apiserver_request",
-            "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code",
-            requests.clone(),
-        );
-        registry.register(
-            "apiserver_request_duration_seconds",
-            "Response latency distribution in seconds for each verb, group, version, resource, subresource, scope and component",
-            seconds.clone(),
-        );
-        // No webhooks are waited for, so this is the same; alerts on error budgets ask for it.
-        registry.register(
-            "apiserver_request_sli_duration_seconds",
-            "Response latency distribution in seconds, not counting webhooks, for each verb, group, version, resource, subresource, scope and component",
-            seconds.clone(),
-        );
-        registry.register(
-            "apiserver_longrunning_requests",
-            "Gauge of all active long-running apiserver requests",
-            long_running.clone(),
+            "apiserver_tls_handshake_errors",
+            "Number of connections that ended with a TLS handshake error",
+            self.handshake_errors.clone(),
         );
         registry.register(
             "apiserver_current_inflight_requests",
             "Currently used inflight request limit of this apiserver per request kind",
-            in_flight.clone(),
+            self.in_flight.clone(),
         );
         registry.register(
             "apiserver_resource_objects",
             "Number of stored objects at the time of the scrape, by kind",
-            objects.clone(),
+            self.objects.clone(),
         );
         registry.register(
             "apiserver_resource_size_estimate_bytes",
             "Size of stored objects at the time of the scrape, by kind",
-            object_bytes.clone(),
+            self.object_bytes.clone(),
+        );
+        registry.register(
+            "apiserver_storage_objects",
+            "Number of stored objects at the time of the scrape, by kind; apiserver_resource_objects says the same",
+            self.stored.clone(),
         );
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&this_build()).set(1);
@@ -160,44 +134,68 @@ impl Metrics {
             "Kubernetes version that is served, and what serves it",
             build,
         );
-        let process = Process::register(&mut registry);
-        Self {
-            registry,
-            requests,
-            seconds,
-            long_running,
-            in_flight,
-            objects,
-            object_bytes,
-            process,
-        }
+        self
     }
 
     /// Notes a request that was answered.
-    pub(crate) fn observe(&self, info: &RequestInfo, is_dry_run: bool, code: u16, took: Duration) {
-        let target = target(info);
-        let outcome = Outcome {
-            verb: target.verb.clone(),
-            dry_run: if is_dry_run { "All" } else { "" },
-            group: target.group.clone(),
-            version: target.version.clone(),
-            resource: target.resource.clone(),
-            subresource: target.subresource.clone(),
-            scope: target.scope,
-            component: target.component,
-            code,
-        };
-        self.requests.get_or_create(&outcome).inc();
-        self.seconds
-            .get_or_create(&target)
-            .observe(took.as_secs_f64());
+    pub(crate) fn observe(&self, asked: &Asked, code: u16, took: Duration) {
+        self.requests.observe(asked, code, took);
+    }
+
+    /// Notes the size of an answer once all of it was made.
+    pub(crate) fn sized(&self, asked: &Asked) -> Sized {
+        self.requests.sized(asked)
+    }
+
+    /// Notes the size of a body that was read.
+    pub(crate) fn read(&self, info: &RequestInfo, bytes: usize) {
+        self.requests.read(info, bytes);
+    }
+
+    /// Notes a request that was ended before it was answered: for its time, or because too many run.
+    pub(crate) fn terminated(&self, asked: &Asked, code: u16) {
+        self.requests.terminated(asked, code);
     }
 
     /// Counts a long-running request until the guard is dropped.
-    pub(crate) fn long_running(&self, info: &RequestInfo) -> LongRunning {
-        let gauge = self.long_running.get_or_create(&target(info)).clone();
-        gauge.inc();
-        LongRunning(gauge)
+    pub(crate) fn long_running(&self, asked: &Asked) -> LongRunning {
+        self.requests.long_running(asked)
+    }
+
+    /// Notes who a sender was found to be.
+    pub(crate) fn authenticated(&self, found: &Result<User, StatusError>, took: Duration) {
+        self.access.authenticated(found, took);
+    }
+
+    /// Notes when the certificate of a request's sender ends.
+    pub(crate) fn certificate(&self, not_after: Timestamp, now: Timestamp) {
+        self.access.certificate(not_after, now);
+    }
+
+    /// Notes what the authorizers said.
+    pub(crate) fn authorized(&self, decision: &Decision, took: Duration) {
+        self.access.authorized(decision, took);
+    }
+
+    /// Notes a half of admission that was gone through.
+    pub(crate) fn stepped(
+        &self,
+        step: Step,
+        operation: Operation,
+        is_rejected: bool,
+        took: Duration,
+    ) {
+        self.admission.stepped(step, operation, is_rejected, took);
+    }
+
+    /// Where the events of a watch are counted.
+    pub(crate) fn events(&self, info: &RequestInfo) -> Events {
+        self.watches.events(info)
+    }
+
+    /// Notes a connection that got no further than its handshake.
+    pub(crate) fn handshake_failed(&self) {
+        self.handshake_errors.inc();
     }
 
     /// The text of a scrape.
@@ -224,6 +222,10 @@ impl Metrics {
             self.object_bytes
                 .get_or_create(&stored)
                 .set(number(count.bytes));
+            let resource = count.resource.to_string();
+            self.stored
+                .get_or_create(&StoredKind { resource })
+                .set(number(count.objects));
         }
         self.process.refresh();
         let mut text = String::new();
@@ -243,55 +245,56 @@ fn this_build() -> Build {
     }
 }
 
-fn target(info: &RequestInfo) -> Target {
-    let scope = match (
-        info.is_resource,
-        info.name.is_empty(),
-        info.namespace.is_empty(),
-    ) {
-        (false, ..) => "",
-        (true, false, _) => "resource",
-        (true, true, false) => "namespace",
-        (true, true, true) => "cluster",
-    };
-    // Paths that are no resource would make one series for each name a client thinks of.
-    let verb = match info.verb.as_str() {
-        verb if VERBS.contains(&verb) => verb,
-        _ => "other",
-    };
-    Target {
-        verb: verb.to_uppercase(),
-        group: info.group.clone(),
-        version: info.version.clone(),
-        resource: info.resource.clone(),
-        subresource: info.subresource.clone(),
-        scope,
-        component: "apiserver",
-    }
-}
-
 /// A gauge of a measured quantity.
 type Quantity = Gauge<f64, AtomicU64>;
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
+    use http::{HeaderMap, Method};
     use store::MemoryStore;
 
     use super::*;
+    use crate::options::Query;
 
     #[test]
     fn a_scrape_has_upstreams_names() {
         let metrics = Metrics::new();
         let info = RequestInfo::read(&Method::GET, "/api/v1/namespaces/web/pods", false);
-        metrics.observe(&info, false, 200, Duration::from_millis(3));
-        let _open = metrics.long_running(&info);
+        let (headers, query) = (HeaderMap::new(), Query::read(""));
+        let asked = Asked::read(&info, &Method::GET, &headers, &query, false);
+        let took = Duration::from_millis(3);
+        metrics.observe(&asked, 200, took);
+        metrics.terminated(&asked, 429);
+        metrics.read(&info, 7);
+        metrics.sized(&asked).add(70);
+        metrics.authenticated(&Ok(User::default()), took);
+        metrics.certificate(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        metrics.authorized(&Decision::Allow, took);
+        metrics.stepped(Step::Admit, Operation::Create, false, took);
+        metrics.events(&info).sent(9);
+        let _open = metrics.long_running(&asked);
         let text = metrics.render(&MemoryStore::new(), &InFlight::new(1, 1, 1));
+        let (_, text) = negotiate(text, "");
+        let target = "verb=\"LIST\",group=\"\",version=\"v1\",resource=\"pods\",subresource=\"\",scope=\"namespace\",component=\"apiserver\"";
         for wanted in [
-            "apiserver_request_total{verb=\"LIST\",dry_run=\"\",group=\"\",version=\"v1\",resource=\"pods\",subresource=\"\",scope=\"namespace\",component=\"apiserver\",code=\"200\"} 1",
-            "apiserver_request_duration_seconds_bucket{le=\"0.005\",verb=\"LIST\"",
-            "apiserver_longrunning_requests{verb=\"LIST\"",
+            &format!(
+                "apiserver_request_total{{dry_run=\"\",code=\"200\",system_client=\"\",{target}}} 1"
+            ),
+            &format!(
+                "apiserver_request_duration_seconds_bucket{{le=\"0.005\",dry_run=\"\",{target}}} 1"
+            ),
+            &format!("apiserver_longrunning_requests{{{target}}} 1"),
+            &format!("apiserver_request_terminations_total{{code=\"429\",{target}}} 1"),
+            &format!("apiserver_response_sizes_sum{{{target}}} 70.0"),
+            "apiserver_request_body_size_bytes_sum{group=\"\",resource=\"pods\",verb=\"list\"} 7.0",
             "apiserver_current_inflight_requests{request_kind=\"mutating\"} 0",
+            "authenticated_user_requests{username=\"other\"} 1",
+            "authentication_attempts{result=\"success\"} 1",
+            "authorization_attempts_total{result=\"allowed\"} 1",
+            "apiserver_client_certificate_expiration_seconds_bucket{le=\"0.0\"} 1",
+            "apiserver_admission_step_admission_duration_seconds_count{operation=\"CREATE\",rejected=\"false\",type=\"admit\"} 1",
+            "apiserver_watch_events_total{group=\"\",version=\"v1\",resource=\"pods\"} 1",
+            "apiserver_tls_handshake_errors_total 0",
             "process_cpu_seconds_total ",
             "process_resident_memory_bytes ",
             "process_open_fds ",

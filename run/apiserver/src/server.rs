@@ -8,8 +8,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use kinds::strategy::User;
@@ -25,7 +27,7 @@ use crate::cluster::{Cluster, Parsed};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::limits::{Class, InFlight};
-use crate::metrics::Metrics;
+use crate::metrics::{Asked, Metrics, Sized};
 use crate::options::Query;
 use crate::policy::{FlowMark, PolicyCache};
 use crate::request::RequestInfo;
@@ -102,6 +104,10 @@ impl ApiServer {
         self.inner.metrics.render(store, &self.inner.in_flight)
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
     pub(crate) fn committed(&self, resource: &str) {
         self.inner.policy.committed(resource);
     }
@@ -132,11 +138,12 @@ impl ApiServer {
         let audit_id = parts.headers.get(AUDIT_ID).cloned();
         let query = Query::read(parts.uri.query().unwrap_or_default());
         let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
-        let is_dry_run = !query.text("dryRun").is_empty();
+        let asked = self.asked(&info, &parts, &query);
         let reads_gzip = compress::accepts(&parts.headers);
         let refused_in = refusal_format(&info, &parts.headers);
         let flow = OnceLock::new();
-        let response = self.bounded(parts, body, query, &info, &flow).await;
+        let bounded = self.bounded(parts, body, query, &info, &asked, &flow);
+        let response = bounded.await;
         let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
         if reads_gzip {
             response = compress::gzip(response).await;
@@ -145,26 +152,28 @@ impl ApiServer {
             mark(response.headers_mut(), audit_id, flow.into_inner());
         }
         let code = response.status().as_u16();
-        let took = started.elapsed();
-        let shown = self.shown(info);
-        self.inner.metrics.observe(&shown, is_dry_run, code, took);
+        let metrics = &self.inner.metrics;
+        metrics.observe(&asked, code, started.elapsed());
+        if asked.is_sized() {
+            response = sized(response, metrics.sized(&asked));
+        }
         response
     }
 
     /// A request as metrics name it: names that are not served would make a series each.
-    fn shown(&self, info: RequestInfo) -> RequestInfo {
+    fn asked(&self, info: &RequestInfo, parts: &Parts, query: &Query) -> Asked {
         let gvr = Gvr::new(&info.group, &info.version, &info.resource);
         let kind = self.config().registry.resource(&gvr);
-        let is_served = kind.is_some_and(|kind| {
+        let kind = kind.filter(|kind| {
             info.subresource.is_empty() || kind.subresource(&info.subresource).is_some()
         });
-        if is_served {
-            return info;
-        }
-        RequestInfo {
-            verb: info.verb,
+        let unknown = RequestInfo {
+            verb: info.verb.clone(),
             ..RequestInfo::default()
-        }
+        };
+        let shown = if kind.is_some() { info } else { &unknown };
+        let is_deprecated = kind.is_some_and(|kind| kind.deprecation.is_some());
+        Asked::read(shown, &parts.method, &parts.headers, query, is_deprecated)
     }
 
     /// Answers a request when not too many run already.
@@ -174,6 +183,7 @@ impl ApiServer {
         body: Body,
         query: Query,
         info: &RequestInfo,
+        asked: &Asked,
         flow: &OnceLock<FlowMark>,
     ) -> Result<Response<Body>, StatusError> {
         if !info.is_resource {
@@ -189,16 +199,20 @@ impl ApiServer {
         if class != Class::LongRunning {
             longest = query.timeout()?.unwrap_or(longest).min(longest);
         }
-        let permit = self.inner.in_flight.enter(class)?;
+        let terminated = |error: StatusError| {
+            self.inner.metrics.terminated(asked, error.code());
+            error
+        };
+        let permit = self.inner.in_flight.enter(class).map_err(terminated)?;
         let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
         let answering = self.answer(parts, body, query, info.clone(), flow);
         if class != Class::LongRunning {
             let answered = tokio::time::timeout(longest, answering).await;
-            return answered.unwrap_or_else(|_| Err(out_of_time()));
+            return answered.unwrap_or_else(|_| Err(terminated(out_of_time())));
         }
         let response = answering.await?;
         // What is long-running lasts until its body ends.
-        let open = (permit, self.inner.metrics.long_running(info));
+        let open = (permit, self.inner.metrics.long_running(asked));
         let response = response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _held = &open;
@@ -219,7 +233,11 @@ impl ApiServer {
         info: &RequestInfo,
         flow: &OnceLock<FlowMark>,
     ) -> Result<User, StatusError> {
-        let caller = auth::authenticate(self, parts)?;
+        let metrics = &self.inner.metrics;
+        let begun = Instant::now();
+        let caller = auth::authenticate(self, parts);
+        metrics.authenticated(&caller, begun.elapsed());
+        let caller = caller?;
         let mut attributes = auth::attributes(&caller, info);
         // Source: apiserver `RequestInfoFactory`, which takes a name from the selector of these two alone.
         if matches!(info.verb.as_str(), "list" | "watch") && attributes.name.is_empty() {
@@ -236,7 +254,10 @@ impl ApiServer {
             let flows = self.inner.policy.flows(&self.cluster());
             flows.mark(&attributes).map(|mark| flow.set(mark));
         }
-        auth::allow(self, &attributes)?;
+        let begun = Instant::now();
+        let decision = auth::decide(self, &attributes);
+        metrics.authorized(&decision, begun.elapsed());
+        auth::require(decision, &attributes)?;
         Ok(attributes.user)
     }
 
@@ -291,6 +312,10 @@ impl ApiServer {
             .await;
         let body =
             body.map_err(|error| unreadable(error.as_ref(), self.config().limits.body_bytes_max))?;
+        let body = body.to_bytes();
+        if limits::class(&info.verb, &info.subresource) == Class::Write {
+            self.inner.metrics.read(&info, body.len());
+        }
         let call = Call {
             server: self.clone(),
             api_version: kind.api_version(),
@@ -300,7 +325,7 @@ impl ApiServer {
             query,
             headers: parts.headers,
             answer,
-            body: body.to_bytes(),
+            body,
             now: (self.config().clock)(),
             refusal: Arc::default(),
         };
@@ -370,6 +395,20 @@ impl ApiServer {
         }
         Err(StatusError::method_not_allowed())
     }
+}
+
+/// An answer whose size is noted once all of it was made.
+fn sized(response: Response<Body>, mut size: Sized) -> Response<Body> {
+    if let Some(bytes) = response.body().size_hint().exact() {
+        size.add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        return response;
+    }
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            size.add(frame.data_ref().map_or(0, Bytes::len));
+            frame
+        }))
+    })
 }
 
 /// Names a request in logs; a client may choose it. Source: apiserver `audit.HeaderAuditID`.

@@ -59,7 +59,7 @@ fn admit(
     dry_run: bool,
 ) -> Result<(Object, Vec<String>), StatusError> {
     let mut request = call.admission(operation, name, Some(object), old, dry_run);
-    access::admission::admit(&mut request, &call.cluster())?;
+    call.admit(&mut request)?;
     Ok((request.object.take().unwrap_or_default(), request.warnings))
 }
 
@@ -73,7 +73,7 @@ fn check(
     dry_run: bool,
 ) -> Result<(Object, Vec<String>), StatusError> {
     let request = call.admission(operation, name, Some(object), old, dry_run);
-    let warnings = access::admission::validate(&request, &call.cluster())?;
+    let warnings = call.validate(&request)?;
     Ok((request.object.unwrap_or_default(), warnings))
 }
 

@@ -7,6 +7,9 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Source: Prometheus' exposition formats, the text-based format.
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Counters that upstream calls without the ending that OpenMetrics gives to all.
+const BARE: [&str; 2] = ["authenticated_user_requests", "authentication_attempts"];
+
 /// A text of OpenMetrics as a client with this `Accept` header reads it, and its media type.
 pub(crate) fn negotiate(open_metrics: String, accept: &str) -> (&'static str, String) {
     if accept.contains("application/openmetrics-text") {
@@ -32,6 +35,7 @@ fn plain(open_metrics: &str) -> String {
             help.or_else(|| described(line, "# TYPE ").map(|described| ("# TYPE ", described)));
         if let Some((what, (name, rest))) = head {
             let (suffix, plain_type) = match types.get(&name).map_or("", String::as_str) {
+                "counter" if BARE.contains(&name.as_str()) => ("", "counter"),
                 "counter" => ("_total", "counter"),
                 "info" => ("_info", "gauge"),
                 "unknown" => ("", "untyped"),
@@ -40,10 +44,19 @@ fn plain(open_metrics: &str) -> String {
             let rest = if what == "# TYPE " { plain_type } else { &rest };
             text.extend([what, &name, suffix, " ", rest, "\n"]);
         } else if !line.starts_with("# ") {
-            text.extend([line, "\n"]);
+            text.extend([bare(line).as_str(), "\n"]);
         }
     }
     text
+}
+
+/// A sample under the name that upstream gives it.
+fn bare(line: &str) -> String {
+    let named = BARE.iter().find_map(|name| {
+        let rest = line.strip_prefix(name)?.strip_prefix("_total")?;
+        Some(format!("{name}{rest}"))
+    });
+    named.unwrap_or_else(|| line.to_owned())
 }
 
 #[cfg(test)]

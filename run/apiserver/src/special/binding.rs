@@ -41,8 +41,8 @@ impl Special for Binding {
             None,
             options.dry_run,
         );
-        access::admission::admit(&mut request, &call.cluster())?;
-        access::admission::validate(&request, &call.cluster())?;
+        call.admit(&mut request)?;
+        call.validate(&request)?;
         let binding = request.object.take().unwrap_or_default();
         let pods = GroupResource::new("", "pods");
         write::below(call, &pods, &name, options.dry_run, |pod| {

@@ -62,8 +62,8 @@ impl Special for Eviction {
             None,
             options.dry_run,
         );
-        access::admission::admit(&mut request, &call.cluster())?;
-        access::admission::validate(&request, &call.cluster())?;
+        call.admit(&mut request)?;
+        call.validate(&request)?;
         let pod = call
             .cluster()
             .get("pods", &call.info.namespace, name)

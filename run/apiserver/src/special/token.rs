@@ -50,10 +50,10 @@ impl Special for Token {
             None,
             options.dry_run,
         );
-        access::admission::admit(&mut admitted, &call.cluster())?;
+        call.admit(&mut admitted)?;
         fill(&mut request, &account, call);
         check(&request)?;
-        access::admission::validate(&admitted, &call.cluster())?;
+        call.validate(&admitted)?;
         let bound = bound(call, &request)?;
         let seconds = seconds(&request);
         let audiences: Vec<String> = request

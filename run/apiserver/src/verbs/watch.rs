@@ -25,6 +25,7 @@ use wire::table::{self, Carried};
 use super::list::settle;
 use crate::background::Background;
 use crate::call::Call;
+use crate::metrics::Events;
 use crate::options::{ListOptions, parse_revision};
 use crate::selection::Selection;
 use crate::{respond, stored};
@@ -39,6 +40,7 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
         presentation,
         is_first: true,
         selection,
+        events: call.server.metrics().events(&call.info),
         call,
     };
     let opened = match open(&presenter.call, &options, &presenter.selection).await {
@@ -245,6 +247,8 @@ struct Presenter {
     presentation: Presentation,
     /// The first Table of a watch carries the columns.
     is_first: bool,
+    /// Where what is sent is counted.
+    events: Events,
 }
 
 impl Presenter {
@@ -287,6 +291,7 @@ impl Presenter {
     /// The frame, unless it was asked for in a shape that no single object has: that ends the watch, as upstream's.
     fn sent(&self, frame: Bytes) -> Option<Bytes> {
         let is_list = matches!(self.presentation.shape(), Shape::PartialList(_));
+        self.events.sent(frame.len());
         (!is_list).then_some(frame)
     }
 

@@ -66,8 +66,8 @@ async fn attempt(
     if call.info.subresource.is_empty() {
         let dry_run = options.dry_run;
         let mut request = call.admission(Operation::Delete, old.name(), None, Some(&old), dry_run);
-        access::admission::admit(&mut request, &call.cluster())?;
-        access::admission::validate(&request, &call.cluster())?;
+        call.admit(&mut request)?;
+        call.validate(&request)?;
     }
     let marked = mark(call, &old, options);
     let uid = old.uid().to_owned();

@@ -48,10 +48,8 @@ async fn a_body_that_never_ends_is_given_up() {
     );
 }
 
-#[tokio::test]
-async fn names_that_are_not_served_make_no_series() {
-    let talk = Talk::new().await;
-    talk.get("/apis/example.com/v1/unheard-of").await;
+/// What a scraper reads.
+async fn scrape(talk: &Talk) -> String {
     let user = access::user::user("admin", &[access::user::MASTERS]);
     let request = Request::get("/metrics").extension(Identity(user));
     let response = talk
@@ -59,8 +57,71 @@ async fn names_that_are_not_served_make_no_series() {
         .handle(request.body(Body::empty()).unwrap())
         .await;
     let text = response.into_body().collect().await.unwrap().to_bytes();
-    let text = String::from_utf8_lossy(&text);
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn names_that_are_not_served_make_no_series() {
+    let talk = Talk::new().await;
+    talk.get("/apis/example.com/v1/unheard-of").await;
+    let text = scrape(&talk).await;
     assert!(text.contains("apiserver_request_total") && !text.contains("unheard-of"));
+}
+
+#[tokio::test]
+async fn a_scrape_tells_what_was_asked_and_how_it_went() {
+    let talk = Talk::with(Limits {
+        reads_max: 0,
+        ..Limits::upstream()
+    })
+    .await;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    talk.post(MAPS, map.clone()).await.expect(201);
+    let apply = format!("{MAPS}/b?fieldManager=test&dryRun=All");
+    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}});
+    let applied = Body::from(applied.to_string());
+    let applied = talk.send("PATCH", &apply, "application/apply-patch+yaml", applied);
+    applied.await.expect(201);
+    talk.get(MAPS).await;
+    let text = scrape(&talk).await;
+    let line = |start: &str, parts: &[&str]| {
+        let mut lines = text.lines().filter(|line| line.starts_with(start));
+        let found = lines.find(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(found.is_some(), "{start} {parts:?} is missing in\n{text}");
+    };
+    let maps = "resource=\"configmaps\"";
+    line(
+        "apiserver_request_total{",
+        &[
+            maps,
+            "verb=\"POST\"",
+            "code=\"201\"",
+            "scope=\"resource\"",
+            "} 1",
+        ],
+    );
+    line(
+        "apiserver_request_total{",
+        &[maps, "verb=\"APPLY\"", "dry_run=\"All\"", "} 1"],
+    );
+    line(
+        "apiserver_request_terminations_total{",
+        &[maps, "verb=\"LIST\"", "code=\"429\"", "} 1"],
+    );
+    line(
+        "apiserver_request_body_size_bytes_count{",
+        &[maps, "verb=\"create\"", "} 1"],
+    );
+    line(
+        "apiserver_admission_step_admission_duration_seconds_count{",
+        &[
+            "operation=\"CREATE\"",
+            "type=\"validate\"",
+            "rejected=\"false\"",
+        ],
+    );
+    line("authorization_attempts_total{", &["result=\"allowed\""]);
+    line("apiserver_storage_objects{", &[maps, "} 1"]);
 }
 
 #[tokio::test]

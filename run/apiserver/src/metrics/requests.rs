@@ -1,0 +1,395 @@
+//! What is asked, how it is answered, and how long that takes. Source: apiserver `endpoints/metrics/metrics.go`.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, linear_buckets};
+use prometheus_client::registry::Registry;
+
+use super::Histograms;
+use crate::options::Query;
+use crate::request::RequestInfo;
+
+/// Bounds of the latency histogram, in seconds. Source: `requestLatencies`.
+const LATENCY_SECONDS: [f64; 23] = [
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0,
+    10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+];
+
+/// Methods that are told apart. Source: `validRequestMethods`.
+const METHODS: [&str; 5] = ["DELETE", "GET", "PATCH", "POST", "PUT"];
+
+/// Subresources that connect to something. Source: `validConnectRequests`.
+const CONNECTS: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+
+/// Content type of server-side apply. Source: apimachinery `types.ApplyYAMLPatchType`.
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// Programs whose requests are told apart. Source: `MonitorRequest`.
+const SYSTEM_CLIENTS: [&str; 3] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+];
+
+/// Metrics of requests.
+pub(super) struct Requests {
+    total: Family<Outcome, Counter>,
+    seconds: Histograms<Timed>,
+    sli_seconds: Histograms<Target>,
+    response_bytes: Histograms<Target>,
+    body_bytes: Histograms<Written>,
+    long_running: Family<Target, Gauge>,
+    terminated: Family<Terminated, Counter>,
+    deprecated: Family<Deprecated, Gauge>,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Target {
+    verb: &'static str,
+    group: String,
+    version: String,
+    resource: String,
+    subresource: String,
+    scope: &'static str,
+    component: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Timed {
+    dry_run: &'static str,
+    #[prometheus(flatten)]
+    target: Target,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    dry_run: &'static str,
+    code: u16,
+    system_client: &'static str,
+    #[prometheus(flatten)]
+    target: Target,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Terminated {
+    code: u16,
+    #[prometheus(flatten)]
+    target: Target,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Written {
+    group: String,
+    resource: String,
+    verb: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Deprecated {
+    group: String,
+    version: String,
+    resource: String,
+    subresource: String,
+    removed_release: &'static str,
+}
+
+/// A request as metrics name it.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    target: Target,
+    dry_run: &'static str,
+    system_client: &'static str,
+    is_deprecated: bool,
+}
+
+impl Asked {
+    /// Reads a request. `info` names nothing that is not served: each name a client thinks of would be a series.
+    pub(crate) fn read(
+        info: &RequestInfo,
+        method: &Method,
+        headers: &HeaderMap,
+        query: &Query,
+        is_deprecated: bool,
+    ) -> Self {
+        let scope = scope(info);
+        let target = Target {
+            verb: verb(info, method, headers, scope),
+            group: info.group.clone(),
+            version: info.version.clone(),
+            resource: info.resource.clone(),
+            subresource: info.subresource.clone(),
+            scope,
+            component: if info.is_resource { "apiserver" } else { "" },
+        };
+        let agent = headers.get(http::header::USER_AGENT);
+        let agent = agent.and_then(|agent| agent.to_str().ok());
+        let program = agent
+            .and_then(|agent| agent.split_once('/'))
+            .map(|(program, _)| program);
+        let known = SYSTEM_CLIENTS.iter().find(|name| program == Some(**name));
+        Self {
+            target,
+            dry_run: match query.text("dryRun") {
+                "" => "",
+                "All" => "All",
+                _ => "invalid",
+            },
+            system_client: known.copied().unwrap_or_default(),
+            is_deprecated,
+        }
+    }
+
+    /// Whether the size of the answer is of interest: it is read, and ends.
+    pub(crate) fn is_sized(&self) -> bool {
+        matches!(self.target.verb, "GET" | "LIST")
+    }
+}
+
+/// Source: `CleanScope`.
+fn scope(info: &RequestInfo) -> &'static str {
+    match (info.name.is_empty(), info.namespace.is_empty()) {
+        (false, _) => "resource",
+        _ if info.verb == "create" => "resource",
+        (true, false) => "namespace",
+        (true, true) if info.is_resource => "cluster",
+        (true, true) => "",
+    }
+}
+
+/// Source: `CanonicalVerb` and `CleanVerb`.
+fn verb(info: &RequestInfo, method: &Method, headers: &HeaderMap, scope: &str) -> &'static str {
+    if info.is_resource && CONNECTS.contains(&info.subresource.as_str()) {
+        return "CONNECT";
+    }
+    if info.verb == "watch" {
+        return "WATCH";
+    }
+    let is_apply = || {
+        let content_type = headers.get(http::header::CONTENT_TYPE);
+        content_type.is_some_and(|content_type| content_type == APPLY)
+    };
+    match method.as_str() {
+        "GET" | "HEAD" if matches!(scope, "namespace" | "cluster") => "LIST",
+        "HEAD" => "GET",
+        "PATCH" if is_apply() => "APPLY",
+        method => METHODS
+            .into_iter()
+            .find(|known| *known == method)
+            .unwrap_or("other"),
+    }
+}
+
+/// Counts a long-running request while it lives.
+pub(crate) struct LongRunning(Gauge);
+
+impl Drop for LongRunning {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Adds up the size of an answer, and notes it at its end.
+pub(crate) struct Sized {
+    bytes: u64,
+    noted_in: Histogram,
+}
+
+impl Sized {
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+}
+
+impl Drop for Sized {
+    fn drop(&mut self) {
+        self.noted_in.observe(as_f64(self.bytes));
+    }
+}
+
+/// A number of bytes as histograms count; what is beyond 2^53 is rounded.
+#[expect(clippy::cast_precision_loss, reason = "no answer has that many bytes")]
+fn as_f64(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+impl Requests {
+    /// Adds the metrics.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let requests = Self {
+            total: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
+            sli_seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
+            response_bytes: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(1000.0, 10.0, 7))
+            }),
+            body_bytes: Family::new_with_constructor(|| {
+                Histogram::new(linear_buckets(50_000.0, 100_000.0, 31))
+            }),
+            long_running: Family::default(),
+            terminated: Family::default(),
+            deprecated: Family::default(),
+        };
+        registry.register(
+            "apiserver_request",
+            "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, HTTP response code and system client",
+            requests.total.clone(),
+        );
+        registry.register(
+            "apiserver_request_duration_seconds",
+            "Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component",
+            requests.seconds.clone(),
+        );
+        // Nothing is waited for outside, so this is as long; alerts on error budgets ask for it.
+        registry.register(
+            "apiserver_request_sli_duration_seconds",
+            "Response latency distribution in seconds, not counting webhooks, for each verb, group, version, resource, subresource, scope and component",
+            requests.sli_seconds.clone(),
+        );
+        registry.register(
+            "apiserver_response_sizes",
+            "Sizes of answers to reads in bytes for each group, version, verb, resource, subresource, scope and component",
+            requests.response_bytes.clone(),
+        );
+        registry.register(
+            "apiserver_request_body_size_bytes",
+            "Sizes of request bodies in bytes by resource and verb",
+            requests.body_bytes.clone(),
+        );
+        registry.register(
+            "apiserver_longrunning_requests",
+            "Gauge of all active long-running apiserver requests",
+            requests.long_running.clone(),
+        );
+        registry.register(
+            "apiserver_request_terminations",
+            "Number of requests that the server ended to protect itself",
+            requests.terminated.clone(),
+        );
+        registry.register(
+            "apiserver_requested_deprecated_apis",
+            "Deprecated APIs that were requested, by API group, version, resource, subresource, and removed_release",
+            requests.deprecated.clone(),
+        );
+        requests
+    }
+
+    /// Notes a request that was answered.
+    pub(super) fn observe(&self, asked: &Asked, code: u16, took: Duration) {
+        let Asked {
+            target, dry_run, ..
+        } = asked;
+        let outcome = Outcome {
+            dry_run,
+            code,
+            system_client: asked.system_client,
+            target: target.clone(),
+        };
+        self.total.get_or_create(&outcome).inc();
+        let seconds = took.as_secs_f64();
+        let timed = Timed {
+            dry_run,
+            target: target.clone(),
+        };
+        self.seconds.get_or_create(&timed).observe(seconds);
+        if dry_run.is_empty() {
+            self.sli_seconds.get_or_create(target).observe(seconds);
+        }
+        if asked.is_deprecated {
+            let deprecated = Deprecated {
+                group: target.group.clone(),
+                version: target.version.clone(),
+                resource: target.resource.clone(),
+                subresource: target.subresource.clone(),
+                removed_release: "",
+            };
+            self.deprecated.get_or_create(&deprecated).set(1);
+        }
+    }
+
+    /// Notes the size of an answer once all of it was made.
+    pub(super) fn sized(&self, asked: &Asked) -> Sized {
+        Sized {
+            bytes: 0,
+            noted_in: self.response_bytes.get_or_create(&asked.target).clone(),
+        }
+    }
+
+    /// Notes the size of a body that was read.
+    pub(super) fn read(&self, info: &RequestInfo, bytes: usize) {
+        let written = Written {
+            group: info.group.clone(),
+            resource: info.resource.clone(),
+            verb: info.verb.clone(),
+        };
+        let histogram = self.body_bytes.get_or_create(&written);
+        histogram.observe(as_f64(bytes as u64));
+    }
+
+    /// Notes a request that was ended before it was answered.
+    pub(super) fn terminated(&self, asked: &Asked, code: u16) {
+        let terminated = Terminated {
+            code,
+            target: asked.target.clone(),
+        };
+        self.terminated.get_or_create(&terminated).inc();
+    }
+
+    /// Counts a long-running request until the guard is dropped.
+    pub(super) fn long_running(&self, asked: &Asked) -> LongRunning {
+        let gauge = self.long_running.get_or_create(&asked.target).clone();
+        gauge.inc();
+        LongRunning(gauge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn verbs_and_scopes_are_upstreams() {
+        let mut apply = HeaderMap::new();
+        apply.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(APPLY));
+        let plain = HeaderMap::new();
+        let pods = "/api/v1/namespaces/web/pods";
+        let pod = "/api/v1/namespaces/web/pods/a";
+        for (method, path, watches, headers, wanted) in [
+            (Method::GET, pod, false, &plain, ("GET", "resource")),
+            (Method::HEAD, pod, false, &plain, ("GET", "resource")),
+            (Method::GET, pods, false, &plain, ("LIST", "namespace")),
+            (
+                Method::GET,
+                "/api/v1/pods",
+                false,
+                &plain,
+                ("LIST", "cluster"),
+            ),
+            (Method::GET, pods, true, &plain, ("WATCH", "namespace")),
+            (Method::POST, pods, false, &plain, ("POST", "resource")),
+            (Method::PUT, pod, false, &plain, ("PUT", "resource")),
+            (Method::PATCH, pod, false, &plain, ("PATCH", "resource")),
+            (Method::PATCH, pod, false, &apply, ("APPLY", "resource")),
+            (Method::DELETE, pods, false, &plain, ("DELETE", "namespace")),
+            (Method::GET, "/healthz", false, &plain, ("GET", "")),
+            (Method::TRACE, pod, false, &plain, ("other", "resource")),
+        ] {
+            let info = RequestInfo::read(&method, path, watches);
+            let scope = scope(&info);
+            assert_eq!(
+                (verb(&info, &method, headers, scope), scope),
+                wanted,
+                "{method} {path}"
+            );
+        }
+        let log = RequestInfo::read(&Method::GET, &format!("{pod}/log"), false);
+        assert_eq!(verb(&log, &Method::GET, &plain, "resource"), "CONNECT");
+    }
+}

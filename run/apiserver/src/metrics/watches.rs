@@ -1,0 +1,74 @@
+//! What watches are sent. Source: apiserver `endpoints/metrics/metrics.go`, `endpoints/handlers/watch.go`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::Histograms;
+use crate::request::RequestInfo;
+
+/// Metrics of watches.
+pub(super) struct Watches {
+    events: Family<Watched, Counter>,
+    bytes: Histograms<Watched>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Watched {
+    group: String,
+    version: String,
+    resource: String,
+}
+
+/// Where the events of one watch are counted.
+pub(crate) struct Events {
+    events: Counter,
+    bytes: Histogram,
+}
+
+impl Events {
+    /// Notes an event of so many bytes.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.events.inc();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes.observe(f64::from(bytes));
+    }
+}
+
+impl Watches {
+    /// Adds the metrics.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let watches = Self {
+            events: Family::default(),
+            bytes: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(1024.0, 2.0, 8))
+            }),
+        };
+        registry.register(
+            "apiserver_watch_events",
+            "Number of events that were sent to watches",
+            watches.events.clone(),
+        );
+        registry.register(
+            "apiserver_watch_events_sizes",
+            "Sizes of events of watches in bytes",
+            watches.bytes.clone(),
+        );
+        watches
+    }
+
+    /// Where the events of a watch are counted.
+    pub(super) fn events(&self, info: &RequestInfo) -> Events {
+        let watched = Watched {
+            group: info.group.clone(),
+            version: info.version.clone(),
+            resource: info.resource.clone(),
+        };
+        Events {
+            events: self.events.get_or_create(&watched).clone(),
+            bytes: self.bytes.get_or_create(&watched).clone(),
+        }
+    }
+}
