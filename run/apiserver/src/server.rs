@@ -383,6 +383,11 @@ impl ApiServer {
         if is_misplaced {
             return Err(StatusError::no_route());
         }
+        // What is only posted has no paths of single objects.
+        let is_posted = kind.verbs.iter().all(|verb| *verb == "create");
+        if is_posted && !info.name.is_empty() && info.subresource.is_empty() {
+            return Err(StatusError::no_route());
+        }
         // A collection is not replaced or patched, and a name is not posted to.
         let is_aside = match info.verb.as_str() {
             "update" | "patch" => info.name.is_empty(),

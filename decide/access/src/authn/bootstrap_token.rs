@@ -2,6 +2,8 @@
 //!
 //! Source: `plugin/pkg/auth/authenticator/token/bootstrap`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kinds::strategy::{Lookup, User};
 use meta::{Object, ObjectExt};
@@ -10,6 +12,8 @@ use crate::user;
 
 const GROUP: &str = "system:bootstrappers";
 const SECRET_TYPE: &str = "bootstrap.kubernetes.io/token";
+/// Longest name of a group, behind the prefix. Source: `BootstrapGroupPattern`.
+const GROUP_BYTES_MAX: usize = 256;
 const ID_CHARS: usize = 6;
 const SECRET_CHARS: usize = 16;
 
@@ -39,12 +43,38 @@ pub fn user_of(token: &str, cluster: &dyn Lookup, now: Timestamp) -> Option<User
         return None;
     }
     let extra = field(&secret, "auth-extra-groups").unwrap_or_default();
-    let extra = extra
-        .split(',')
-        .map(str::trim)
-        .filter(|group| group.starts_with("system:bootstrappers:"));
-    let groups: Vec<&str> = std::iter::once(GROUP).chain(extra).collect();
+    let groups: Vec<&str> = groups(&extra)?.into_iter().collect();
     Some(user::user(&format!("system:bootstrap:{id}"), &groups))
+}
+
+/// The groups of a token, sorted; `None` when one of those in its secret cannot be a bootstrapper's.
+///
+/// Source: `cluster-bootstrap` `GetGroups`.
+fn groups(extra: &str) -> Option<BTreeSet<&str>> {
+    let mut groups = BTreeSet::from([GROUP]);
+    if !extra.is_empty() {
+        let extra = extra.split(',');
+        let extra: Option<Vec<&str>> = extra
+            .map(|group| is_group(group).then_some(group))
+            .collect();
+        groups.extend(extra?);
+    }
+    Some(groups)
+}
+
+/// Source: `BootstrapGroupPattern`.
+fn is_group(group: &str) -> bool {
+    let Some(name) = group
+        .strip_prefix(GROUP)
+        .and_then(|rest| rest.strip_prefix(':'))
+    else {
+        return false;
+    };
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_inner = |byte: u8| is_letter(byte) || matches!(byte, b':' | b'-');
+    name.len() <= GROUP_BYTES_MAX
+        && name.bytes().all(is_inner)
+        && name.bytes().next_back().is_some_and(is_letter)
 }
 
 /// A secret whose end cannot be read counts as expired.
@@ -90,12 +120,12 @@ mod tests {
             json!({"metadata": {"name": "bootstrap-token-abcdef", "namespace": "kube-system"},
             "type": SECRET_TYPE, "data": {"token-id": encode("abcdef"), "token-secret": encode("0123456789abcdef"),
                 "usage-bootstrap-authentication": encode("true"), "expiration": encode(expiration),
-                "auth-extra-groups": encode("system:bootstrappers:edge,system:masters")}}),
+                "auth-extra-groups": encode("system:bootstrappers:edge,system:bootstrappers:a")}}),
         )])
     }
 
     #[test]
-    fn a_token_joins_its_groups_but_no_powerful_ones() {
+    fn a_token_joins_its_groups() {
         let now = "2026-11-21T00:00:00Z".parse().unwrap();
         let user = user_of("abcdef.0123456789abcdef", &cluster(""), now).unwrap();
         assert_eq!(user.name, "system:bootstrap:abcdef");
@@ -103,10 +133,24 @@ mod tests {
             user.groups,
             [
                 "system:bootstrappers",
+                "system:bootstrappers:a",
                 "system:bootstrappers:edge",
                 "system:authenticated"
             ]
         );
+    }
+
+    #[test]
+    fn a_token_with_a_group_of_others_is_nobodys() {
+        for odd in [
+            "system:masters",
+            "system:bootstrappers:",
+            "system:bootstrappers:a,",
+            " ",
+        ] {
+            assert_eq!(groups(odd), None, "{odd}");
+        }
+        assert!(groups("").is_some() && groups("system:bootstrappers:a-b:c").is_some());
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Special for Binding {
                 "name in URL does not match name in Binding object",
             ));
         }
-        check(&binding, &name)?;
+        check(&binding)?;
         let mut request = call.admission(
             Operation::Create,
             &name,
@@ -54,7 +54,7 @@ impl Special for Binding {
 }
 
 /// Source: `validation.ValidatePodBinding`.
-fn check(binding: &Object, name: &str) -> Result<(), StatusError> {
+fn check(binding: &Object) -> Result<(), StatusError> {
     let mut errors = Vec::new();
     let kind = binding.str_at(&["target", "kind"]).unwrap_or_default();
     if !matches!(kind, "" | "Node") {
@@ -65,10 +65,13 @@ fn check(binding: &Object, name: &str) -> Result<(), StatusError> {
         let path = Path::new("target").child("name");
         errors.push(FieldError::required(&path, ""));
     }
-    if errors.is_empty() {
-        return Ok(());
+    // Upstream answers with the bare complaints.
+    let whys: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    match whys.as_slice() {
+        [] => Ok(()),
+        [why] => Err(StatusError::new(500, "", why.clone())),
+        whys => Err(StatusError::new(500, "", format!("[{}]", whys.join(", ")))),
     }
-    Err(StatusError::invalid("", "Binding", name, &errors))
 }
 
 fn node_of(binding: &Object) -> &str {

@@ -47,6 +47,7 @@ impl Special for Scale {
         let (options, wish) = if call.info.verb == "update" {
             let options = WriteOptions::read(&call.query, "UpdateOptions")?;
             let (scale, warnings) = body_type.decode(call, &options)?;
+            write::check_name(&scale, &call.info.name)?;
             (options, Wish::Put { scale, warnings })
         } else {
             let (options, patch) = read_patch(call)?;

@@ -62,8 +62,10 @@ async fn a_pod_is_bound_once() {
         "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"node-1\"",
     );
     let nobody = json!({"metadata": {"name": "p"}, "target": {"kind": "Pod", "name": ""}});
-    let refusal = talk.post(&path, nobody).await;
-    assert_eq!(refusal.code, 422);
+    talk.post(&path, nobody).await.refused(
+        500,
+        "[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]",
+    );
 }
 
 #[tokio::test]
@@ -256,4 +258,30 @@ async fn finalizing_a_namespace_leaves_its_status() {
         .expect(200);
     assert_eq!(finalized["status"]["phase"], "Terminating");
     assert_eq!(finalized["spec"]["finalizers"], json!(["example.com/a"]));
+}
+
+#[tokio::test]
+async fn what_is_only_posted_has_no_single_objects() {
+    let talk = Talk::new().await;
+    let path = "/apis/authentication.k8s.io/v1/tokenreviews/a";
+    assert_eq!(talk.get(path).await.code, 404);
+    assert_eq!(talk.delete(path, json!({})).await.code, 404);
+    let binding = talk
+        .post("/api/v1/namespaces/web/bindings", json!({}))
+        .await;
+    binding.refused(500, "target.name: Required value");
+    let scale = talk
+        .put(&format!("{DEPLOYMENTS}/none/scale"), json!({}))
+        .await;
+    assert_eq!(scale.code, 400);
+}
+
+#[tokio::test]
+async fn components_are_selected_by_name() {
+    let talk = Talk::new().await;
+    let path = "/api/v1/componentstatuses?fieldSelector";
+    let named = talk.get(&format!("{path}=metadata.name%3Detcd-0")).await;
+    let items = &named.expect(200)["items"];
+    assert_eq!(items.as_array().unwrap().len(), 1);
+    assert_eq!(talk.get(&format!("{path}=x%3Dy")).await.code, 400);
 }
