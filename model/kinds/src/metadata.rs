@@ -245,6 +245,9 @@ pub(crate) fn annotations(map: Option<&Value>, path: &Path) -> Vec<FieldError> {
     errors
 }
 
+/// The type of an owner reference.
+const OWNER: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference";
+
 fn owners(object: &Object, path: &Path) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut first: Option<String> = None;
@@ -267,7 +270,9 @@ fn owners(object: &Object, path: &Path) -> Vec<FieldError> {
         }
         if text("apiVersion") == "v1" && text("kind") == "Event" {
             let why = "/v1, Kind=Event is disallowed from being an owner";
-            errors.push(FieldError::invalid(path, owner.clone(), why));
+            let mut error = FieldError::invalid(path, owner.clone(), why);
+            error.shown = crate::schema::internal::named(OWNER, owner);
+            errors.push(error);
         }
         if owner.bool_at(&["controller"]) != Some(true) {
             continue;

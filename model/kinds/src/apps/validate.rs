@@ -45,10 +45,10 @@ fn selector(spec: &Node<'_>, kind: &str, errors: &mut Errors) -> bool {
 /// Whether a count or percentage is more than nothing.
 fn is_some(value: &Value) -> bool {
     match value {
-        Value::String(text) => text
-            .strip_suffix('%')
-            .and_then(|digits| digits.parse::<i64>().ok())
-            .is_some_and(|percent| percent != 0),
+        Value::String(text) => {
+            let digits = text.strip_suffix('%').unwrap_or(text);
+            digits.parse::<i64>().is_ok_and(|number| number != 0)
+        }
         value => value.as_i64().unwrap_or_default() != 0,
     }
 }

@@ -290,6 +290,39 @@ async fn keys_that_stand_twice_in_yaml_are_warned_of_and_the_last_counts() {
 }
 
 #[tokio::test]
+async fn a_daemon_set_warns_of_its_template_when_that_changes() {
+    let talk = talk().await;
+    let sets = "/apis/apps/v1/namespaces/web/daemonsets";
+    let template = json!({"metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let set = json!({"metadata": {"name": "s"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}});
+    talk.post(sets, set).await.expect(201);
+    let patch = async |spec: Value| {
+        let headers = [("content-type", "application/merge-patch+json")];
+        let body = json!({ "spec": spec }).to_string();
+        let path = format!("{sets}/s");
+        talk.send_as("suite/1", "PATCH", &path, &headers, body)
+            .await
+    };
+    let terms = json!([{"topologyKey": "kubernetes.io/hostname"}]);
+    let terms = json!({"requiredDuringSchedulingIgnoredDuringExecution": terms});
+    let answer =
+        patch(json!({"template": {"spec": {"affinity": {"podAntiAffinity": terms}}}})).await;
+    let warning = answer.headers["warning"].to_str().unwrap().to_owned();
+    let why = "labelSelector: a null labelSelector results in matching no pod";
+    assert!(warning.contains(why), "{warning}");
+    answer.expect(200);
+    let answer = patch(json!({"minReadySeconds": 1})).await;
+    assert_eq!(answer.headers.get("warning"), None);
+    let refused = r#"DaemonSet.apps "s" is invalid: metadata.ownerReferences: Invalid value: {"apiVersion":"v1","kind":"Event","name":"e","uid":"u"}: /v1, Kind=Event is disallowed from being an owner"#;
+    let owner = json!({"uid": "u", "name": "e", "kind": "Event", "apiVersion": "v1"});
+    let set = json!({"metadata": {"name": "s", "ownerReferences": [owner]},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}});
+    talk.post(sets, set).await.refused(422, refused);
+}
+
+#[tokio::test]
 async fn how_long_it_runs_and_how_it_is_set_is_told_in_the_form_that_is_asked_for() {
     let talk = talk().await;
     let get = async |path: &str, accept: &str| {
