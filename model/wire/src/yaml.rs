@@ -173,6 +173,11 @@ mod tests {
     fn what_is_no_yaml_is_told_in_the_words_of_upstreams_parser() {
         for (text, words) in [
             (
+                "<<: 1\n",
+                "map merge requires map or sequence of maps as the value",
+            ),
+            ("%bad", "found unknown directive name"),
+            (
                 "a: b: c: d\n",
                 "mapping values are not allowed in this context",
             ),

@@ -5,7 +5,7 @@ use meta::{Gvk, Object, ObjectExt, StatusError};
 use serde_json::Value;
 use wire::json::Document;
 use wire::media::{self, Format};
-use wire::protobuf;
+use wire::protobuf::{self, ProtobufError};
 
 use crate::call::Call;
 use crate::options::FieldValidation;
@@ -107,7 +107,10 @@ pub(crate) fn go_sort(value: &Value) -> Option<&'static str> {
 fn enveloped(call: &Call) -> Result<Document, StatusError> {
     let expected = call.kind.gvk();
     let refused = |why: &dyn std::fmt::Display| undecodable(&expected, &expected, &why.to_string());
-    let envelope = protobuf::open(&call.body).map_err(|error| refused(&error))?;
+    let envelope = protobuf::open(&call.body).map_err(|error| match error {
+        ProtobufError::Prefix => unrecognized(self::expected(call), &error.to_string(), &call.body),
+        _ => refused(&error),
+    })?;
     let gvk = Gvk::from_api_version(&envelope.api_version, &envelope.kind);
     let schema = gvk.as_ref().and_then(builtin_kind);
     let item = schema

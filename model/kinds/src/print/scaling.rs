@@ -140,7 +140,15 @@ fn metrics(object: &Object) -> String {
     let specs = object.list_at(&["spec", "metrics"]);
     let statuses = object.list_at(&["status", "currentMetrics"]);
     if specs.is_empty() {
-        return "<none>".into();
+        // Read as v1, it has one metric at most, in a field of its own.
+        let percent = |value: i64| format!("{value}%");
+        let target = object.int_at(&["spec", "targetCPUUtilizationPercentage"]);
+        let now = object.int_at(&["status", "currentCPUUtilizationPercentage"]);
+        let now = now.map_or_else(|| "<unknown>".to_owned(), percent);
+        return target.map_or_else(
+            || "<none>".to_owned(),
+            |target| format!("cpu: {now}/{}", percent(target)),
+        );
     }
     let texts: Vec<String> = specs
         .iter()

@@ -170,6 +170,22 @@ fn objects() -> Vec<Value> {
 }
 
 #[test]
+fn an_autoscaler_read_as_v1_shows_the_processor_time_it_is_for() {
+    let shown = |status: serde_json::Value| {
+        let spec = json!({"targetCPUUtilizationPercentage": 50, "maxReplicas": 2});
+        let object = json!({"metadata": {"name": "x"}, "spec": spec, "status": status});
+        let cells =
+            (super::scaling::HORIZONTAL_POD_AUTOSCALER.cells)(&object, Timestamp::UNIX_EPOCH);
+        cells[2].clone()
+    };
+    assert_eq!(shown(json!({})), "cpu: <unknown>/50%");
+    assert_eq!(
+        shown(json!({"currentCPUUtilizationPercentage": 7})),
+        "cpu: 7%/50%"
+    );
+}
+
+#[test]
 fn cells_depend_on_no_other_fields_than_those_they_name() {
     let registry = crate::builtin();
     let now = Timestamp::from_second(2_000_000_000).unwrap();

@@ -96,6 +96,14 @@ fn translate(told: &str, text: &str, before: &str, line: u64) -> (By, u64, Strin
             line + 1,
             "could not find expected ':'".to_owned(),
         ),
+        _ if told.contains("merge value must be mapping") => {
+            let words = "map merge requires map or sequence of maps as the value".to_owned();
+            (By::Reader, line, words)
+        }
+        _ if told.contains("<document start>") && text.starts_with('%') => {
+            let words = "found unknown directive name".to_owned();
+            (By::Scanner, line, words)
+        }
         "misplaced bracket" => (By::Parser, line, NO_CONTENT.to_owned()),
         _ => {
             let is_scanned = told.starts_with("while scanning")
