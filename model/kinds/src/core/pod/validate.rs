@@ -5,7 +5,7 @@ mod reported;
 mod resize;
 mod status;
 
-use meta::{FieldError, Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _, Path};
 use serde_json::Value;
 
 use crate::check::{Errors, Node};
@@ -36,6 +36,8 @@ pub(super) fn create(pod: &Object) -> Errors {
 
 fn both(pod: &Object, errors: &mut Errors) {
     let spec = Node::root(pod).child("spec");
+    let path = Path::new("metadata").child("annotations");
+    validate::specific_annotations(pod, &spec, &path, errors);
     validate::spec(&spec, Holder::Pod(pod.name()), errors);
     validate::pod_only(&spec, errors);
 }
@@ -44,6 +46,7 @@ fn both(pod: &Object, errors: &mut Errors) {
 pub(super) fn update(new: &Object, old: &Object) -> Errors {
     let mut errors = Errors::new();
     both(new, &mut errors);
+    validate::changed_annotations(new, old, &mut errors);
     let (spec, was) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
     for list in ["containers", "initContainers"] {
         if spec.items(list).len() != was.items(list).len() {
@@ -172,9 +175,14 @@ pub(super) fn subresource(new: &Object, old: &Object, name: &str) -> Errors {
     let mut errors = Errors::new();
     match name {
         "status" => errors = status::check(new, old),
+        "ephemeralcontainers" if old.annotation(validate::MIRROR).is_some() => {
+            let why = "static pods do not support ephemeral containers";
+            errors.push(FieldError::forbidden(&Path::root().key(""), why));
+        }
         "ephemeralcontainers" => {
             let spec = Node::root(new).child("spec");
             validate::spec(&spec, Holder::Pod(new.name()), &mut errors);
+            validate::changed_annotations(new, old, &mut errors);
             let known = spec.items("ephemeralContainers");
             for container in Node::root(old).child("spec").items("ephemeralContainers") {
                 let name = container.text("name");

@@ -1,5 +1,6 @@
 //! What is wrong with a pod spec, in upstream's order. Source: `ValidatePodSpec`.
 
+mod annotations;
 mod containers;
 mod env;
 mod probes;
@@ -10,6 +11,9 @@ mod template;
 mod volumes;
 mod windows;
 
+pub(crate) use annotations::{
+    MIRROR, changed as changed_annotations, specific as specific_annotations,
+};
 pub(crate) use resources::{amount, container_resource, resource_name};
 pub(crate) use scheduling::{node_selector, tolerations};
 pub(crate) use template::{Selector, template, template_for_controller};

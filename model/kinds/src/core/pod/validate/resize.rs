@@ -4,11 +4,9 @@ use meta::{FieldError, Object, ObjectExt as _, Path, Quantity};
 use serde_json::{Map, Value};
 
 use crate::check::{Errors, Node};
-use crate::core::pod_spec::qos_class;
+use crate::core::pod_spec::{qos_class, validate};
 use crate::edit::Edit as _;
 
-/// Marks pods that a node runs from files. Source: `core.MirrorPodAnnotationKey`.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 /// What can be resized.
 const RESIZABLE: [&str; 2] = ["cpu", "memory"];
 const AMOUNTS: [&str; 2] = ["requests", "limits"];
@@ -16,7 +14,7 @@ const AMOUNTS: [&str; 2] = ["requests", "limits"];
 /// Checks a resize; `errors` holds what is wrong with the pod itself.
 pub(super) fn check(new: &Object, old: &Object, mut errors: Errors) -> Errors {
     let never = |why: &str| vec![FieldError::forbidden(&Path::root().key(""), why)];
-    if old.at(&["metadata", "annotations", MIRROR]).is_some() {
+    if old.annotation(validate::MIRROR).is_some() {
         return never("static pods cannot be resized");
     }
     if old.str_at(&["spec", "os", "name"]) == Some("windows") {
@@ -281,7 +279,7 @@ mod tests {
                 "spec: Forbidden: Pod running on node without support for resize",
             ),
             (
-                |_, old| old["metadata"]["annotations"] = json!({MIRROR: "x"}),
+                |_, old| old["metadata"]["annotations"] = json!({validate::MIRROR: "x"}),
                 "[]: Forbidden: static pods cannot be resized",
             ),
         ];

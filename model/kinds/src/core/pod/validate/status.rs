@@ -3,6 +3,7 @@
 use meta::{FieldError, Object, names};
 
 use crate::check::{Errors, IMMUTABLE, Node, ip, parse_ip};
+use crate::core::pod_spec::validate::changed_annotations;
 
 /// Conditions that the system sets and whose types are no qualified names.
 const SYSTEM_CONDITIONS: [&str; 3] = ["PodScheduled", "Ready", "Initialized"];
@@ -16,6 +17,7 @@ pub(super) fn check(new: &Object, old: &Object) -> Errors {
         Node::root(old).child("status"),
     );
     let (spec, old_spec) = (Node::root(new).child("spec"), Node::root(old).child("spec"));
+    changed_annotations(new, old, &mut errors);
     conditions(&status, &mut errors);
     if spec.text("nodeName") != old_spec.text("nodeName") {
         let why = "may not be changed directly";

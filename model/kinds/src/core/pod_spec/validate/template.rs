@@ -48,6 +48,7 @@ pub(crate) fn template(template: &Node<'_>, errors: &mut Errors) {
         &template.at("annotations"),
     ));
     let spec = template.child("spec");
+    super::specific_annotations(template.value, &spec, &template.at("annotations"), errors);
     super::spec(&spec, Holder::Template, errors);
     if spec.has_items("ephemeralContainers") {
         let why = "ephemeral containers not allowed in pod template";
