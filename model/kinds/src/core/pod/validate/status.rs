@@ -1,5 +1,7 @@
 //! What is wrong with a pod's status. Source: `ValidatePodStatusUpdate`.
 
+use std::collections::BTreeSet;
+
 use meta::{FieldError, Object, names};
 
 use crate::check::{Errors, IMMUTABLE, Node, ip, parse_ip};
@@ -52,6 +54,7 @@ pub(super) fn check(new: &Object, old: &Object) -> Errors {
         &mut errors,
         |_, _| false,
     );
+    claims(&status, &spec, &mut errors);
     addresses(&status, &was, "podIPs", &mut errors);
     if status.has_items("hostIPs") {
         let first = status.items("hostIPs").into_iter().next();
@@ -64,6 +67,31 @@ pub(super) fn check(new: &Object, old: &Object) -> Errors {
     super::reported::users(&status, &spec, &mut errors);
     super::reported::devices(&status, &spec, &mut errors);
     errors
+}
+
+/// What was made for the pod's claims. Source: `validatePodResourceClaimStatuses`.
+fn claims(status: &Node<'_>, spec: &Node<'_>, errors: &mut Errors) {
+    let wanted: Vec<&str> = spec
+        .items("resourceClaims")
+        .iter()
+        .map(|claim| claim.text("name"))
+        .collect();
+    let mut known = BTreeSet::new();
+    for claim in status.items("resourceClaimStatuses") {
+        let (name, path) = (claim.text("name"), claim.at("name"));
+        if !wanted.contains(&name) {
+            let why = "must match the name of an entry in `spec.resourceClaims`";
+            errors.push(FieldError::invalid(&path, name, why));
+        }
+        if !known.insert(name) {
+            errors.push(FieldError::duplicate(&path, name));
+        }
+        let made = claim.text("resourceClaimName");
+        if claim.has("resourceClaimName") {
+            let whys = names::dns1123_subdomain(made);
+            claim.complain("resourceClaimName", whys, errors);
+        }
+    }
 }
 
 fn natural(holder: &Node<'_>, errors: &mut Errors) {
@@ -228,6 +256,29 @@ mod tests {
         );
         let spec = json!({"restartPolicy": "OnFailure", "containers": [{"name": "c"}]});
         assert!(said(&spec, &runs, &ended).is_empty());
+    }
+
+    #[test]
+    fn claims_are_those_of_the_pod_and_stand_once() {
+        let spec = json!({"resourceClaims": [{"name": "a", "resourceClaimTemplateName": "t"}]});
+        let made = |names: &[&str]| {
+            let made = names
+                .iter()
+                .map(|name| json!({"name": name, "resourceClaimName": "x"}));
+            json!({"resourceClaimStatuses": made.collect::<Vec<_>>()})
+        };
+        let told = |names: &[&str]| said(&spec, &made(names), &json!({}));
+        assert!(told(&["a"]).is_empty());
+        let path = "status.resourceClaimStatuses";
+        assert_eq!(
+            told(&["a", "a", "b"]),
+            [
+                format!("{path}[1].name: Duplicate value: \"a\""),
+                format!(
+                    "{path}[2].name: Invalid value: \"b\": must match the name of an entry in `spec.resourceClaims`"
+                ),
+            ]
+        );
     }
 
     #[test]
