@@ -3,7 +3,7 @@
 //! Source: `pkg/controller/job`. A finished pod is counted in three steps, each of which may be repeated: its uid is
 //! noted in the status, its finalizer is removed, its uid makes way for a higher count.
 //!
-//! Left out: pod failure policies, success policies, limits per index.
+//! Left out: success policies.
 
 use std::sync::Arc;
 
@@ -13,11 +13,17 @@ use meta::{Key, Object, ObjectExt, Resource};
 use crate::action::{Action, edited, update};
 use crate::claim;
 use crate::controller::{Controller, Decision};
+use crate::pod;
 use crate::resources::{JOBS, PODS};
 use crate::snapshot::Snapshot;
 
+mod end;
+mod failure_policy;
+mod index_limit;
 mod indexes;
+mod make;
 mod manage;
+mod retry;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -126,6 +132,25 @@ fn orphans_of(namespace: &str) -> Key {
 
 fn is_tracked(pod: &Object) -> bool {
     pod.finalizers().contains(&FINALIZER)
+}
+
+fn is_indexed(job: &Object) -> bool {
+    job.str_at(&["spec", "completionMode"]) == Some("Indexed")
+}
+
+/// Whether a pod on its way out has its successor only when it has ended. Source: `onlyReplaceFailedPods`.
+fn replaces_only_failed(job: &Object) -> bool {
+    job.str_at(&["spec", "podReplacementPolicy"]) == Some("Failed")
+        || job.at(&["spec", "podFailurePolicy"]).is_some()
+}
+
+/// Whether a pod has failed as far as its job is concerned. Source: `isPodFailed`.
+fn is_failed(job: &Object, pod: &Object) -> bool {
+    match pod::phase(pod) {
+        "Failed" => true,
+        "Succeeded" => false,
+        _ => pod.deletion_timestamp().is_some() && !replaces_only_failed(job),
+    }
 }
 
 /// Lets a pod go.

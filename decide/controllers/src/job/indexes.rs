@@ -5,16 +5,14 @@ use std::collections::BTreeSet;
 /// Largest number of indexes a job may have. Source: `maxCompletionsForIndexedJob` in validation.
 const INDEXES_MAX: i64 = 100_000;
 
-/// Reads a set; what is malformed or out of range is left out.
-pub(super) fn parse(text: &str) -> BTreeSet<i64> {
+/// Reads a set of indexes below `completions`; what is malformed is left out.
+pub(super) fn parse(text: &str, completions: i64) -> BTreeSet<i64> {
     let mut out = BTreeSet::new();
+    let end = completions.min(INDEXES_MAX);
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (low, high) = part.split_once('-').unwrap_or((part, part));
-        if let (Ok(low), Ok(high)) = (low.parse::<i64>(), high.parse::<i64>())
-            && (0..=INDEXES_MAX).contains(&low)
-            && (0..=INDEXES_MAX).contains(&high)
-        {
-            out.extend(low..=high);
+        if let (Ok(low), Ok(high)) = (low.parse::<i64>(), high.parse::<i64>()) {
+            out.extend(low.max(0)..high.saturating_add(1).min(end));
         }
     }
     out
@@ -53,8 +51,9 @@ mod tests {
 
     #[test]
     fn sets_are_read_and_written() {
-        assert_eq!(print(&parse("0-2,5,6,9")), "0-2,5,6,9");
-        assert_eq!(print(&parse("3,1,2")), "1-3");
-        assert!(parse("x,-1,2-,9999999999").is_empty());
+        assert_eq!(print(&parse("0-2,5,6,9", 10)), "0-2,5,6,9");
+        assert_eq!(print(&parse("3,1,2", 10)), "1-3");
+        assert_eq!(print(&parse("2-9,7", 5)), "2-4");
+        assert!(parse("x,-1,2-,9999999999", 10).is_empty());
     }
 }

@@ -158,7 +158,7 @@ fn an_indexed_job_makes_one_pod_for_each_index() {
     assert_eq!(status(&world, "completedIndexes"), "0");
     let indexes: Vec<Option<i64>> = pods(&world)
         .iter()
-        .map(|pod| tally::index_of(pod))
+        .map(|pod| index_limit::index_of(&job(|_| {}), pod))
         .collect();
     assert!(indexes.contains(&Some(2)), "{indexes:?}");
 }
@@ -219,4 +219,211 @@ fn a_work_queue_ends_when_one_succeeded_and_none_runs() {
     assert_eq!(status(&world, "active"), 1);
     end_one(&mut world, "Succeeded", 7);
     assert_eq!(settle(&mut world, 8), ["Completed: Job completed"]);
+}
+
+/// A job with three indexes, each of which may fail once.
+fn limited(edit: impl FnOnce(&mut Object)) -> World {
+    started(|job| {
+        for (field, value) in [("parallelism", 3), ("backoffLimitPerIndex", 1)] {
+            job.set(&["spec", field], value.into());
+        }
+        job.set(&["spec", "backoffLimit"], i32::MAX.into());
+        job.set(&["spec", "completionMode"], "Indexed".into());
+        edit(job);
+    })
+}
+
+/// Ends the pod of an index that still runs, with an exit code.
+fn exit(world: &mut World, index: i64, code: i64, at: i64) {
+    let is_it = |pod: &Arc<Object>| {
+        crate::pod::is_active(pod) && index_limit::index_of(&job(|_| {}), pod) == Some(index)
+    };
+    let mut pod = Object::clone(&pods(world).into_iter().find(is_it).unwrap());
+    let phase = if code == 0 { "Succeeded" } else { "Failed" };
+    pod.set(&["status", "phase"], phase.into());
+    let ended = json!({ "exitCode": code, "finishedAt": time(at).to_string() });
+    let container = json!([{ "name": "c", "state": { "terminated": ended } }]);
+    pod.set(&["status", "containerStatuses"], container);
+    world.put(&PODS, pod);
+}
+
+fn counts(world: &World) -> [serde_json::Value; 4] {
+    ["succeeded", "failed", "completedIndexes", "failedIndexes"].map(|field| status(world, field))
+}
+
+/// Types, reasons and messages of what the status says for good.
+fn said(world: &World) -> Vec<String> {
+    let job = world.get(&JOBS, &key()).unwrap();
+    let text = |c: &serde_json::Value| ["type", "reason", "message"].map(|f| c[f].to_string());
+    let conditions = job.list_at(&["status", "conditions"]);
+    let line = |c| text(c).join(" ").replace('"', "");
+    conditions.iter().map(line).collect()
+}
+
+#[test]
+fn each_index_waits_and_fails_for_itself() {
+    let mut world = limited(|_| {});
+    assert_eq!(status(&world, "failedIndexes"), "");
+    exit(&mut world, 1, 1, 5);
+    let rounds = world.settle::<Job>(&key(), time(6));
+    assert_eq!(rounds.last().unwrap().wake_at, Some(time(15)));
+    // The pod stays until its successor has its count.
+    assert_eq!(
+        (status(&world, "failed"), status(&world, "active")),
+        (json!(null), json!(2))
+    );
+    settle(&mut world, 15);
+    let count = "batch.kubernetes.io/job-index-failure-count";
+    let retried = pods(&world)
+        .into_iter()
+        .find(|pod| pod.annotation(count) == Some("1"));
+    assert!(retried.is_some_and(|pod| pod.name().starts_with("work-1-")));
+    assert_eq!(
+        (status(&world, "failed"), status(&world, "active")),
+        (json!(1), json!(3))
+    );
+    exit(&mut world, 1, 1, 20);
+    settle(&mut world, 21);
+    assert_eq!(
+        counts(&world),
+        [json!(null), json!(2), json!(null), json!("1")]
+    );
+    exit(&mut world, 0, 0, 22);
+    exit(&mut world, 2, 0, 22);
+    assert_eq!(
+        settle(&mut world, 23),
+        ["FailedIndexes: Job has failed indexes"]
+    );
+    assert_eq!(
+        counts(&world),
+        [json!(2), json!(2), json!("0,2"), json!("1")]
+    );
+    let why = "FailedIndexes Job has failed indexes";
+    assert_eq!(
+        said(&world),
+        [format!("FailureTarget {why}"), format!("Failed {why}")]
+    );
+    assert!(pods(&world).iter().all(|pod| !is_tracked(pod)));
+}
+
+#[test]
+fn too_many_failed_indexes_end_the_job() {
+    let mut world = limited(|job| {
+        job.set(&["spec", "backoffLimitPerIndex"], 0.into());
+        job.set(&["spec", "maxFailedIndexes"], 1.into());
+    });
+    exit(&mut world, 0, 1, 5);
+    assert!(settle(&mut world, 6).is_empty());
+    exit(&mut world, 2, 1, 7);
+    let message = "Job has exceeded the specified maximal number of failed indexes";
+    assert_eq!(
+        settle(&mut world, 8),
+        [format!("MaxFailedIndexesExceeded: {message}")]
+    );
+    // What still ran counts as failed.
+    assert_eq!(
+        counts(&world),
+        [json!(null), json!(3), json!(null), json!("0,2")]
+    );
+    assert_eq!(status(&world, "active"), json!(null));
+}
+
+fn rules(job: &mut Object, rules: &[(&str, i64)]) {
+    let rule = |(action, code): &(&str, i64)| json!({ "action": action, "onExitCodes": { "operator": "In", "values": [code] } });
+    let rules: Vec<_> = rules.iter().map(rule).collect();
+    job.set(&["spec", "podFailurePolicy", "rules"], rules.into());
+}
+
+#[test]
+fn a_failure_may_be_ignored_or_end_the_job() {
+    let mut world = started(|job| {
+        job.set(&["spec", "parallelism"], 1.into());
+        job.set(&["spec", "backoffLimit"], 0.into());
+        rules(job, &[("Ignore", 7), ("FailJob", 42)]);
+    });
+    let end = |world: &mut World, code, at| {
+        let pod = pods(world)
+            .into_iter()
+            .find(|pod| crate::pod::is_active(pod))
+            .unwrap();
+        let mut pod = Object::clone(&pod);
+        pod.set(&["status", "phase"], "Failed".into());
+        let ended = json!({ "exitCode": code, "finishedAt": time(at).to_string() });
+        let containers = json!([{ "name": "c", "state": { "terminated": ended } }]);
+        pod.set(&["status", "containerStatuses"], containers);
+        let name = pod.name().to_owned();
+        world.put(&PODS, pod);
+        name
+    };
+    end(&mut world, 7, 5);
+    settle(&mut world, 6);
+    assert!(status(&world, "failed").is_null() && said(&world).is_empty());
+    assert!(pods(&world).iter().all(|pod| !is_tracked(pod)));
+    settle(&mut world, 15);
+    let name = end(&mut world, 42, 20);
+    let message = format!(
+        "Container c for pod default/{name} failed with exit code 42 matching FailJob rule at index 1"
+    );
+    assert_eq!(
+        settle(&mut world, 21),
+        [format!("PodFailurePolicy: {message}")]
+    );
+    let why = format!("PodFailurePolicy {message}");
+    assert_eq!(
+        said(&world),
+        [format!("FailureTarget {why}"), format!("Failed {why}")]
+    );
+    assert_eq!(status(&world, "failed"), 1);
+}
+
+#[test]
+fn an_index_may_fail_at_once_and_ignored_failures_are_handed_on() {
+    let mut world = limited(|job| rules(job, &[("FailIndex", 3), ("Ignore", 7)]));
+    exit(&mut world, 0, 3, 5);
+    exit(&mut world, 1, 7, 5);
+    settle(&mut world, 6);
+    assert_eq!(status(&world, "failedIndexes"), "0");
+    settle(&mut world, 15);
+    let retried = pods(&world).into_iter().find(|pod| {
+        pod.annotation("batch.kubernetes.io/job-index-ignored-failure-count") == Some("1")
+    });
+    let count = "batch.kubernetes.io/job-index-failure-count";
+    assert_eq!(retried.unwrap().annotation(count), Some("0"));
+    assert_eq!(status(&world, "failed"), 1);
+    // An ignored failure makes the next wait longer all the same.
+    exit(&mut world, 1, 7, 20);
+    settle(&mut world, 21);
+    let seen = Job::observe(&world, &key()).unwrap();
+    assert_eq!(Job::decide(&seen, time(21)).wake_at, Some(time(40)));
+}
+
+#[test]
+fn pods_without_an_index_of_their_own_go() {
+    let mut world = limited(|_| {});
+    let mut twin = Object::clone(&pods(&world)[0]);
+    twin.set(&["metadata", "name"], "work-0-twin".into());
+    twin.set(&["metadata", "uid"], "uid-twin".into());
+    world.put(&PODS, twin);
+    settle(&mut world, 5);
+    assert_eq!(
+        (pods(&world).len(), status(&world, "failed")),
+        (3, json!(null))
+    );
+}
+
+#[test]
+fn pods_of_a_suspended_job_do_not_fail() {
+    let mut world = started(|job| job.set(&["spec", "suspend"], true.into()));
+    let mut resumed = Object::clone(&world.get(&JOBS, &key()).unwrap());
+    resumed.set(&["spec", "suspend"], false.into());
+    world.put(&JOBS, resumed.clone());
+    settle(&mut world, 5);
+    resumed.set(&["spec", "suspend"], true.into());
+    world.put(&JOBS, resumed);
+    let seen = Job::observe(&world, &key()).unwrap();
+    let actions = Job::decide(&seen, time(6)).actions;
+    let freed = actions
+        .iter()
+        .filter(|action| matches!(action, Action::Patch { .. }));
+    assert_eq!(freed.count(), 2);
 }
