@@ -3,6 +3,7 @@
 //! Field numbers are facts of the schema; nothing is generated per type. A field that JSON inlines and protobuf nests
 //! has a way of several numbers. Source: apimachinery `runtime/serializer/protobuf` for the envelope.
 
+mod discovery;
 mod write;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use kinds::schema::{Field, StructType, Type, TypeGraph};
 use serde_json::{Map, Value, json};
 
+pub use discovery::discovery;
 pub use write::{FRAME_HEAD_BYTES, frame, has_form, open_list, push_item, seal, write};
 
 /// What every enveloped body starts with.

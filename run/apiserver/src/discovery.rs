@@ -15,11 +15,12 @@ use http::{HeaderMap, Response, StatusCode};
 use kinds::Registry;
 use meta::StatusError;
 use serde_json::Value;
+use wire::protobuf;
 
 /// Media type of the aggregated documents.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// What can be produced, for refusals.
-const PRODUCED: &[&str] = &["application/json", "application/yaml"];
+const PRODUCED: &[&str] = &["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// The discovery documents of one registry.
 pub(crate) struct Discovery {
@@ -32,6 +33,8 @@ pub(crate) struct Discovery {
 struct Document {
     json: Bytes,
     yaml: Bytes,
+    /// Empty for the aggregated form.
+    protobuf: Bytes,
     etag: String,
 }
 
@@ -40,6 +43,7 @@ struct Document {
 enum Form {
     Json,
     Yaml,
+    Protobuf,
     Aggregated,
 }
 
@@ -79,6 +83,7 @@ impl Discovery {
         Some(match (form, aggregated) {
             (Some(Form::Aggregated), Some(document)) => document.conditional(headers),
             (Some(Form::Yaml), _) => respond("application/yaml", plain.yaml.clone()),
+            (Some(Form::Protobuf), _) => respond(protobuf::MEDIA_TYPE, plain.protobuf.clone()),
             (Some(_), _) => respond("application/json", plain.json.clone()),
             (None, _) => Err(StatusError::not_acceptable(PRODUCED)),
         })
@@ -95,6 +100,7 @@ impl Document {
             .map(|byte| format!("{byte:02X}"))
             .collect();
         Self {
+            protobuf: protobuf::discovery(value).unwrap_or_default().into(),
             yaml: wire::yaml::write(value).unwrap_or_default().into(),
             json: format!("{json}\n").into(),
             etag: format!("\"{}\"", hex.concat()),
@@ -146,6 +152,7 @@ fn form(clause: &str, has_aggregated: bool) -> Option<Form> {
     let format = match parts.next()? {
         "application/json" | "application/*" | "*/*" => Form::Json,
         "application/yaml" => Form::Yaml,
+        protobuf::MEDIA_TYPE => Form::Protobuf,
         _ => return None,
     };
     let parameters: BTreeMap<&str, &str> = parts.filter_map(|part| part.split_once('=')).collect();

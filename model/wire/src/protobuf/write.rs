@@ -367,12 +367,12 @@ fn tag(out: &mut Vec<u8>, number: u32, wire_type: u8) {
     varint(out, u64::from(number) << 3 | u64::from(wire_type));
 }
 
-fn varint_field(out: &mut Vec<u8>, number: u32, value: i64) {
+pub(super) fn varint_field(out: &mut Vec<u8>, number: u32, value: i64) {
     tag(out, number, 0);
     varint(out, value.cast_unsigned());
 }
 
-fn bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub(super) fn bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     tag(out, number, 2);
     varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);

@@ -56,6 +56,18 @@ fn golden(name: &str) -> Option<String> {
 }
 
 #[test]
+fn plain_documents_are_served_as_protobuf_too() {
+    for path in ["/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1"] {
+        let answer = ask(path, ACCEPT, "application/vnd.kubernetes.protobuf");
+        assert_eq!(
+            answer.headers()[CONTENT_TYPE],
+            "application/vnd.kubernetes.protobuf"
+        );
+        assert!(answer.body().starts_with(b"k8s\0"), "{path}");
+    }
+}
+
+#[test]
 fn a_stock_server_serves_the_same() {
     for (path, name) in [("/api", "served-api.json"), ("/apis", "served-apis.json")] {
         // The recordings lie beside a checkout on the build machines only.
