@@ -2,8 +2,6 @@
 //!
 //! Source: `pkg/controller/job`. A finished pod is counted in three steps, each of which may be repeated: its uid is
 //! noted in the status, its finalizer is removed, its uid makes way for a higher count.
-//!
-//! Left out: success policies.
 
 use std::sync::Arc;
 
@@ -24,6 +22,7 @@ mod indexes;
 mod make;
 mod manage;
 mod retry;
+mod success_policy;
 mod tally;
 #[cfg(test)]
 mod tests;

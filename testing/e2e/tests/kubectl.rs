@@ -44,6 +44,7 @@ stories! {
     objects_are_described: "describe",
     the_cluster_says_what_it_serves: "discover",
     objects_are_printed_in_every_form: "get",
+    jobs_end_by_their_policies: "jobs",
     nodes_are_tainted_and_drained: "nodes",
     rights_are_asked_given_and_certified: "rights",
     workloads_are_rolled_out_and_back: "rollout",

@@ -10,8 +10,8 @@ use meta::{Object, ObjectExt};
 use serde_json::Value;
 
 use super::failure_policy::{Judgement, judge};
-use super::is_failed;
 use super::tally::Tally;
+use super::{is_failed, success_policy};
 use crate::condition;
 use crate::pod;
 
@@ -38,6 +38,7 @@ const TOO_MANY_INDEXES: [&str; 2] = [
 ];
 const SOME_INDEXES: [&str; 2] = ["FailedIndexes", "Job has failed indexes"];
 const FAILURE_POLICY: &str = "PodFailurePolicy";
+const SUCCESS_POLICY: &str = "SuccessPolicy";
 const COMPLETE: [&str; 2] = [
     "CompletionsReached",
     "Reached expected number of succeeded pods",
@@ -147,15 +148,19 @@ fn failed_by_limit(
 
 fn succeeded(job: &Object, tally: &Tally) -> Option<End> {
     let [reason, message] = COMPLETE;
+    let end = |reason: &'static str, message| End {
+        is_failure: false,
+        reason: reason.into(),
+        message,
+    };
+    if let Some(message) = success_policy::met(job, &tally.completed) {
+        return Some(end(SUCCESS_POLICY, message.into()));
+    }
     let is_done = match job.int_at(&["spec", "completions"]) {
         Some(completions) => tally.succeeded >= completions,
         None => tally.succeeded > 0 && tally.active.is_empty(),
     };
-    is_done.then(|| End {
-        is_failure: false,
-        reason: reason.into(),
-        message: message.into(),
-    })
+    is_done.then(|| end(reason, message.into()))
 }
 
 /// When the job must have ended.

@@ -398,6 +398,33 @@ fn an_index_may_fail_at_once_and_ignored_failures_are_handed_on() {
 }
 
 #[test]
+fn a_job_succeeds_by_its_policy_and_lets_the_rest_go() {
+    let mut world = limited(|job| {
+        job.remove(&["spec", "backoffLimitPerIndex"]);
+        let rules = json!([{ "succeededIndexes": "1-2", "succeededCount": 1 }]);
+        job.set(&["spec", "successPolicy", "rules"], rules);
+    });
+    exit(&mut world, 0, 0, 5);
+    settle(&mut world, 6);
+    assert!(said(&world).is_empty());
+    exit(&mut world, 2, 0, 7);
+    assert_eq!(settle(&mut world, 8), ["Completed: Job completed"]);
+    let why = "SuccessPolicy Matched rules at index 0";
+    assert_eq!(
+        said(&world),
+        [
+            format!("SuccessCriteriaMet {why}"),
+            format!("Complete {why}")
+        ]
+    );
+    assert_eq!(
+        counts(&world),
+        [json!(2), json!(null), json!("0,2"), json!(null)]
+    );
+    assert_eq!(pods(&world).len(), 2);
+}
+
+#[test]
 fn pods_without_an_index_of_their_own_go() {
     let mut world = limited(|_| {});
     let mut twin = Object::clone(&pods(&world)[0]);
