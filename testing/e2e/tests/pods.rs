@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const PODS: &str = include_str!("pods/pods.yaml");
+const JOBS: &str = include_str!("pods/jobs.yaml");
 
 #[tokio::test]
 async fn pods_live_as_kubectl_expects() -> Result<()> {
@@ -29,6 +30,7 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     port_forward(cluster).await?;
     broken(cluster).await?;
     guarded(cluster).await?;
+    jobs(cluster).await?;
     refused(cluster).await?;
     attach(cluster).await?;
     in_cluster(cluster).await?;
@@ -123,6 +125,32 @@ async fn volumes(cluster: &Cluster) -> Result<()> {
     );
     assert_eq!(labels.await?, "app=\"web\"\ntide=\"high\"");
     Ok(())
+}
+
+/// Jobs end as their policies tell, and so do the containers that still run then.
+async fn jobs(cluster: &Cluster) -> Result<()> {
+    cluster
+        .kubectl_with(&["apply", "-f", "-"], JOBS)
+        .await?
+        .ok()?;
+    let ends = [
+        ("judged", "Failed", "PodFailurePolicy 2  "),
+        ("limited", "Failed", "FailedIndexes 1 0 1"),
+        ("enough", "Complete", "SuccessPolicy  1 "),
+    ];
+    for (name, kind, expected) in ends {
+        let (wait, job) = (format!("--for=condition={kind}"), format!("job/{name}"));
+        let waiting = ["wait", &wait, &job, "--timeout=60s"];
+        cluster.kubectl(&waiting).await?.ok()?;
+        let fields = format!(
+            "jsonpath={{.status.conditions[?(@.type=='{kind}')].reason}} \
+             {{.status.failed}} {{.status.completedIndexes}} {{.status.failedIndexes}}"
+        );
+        let seen = cluster.kubectl(&["get", &job, "-o", &fields]).await?.ok()?;
+        assert_eq!(seen, expected, "{name}");
+    }
+    let all = ["delete", "jobs", "--all", "--timeout=60s"];
+    cluster.kubectl(&all).await?.ok().map(drop)
 }
 
 async fn logs(cluster: &Cluster) -> Result<()> {
