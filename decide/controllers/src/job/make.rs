@@ -42,7 +42,7 @@ pub(super) fn create(
         return;
     }
     add_variable(&mut pod);
-    for index in free(job, tally).into_iter().take(count) {
+    for index in free(job, tally).take(count) {
         let mut pod = indexed(&pod, job.name(), index);
         if index_limit::limit(job).is_some() {
             let last = tally.delayed.get(&index);
@@ -57,7 +57,7 @@ pub(super) fn create(
 }
 
 /// The indexes that want a pod, in order.
-fn free(job: &Object, tally: &Tally) -> Vec<i64> {
+fn free(job: &Object, tally: &Tally) -> impl Iterator<Item = i64> {
     let index = |pod: &Arc<Object>| index_of(job, pod);
     let mut taken: BTreeSet<i64> = tally.active.iter().filter_map(index).collect();
     if replaces_only_failed(job) {
@@ -66,8 +66,7 @@ fn free(job: &Object, tally: &Tally) -> Vec<i64> {
     taken.extend(&tally.completed);
     taken.extend(tally.failed_indexes.iter().flatten());
     let completions = job.int_at(&["spec", "completions"]).unwrap_or_default();
-    let is_free = |index: &i64| !taken.contains(index);
-    (0..completions).filter(is_free).collect()
+    (0..completions).filter(move |index| !taken.contains(index))
 }
 
 /// The pod of one completion index. Source: `podGenerateNameWithIndex`.

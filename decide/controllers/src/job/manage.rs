@@ -149,6 +149,13 @@ fn finish(
         decision.actions.push(Action::Event(warning));
     } else {
         status.set(&["completionTime"], meta::time::to_rfc3339(now).into());
+        let completions = job.int_at(&["spec", "completions"]);
+        if completions.is_some_and(|completions| tally.succeeded > completions) {
+            let message = "Too many succeeded pods running after completion count reached";
+            let regarding = Reference::new(&JOBS, job);
+            let warning = Event::warning(regarding, "TooManySucceededPods", message);
+            decision.actions.push(Action::Event(warning));
+        }
         decision
             .actions
             .push(event(job, "Completed", "Job completed"));

@@ -454,3 +454,19 @@ fn pods_of_a_suspended_job_do_not_fail() {
         .filter(|action| matches!(action, Action::Patch { .. }));
     assert_eq!(freed.count(), 2);
 }
+
+#[test]
+fn more_successes_than_were_wanted_are_told() {
+    let mut world = started(|_| {});
+    let mut job = Object::clone(&world.get(&JOBS, &key()).unwrap());
+    job.set(&["spec", "completions"], 1.into());
+    world.put(&JOBS, job);
+    end_one(&mut world, "Succeeded", 5);
+    end_one(&mut world, "Succeeded", 5);
+    let message = "Too many succeeded pods running after completion count reached";
+    let told = [
+        format!("TooManySucceededPods: {message}"),
+        "Completed: Job completed".into(),
+    ];
+    assert_eq!(settle(&mut world, 6), told);
+}
