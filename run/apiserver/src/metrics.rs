@@ -137,14 +137,9 @@ impl Metrics {
         self
     }
 
-    /// Notes a request that was answered.
-    pub(crate) fn observe(&self, asked: &Asked, code: u16, took: Duration) {
-        self.requests.observe(asked, code, took);
-    }
-
-    /// Notes the size of an answer once all of it was made.
-    pub(crate) fn sized(&self, asked: &Asked) -> Sized {
-        self.requests.sized(asked)
+    /// Notes a request that was answered; answers with what notes the size of its answer, when that is of interest.
+    pub(crate) fn observe(&self, asked: Asked, code: u16, took: Duration) -> Option<Sized> {
+        self.requests.observe(asked, code, took)
     }
 
     /// Notes the size of a body that was read.
@@ -263,16 +258,15 @@ mod tests {
         let (headers, query) = (HeaderMap::new(), Query::read(""));
         let asked = Asked::read(&info, &Method::GET, &headers, &query, false);
         let took = Duration::from_millis(3);
-        metrics.observe(&asked, 200, took);
         metrics.terminated(&asked, 429);
         metrics.read(&info, 7);
-        metrics.sized(&asked).add(70);
+        let _open = metrics.long_running(&asked);
+        metrics.observe(asked, 200, took).unwrap().add(70);
         metrics.authenticated(&Ok(User::default()), took);
         metrics.certificate(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
         metrics.authorized(&Decision::Allow, took);
         metrics.stepped(Step::Admit, Operation::Create, false, took);
         metrics.events(&info).sent(9);
-        let _open = metrics.long_running(&asked);
         let text = metrics.render(&MemoryStore::new(), &InFlight::new(1, 1, 1));
         let (_, text) = negotiate(text, "");
         let target = "verb=\"LIST\",group=\"\",version=\"v1\",resource=\"pods\",subresource=\"\",scope=\"namespace\",component=\"apiserver\"";

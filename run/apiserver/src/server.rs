@@ -153,11 +153,10 @@ impl ApiServer {
         }
         let code = response.status().as_u16();
         let metrics = &self.inner.metrics;
-        metrics.observe(&asked, code, started.elapsed());
-        if asked.is_sized() {
-            response = sized(response, metrics.sized(&asked));
+        match metrics.observe(asked, code, started.elapsed()) {
+            Some(size) => sized(response, size),
+            None => response,
         }
-        response
     }
 
     /// A request as metrics name it: names that are not served would make a series each.

@@ -1,5 +1,7 @@
 //! What is asked, how it is answered, and how long that takes. Source: apiserver `endpoints/metrics/metrics.go`.
 
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
@@ -38,6 +40,8 @@ const SYSTEM_CLIENTS: [&str; 3] = [
 
 /// Metrics of requests.
 pub(super) struct Requests {
+    /// The series of requests that were answered before, found by one look for each request.
+    known: RwLock<HashMap<Outcome, Series>>,
     total: Family<Outcome, Counter>,
     seconds: Histograms<Timed>,
     sli_seconds: Histograms<Target>,
@@ -99,12 +103,20 @@ struct Deprecated {
     removed_release: &'static str,
 }
 
-/// A request as metrics name it.
+/// Where answers with one outcome are counted.
 #[derive(Clone)]
+struct Series {
+    total: Counter,
+    seconds: Histogram,
+    /// `None` of dry runs.
+    sli_seconds: Option<Histogram>,
+    /// `None` of what is not read, or has no end.
+    response_bytes: Option<Histogram>,
+}
+
+/// A request as metrics name it, but for its code.
 pub(crate) struct Asked {
-    target: Target,
-    dry_run: &'static str,
-    system_client: &'static str,
+    outcome: Outcome,
     is_deprecated: bool,
 }
 
@@ -133,21 +145,20 @@ impl Asked {
             .and_then(|agent| agent.split_once('/'))
             .map(|(program, _)| program);
         let known = SYSTEM_CLIENTS.iter().find(|name| program == Some(**name));
-        Self {
-            target,
+        let outcome = Outcome {
             dry_run: match query.text("dryRun") {
                 "" => "",
                 "All" => "All",
                 _ => "invalid",
             },
+            code: 0,
             system_client: known.copied().unwrap_or_default(),
+            target,
+        };
+        Self {
+            outcome,
             is_deprecated,
         }
-    }
-
-    /// Whether the size of the answer is of interest: it is read, and ends.
-    pub(crate) fn is_sized(&self) -> bool {
-        matches!(self.target.verb, "GET" | "LIST")
     }
 }
 
@@ -222,6 +233,7 @@ impl Requests {
     /// Adds the metrics.
     pub(super) fn register(registry: &mut Registry) -> Self {
         let requests = Self {
+            known: RwLock::default(),
             total: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
             sli_seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
@@ -279,45 +291,60 @@ impl Requests {
         requests
     }
 
-    /// Notes a request that was answered.
-    pub(super) fn observe(&self, asked: &Asked, code: u16, took: Duration) {
-        let Asked {
-            target, dry_run, ..
-        } = asked;
+    /// Notes a request that was answered; answers with what notes the size of its answer, when that is of interest.
+    pub(super) fn observe(&self, asked: Asked, code: u16, took: Duration) -> Option<Sized> {
         let outcome = Outcome {
-            dry_run,
             code,
-            system_client: asked.system_client,
-            target: target.clone(),
+            ..asked.outcome
         };
-        self.total.get_or_create(&outcome).inc();
-        let seconds = took.as_secs_f64();
-        let timed = Timed {
-            dry_run,
-            target: target.clone(),
-        };
-        self.seconds.get_or_create(&timed).observe(seconds);
-        if dry_run.is_empty() {
-            self.sli_seconds.get_or_create(target).observe(seconds);
-        }
         if asked.is_deprecated {
-            let deprecated = Deprecated {
-                group: target.group.clone(),
-                version: target.version.clone(),
-                resource: target.resource.clone(),
-                subresource: target.subresource.clone(),
-                removed_release: "",
-            };
-            self.deprecated.get_or_create(&deprecated).set(1);
+            self.deprecated(&outcome.target);
         }
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let series = known.get(&outcome).cloned();
+        drop(known);
+        let series = series.unwrap_or_else(|| self.meet(outcome));
+        series.total.inc();
+        let seconds = took.as_secs_f64();
+        series.seconds.observe(seconds);
+        if let Some(sli_seconds) = &series.sli_seconds {
+            sli_seconds.observe(seconds);
+        }
+        series
+            .response_bytes
+            .map(|noted_in| Sized { bytes: 0, noted_in })
     }
 
-    /// Notes the size of an answer once all of it was made.
-    pub(super) fn sized(&self, asked: &Asked) -> Sized {
-        Sized {
-            bytes: 0,
-            noted_in: self.response_bytes.get_or_create(&asked.target).clone(),
-        }
+    /// Makes the series of an outcome.
+    fn meet(&self, outcome: Outcome) -> Series {
+        let target = &outcome.target;
+        let timed = Timed {
+            dry_run: outcome.dry_run,
+            target: target.clone(),
+        };
+        let is_real = outcome.dry_run.is_empty();
+        let is_read = matches!(target.verb, "GET" | "LIST");
+        let of_target = |family: &Histograms<Target>| family.get_or_create(target).clone();
+        let series = Series {
+            total: self.total.get_or_create(&outcome).clone(),
+            seconds: self.seconds.get_or_create(&timed).clone(),
+            sli_seconds: is_real.then(|| of_target(&self.sli_seconds)),
+            response_bytes: is_read.then(|| of_target(&self.response_bytes)),
+        };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(outcome, series.clone());
+        series
+    }
+
+    fn deprecated(&self, target: &Target) {
+        let deprecated = Deprecated {
+            group: target.group.clone(),
+            version: target.version.clone(),
+            resource: target.resource.clone(),
+            subresource: target.subresource.clone(),
+            removed_release: "",
+        };
+        self.deprecated.get_or_create(&deprecated).set(1);
     }
 
     /// Notes the size of a body that was read.
@@ -335,14 +362,17 @@ impl Requests {
     pub(super) fn terminated(&self, asked: &Asked, code: u16) {
         let terminated = Terminated {
             code,
-            target: asked.target.clone(),
+            target: asked.outcome.target.clone(),
         };
         self.terminated.get_or_create(&terminated).inc();
     }
 
     /// Counts a long-running request until the guard is dropped.
     pub(super) fn long_running(&self, asked: &Asked) -> LongRunning {
-        let gauge = self.long_running.get_or_create(&asked.target).clone();
+        let gauge = self
+            .long_running
+            .get_or_create(&asked.outcome.target)
+            .clone();
         gauge.inc();
         LongRunning(gauge)
     }
