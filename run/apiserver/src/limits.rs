@@ -5,11 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use meta::StatusError;
-
-/// Seconds after which a refused client may try again. Source: `retryAfter`.
-const RETRY_AFTER_SECONDS: u16 = 1;
-
 /// Counts the requests in flight.
 #[derive(Clone)]
 pub(crate) struct InFlight {
@@ -59,21 +54,12 @@ impl InFlight {
         }
     }
 
-    /// Admits a request.
-    ///
-    /// # Errors
-    /// 429 when its class is full.
-    pub(crate) fn enter(&self, class: Class) -> Result<Permit, StatusError> {
+    /// Admits a request; `None` when its class is full.
+    pub(crate) fn enter(&self, class: Class) -> Option<Permit> {
         let bound = self.bound(class);
         let before = bound.current.fetch_add(1, Ordering::AcqRel);
         let permit = Permit(Arc::clone(bound));
-        if before < bound.max {
-            return Ok(permit);
-        }
-        Err(StatusError::too_many_requests(
-            "too many requests, please try again later",
-            RETRY_AFTER_SECONDS,
-        ))
+        (before < bound.max).then_some(permit)
     }
 
     /// How many requests of a class run now.
@@ -112,11 +98,11 @@ mod tests {
     fn a_full_class_refuses_until_a_request_ends() {
         let in_flight = InFlight::new(1, 1, 1);
         let first = in_flight.enter(Class::Read).unwrap();
-        let refusal = in_flight.enter(Class::Read).err().unwrap();
-        assert_eq!((refusal.code(), in_flight.current(Class::Read)), (429, 1));
-        assert!(in_flight.enter(Class::Write).is_ok());
+        assert!(in_flight.enter(Class::Read).is_none());
+        assert_eq!(in_flight.current(Class::Read), 1);
+        assert!(in_flight.enter(Class::Write).is_some());
         drop(first);
-        assert!(in_flight.enter(Class::Read).is_ok());
+        assert!(in_flight.enter(Class::Read).is_some());
     }
 
     #[test]

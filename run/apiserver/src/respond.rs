@@ -67,8 +67,26 @@ pub(crate) fn turned_away(error: &StatusError, format: Format) -> Response<Body>
 
 /// What paths get that nobody serves.
 pub(crate) fn no_page() -> Response<Body> {
-    let media_type = "text/plain; charset=utf-8";
-    let mut response = bytes(StatusCode::NOT_FOUND, media_type, "404 page not found\n");
+    plain(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// Seconds after which a refused client may try again. Source: apiserver `server/filters` `retryAfter`.
+const RETRY_AFTER_SECONDS: u16 = 1;
+
+/// What requests get that are too many at once. Source: apiserver `server/filters` `tooManyRequests`.
+pub(crate) fn too_many() -> Response<Body> {
+    let mut response = plain(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many requests, please try again later.\n",
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    response
+}
+
+/// A refusal that is no Status. Source: `net/http` `Error`.
+fn plain(code: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = bytes(code, "text/plain; charset=utf-8", text);
     response.headers_mut().insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

@@ -198,20 +198,23 @@ impl ApiServer {
         if class != Class::LongRunning {
             longest = query.timeout()?.unwrap_or(longest).min(longest);
         }
-        let terminated = |error: StatusError| {
-            self.inner.metrics.terminated(asked, error.code());
-            error
+        let metrics = &self.inner.metrics;
+        let Some(permit) = self.inner.in_flight.enter(class) else {
+            metrics.terminated(asked, StatusCode::TOO_MANY_REQUESTS.as_u16());
+            return Ok(respond::too_many());
         };
-        let permit = self.inner.in_flight.enter(class).map_err(terminated)?;
         let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
         let answering = self.answer(parts, body, query, info.clone(), flow);
         if class != Class::LongRunning {
             let answered = tokio::time::timeout(longest, answering).await;
-            return answered.unwrap_or_else(|_| Err(terminated(out_of_time())));
+            return answered.unwrap_or_else(|_| {
+                metrics.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
+                Err(out_of_time())
+            });
         }
         let response = answering.await?;
         // What is long-running lasts until its body ends.
-        let open = (permit, self.inner.metrics.long_running(asked));
+        let open = (permit, metrics.long_running(asked));
         let response = response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _held = &open;
