@@ -42,7 +42,8 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
     // Upstream asks for certificates first; who shows a good one needs no token.
     if let Some(peer) = parts.extensions.get::<Peer>() {
         let now = (server.config().clock)();
-        server.metrics().certificate(peer.not_after, now);
+        let access = &server.metrics().access;
+        access.certificate(peer.not_after, now);
         return Ok(User::clone(&peer.user));
     }
     let token = bearer(&parts.headers).map(Cow::Borrowed);

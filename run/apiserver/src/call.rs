@@ -166,12 +166,9 @@ impl Call {
     /// # Errors
     /// What a plugin says against the write.
     pub(crate) fn admit(&self, request: &mut admission::Request<'_>) -> Result<(), StatusError> {
-        let begun = Instant::now();
-        let admitted = admission::admit(request, &self.cluster());
-        let (operation, took) = (request.operation, begun.elapsed());
-        let metrics = self.server.metrics();
-        metrics.stepped(Step::Admit, operation, admitted.is_err(), took);
-        admitted
+        self.timed(Step::Admit, request.operation, || {
+            admission::admit(request, &self.cluster())
+        })
     }
 
     /// Runs the validating half of admission; answers with its warnings.
@@ -182,12 +179,23 @@ impl Call {
         &self,
         request: &admission::Request<'_>,
     ) -> Result<Vec<String>, StatusError> {
+        self.timed(Step::Validate, request.operation, || {
+            admission::validate(request, &self.cluster())
+        })
+    }
+
+    /// Runs a half of admission and notes how long it took.
+    fn timed<T>(
+        &self,
+        step: Step,
+        operation: Operation,
+        run: impl FnOnce() -> Result<T, StatusError>,
+    ) -> Result<T, StatusError> {
         let begun = Instant::now();
-        let validated = admission::validate(request, &self.cluster());
-        let (operation, took) = (request.operation, begun.elapsed());
-        let metrics = self.server.metrics();
-        metrics.stepped(Step::Validate, operation, validated.is_err(), took);
-        validated
+        let outcome = run();
+        let admission = &self.server.metrics().admission;
+        admission.stepped(step, operation, outcome.is_err(), begun.elapsed());
+        outcome
     }
 
     /// 404 for an object of this kind.

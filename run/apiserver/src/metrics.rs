@@ -10,12 +10,7 @@ mod text;
 mod watches;
 
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use ::access::attributes::Decision;
-use jiff::Timestamp;
-use kinds::strategy::{Operation, User};
-use meta::StatusError;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -30,10 +25,9 @@ use self::process::Process;
 use self::requests::Requests;
 use self::watches::Watches;
 use crate::limits::{Class, InFlight};
-use crate::request::RequestInfo;
 
 pub(crate) use self::admission::Step;
-pub(crate) use self::requests::{Asked, LongRunning, Sized};
+pub(crate) use self::requests::{Asked, Sized};
 pub(crate) use self::text::negotiate;
 pub(crate) use self::watches::Events;
 
@@ -42,10 +36,10 @@ type Histograms<Label> = Family<Label, Histogram, fn() -> Histogram>;
 /// All metrics of one API server.
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: Requests,
-    access: Access,
-    admission: Admission,
-    watches: Watches,
+    pub(crate) requests: Requests,
+    pub(crate) access: Access,
+    pub(crate) admission: Admission,
+    pub(crate) watches: Watches,
     handshake_errors: Counter,
     in_flight: Family<RequestKind, Gauge>,
     objects: Family<Stored, Gauge>,
@@ -137,57 +131,6 @@ impl Metrics {
         self
     }
 
-    /// Notes a request that was answered; answers with what notes the size of its answer, when that is of interest.
-    pub(crate) fn observe(&self, asked: Asked, code: u16, took: Duration) -> Option<Sized> {
-        self.requests.observe(asked, code, took)
-    }
-
-    /// Notes the size of a body that was read.
-    pub(crate) fn read(&self, info: &RequestInfo, bytes: usize) {
-        self.requests.read(info, bytes);
-    }
-
-    /// Notes a request that was ended before it was answered: for its time, or because too many run.
-    pub(crate) fn terminated(&self, asked: &Asked, code: u16) {
-        self.requests.terminated(asked, code);
-    }
-
-    /// Counts a long-running request until the guard is dropped.
-    pub(crate) fn long_running(&self, asked: &Asked) -> LongRunning {
-        self.requests.long_running(asked)
-    }
-
-    /// Notes who a sender was found to be.
-    pub(crate) fn authenticated(&self, found: &Result<User, StatusError>, took: Duration) {
-        self.access.authenticated(found, took);
-    }
-
-    /// Notes when the certificate of a request's sender ends.
-    pub(crate) fn certificate(&self, not_after: Timestamp, now: Timestamp) {
-        self.access.certificate(not_after, now);
-    }
-
-    /// Notes what the authorizers said.
-    pub(crate) fn authorized(&self, decision: &Decision, took: Duration) {
-        self.access.authorized(decision, took);
-    }
-
-    /// Notes a half of admission that was gone through.
-    pub(crate) fn stepped(
-        &self,
-        step: Step,
-        operation: Operation,
-        is_rejected: bool,
-        took: Duration,
-    ) {
-        self.admission.stepped(step, operation, is_rejected, took);
-    }
-
-    /// Where the events of a watch are counted.
-    pub(crate) fn events(&self, info: &RequestInfo) -> Events {
-        self.watches.events(info)
-    }
-
     /// Notes a connection that got no further than its handshake.
     pub(crate) fn handshake_failed(&self) {
         self.handshake_errors.inc();
@@ -245,11 +188,17 @@ type Quantity = Gauge<f64, AtomicU64>;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use ::access::attributes::Decision;
     use http::{HeaderMap, Method};
+    use jiff::Timestamp;
+    use kinds::strategy::{Operation, User};
     use store::MemoryStore;
 
     use super::*;
     use crate::options::Query;
+    use crate::request::RequestInfo;
 
     #[test]
     fn a_scrape_has_upstreams_names() {
@@ -258,15 +207,22 @@ mod tests {
         let (headers, query) = (HeaderMap::new(), Query::read(""));
         let asked = Asked::read(&info, &Method::GET, &headers, &query, false);
         let took = Duration::from_millis(3);
-        metrics.terminated(&asked, 429);
-        metrics.read(&info, 7);
-        let _open = metrics.long_running(&asked);
-        metrics.observe(asked, 200, took).unwrap().add(70);
-        metrics.authenticated(&Ok(User::default()), took);
-        metrics.certificate(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-        metrics.authorized(&Decision::Allow, took);
-        metrics.stepped(Step::Admit, Operation::Create, false, took);
-        metrics.events(&info).sent(9);
+        let Metrics {
+            requests,
+            access,
+            admission,
+            watches,
+            ..
+        } = &metrics;
+        requests.terminated(&asked, 429);
+        requests.read(&info, 7);
+        let _open = requests.long_running(&asked);
+        requests.observe(asked, 200, took).unwrap().add(70);
+        access.authenticated(&Ok(User::default()), took);
+        access.certificate(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        access.authorized(&Decision::Allow, took);
+        admission.stepped(Step::Admit, Operation::Create, false, took);
+        watches.events(&info).sent(9);
         let text = metrics.render(&MemoryStore::new(), &InFlight::new(1, 1, 1));
         let (_, text) = negotiate(text, "");
         let target = "verb=\"LIST\",group=\"\",version=\"v1\",resource=\"pods\",subresource=\"\",scope=\"namespace\",component=\"apiserver\"";

@@ -152,8 +152,8 @@ impl ApiServer {
             mark(response.headers_mut(), audit_id, flow.into_inner());
         }
         let code = response.status().as_u16();
-        let metrics = &self.inner.metrics;
-        match metrics.observe(asked, code, started.elapsed()) {
+        let requests = &self.inner.metrics.requests;
+        match requests.observe(asked, code, started.elapsed()) {
             Some(size) => sized(response, size),
             None => response,
         }
@@ -198,9 +198,9 @@ impl ApiServer {
         if class != Class::LongRunning {
             longest = query.timeout()?.unwrap_or(longest).min(longest);
         }
-        let metrics = &self.inner.metrics;
+        let requests = &self.inner.metrics.requests;
         let Some(permit) = self.inner.in_flight.enter(class) else {
-            metrics.terminated(asked, StatusCode::TOO_MANY_REQUESTS.as_u16());
+            requests.terminated(asked, StatusCode::TOO_MANY_REQUESTS.as_u16());
             return Ok(respond::too_many());
         };
         let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
@@ -208,13 +208,13 @@ impl ApiServer {
         if class != Class::LongRunning {
             let answered = tokio::time::timeout(longest, answering).await;
             return answered.unwrap_or_else(|_| {
-                metrics.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
+                requests.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
                 Err(out_of_time())
             });
         }
         let response = answering.await?;
         // What is long-running lasts until its body ends.
-        let open = (permit, metrics.long_running(asked));
+        let open = (permit, requests.long_running(asked));
         let response = response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _held = &open;
@@ -235,10 +235,10 @@ impl ApiServer {
         info: &RequestInfo,
         flow: &OnceLock<FlowMark>,
     ) -> Result<User, StatusError> {
-        let metrics = &self.inner.metrics;
+        let access = &self.inner.metrics.access;
         let begun = Instant::now();
         let caller = auth::authenticate(self, parts);
-        metrics.authenticated(&caller, begun.elapsed());
+        access.authenticated(&caller, begun.elapsed());
         let caller = caller?;
         let mut attributes = auth::attributes(&caller, info);
         // Source: apiserver `RequestInfoFactory`, which takes a name from the selector of these two alone.
@@ -258,7 +258,7 @@ impl ApiServer {
         }
         let begun = Instant::now();
         let decision = auth::decide(self, &attributes);
-        metrics.authorized(&decision, begun.elapsed());
+        access.authorized(&decision, begun.elapsed());
         auth::require(decision, &attributes)?;
         Ok(attributes.user)
     }
@@ -316,7 +316,7 @@ impl ApiServer {
             body.map_err(|error| unreadable(error.as_ref(), self.config().limits.body_bytes_max))?;
         let body = body.to_bytes();
         if limits::class(&info.verb, &info.subresource) == Class::Write {
-            self.inner.metrics.read(&info, body.len());
+            self.inner.metrics.requests.read(&info, body.len());
         }
         let call = Call {
             server: self.clone(),

@@ -42,7 +42,7 @@ const USERS: [&str; 5] = [
 ];
 
 /// Metrics of authentication and authorization.
-pub(super) struct Access {
+pub(crate) struct Access {
     users: Family<Username, Counter>,
     authentications: Family<Verdict, Counter>,
     authentication_seconds: Histograms<Verdict>,
@@ -107,7 +107,7 @@ impl Access {
     }
 
     /// Notes who a sender was found to be.
-    pub(super) fn authenticated(&self, found: &Result<User, StatusError>, took: Duration) {
+    pub(crate) fn authenticated(&self, found: &Result<User, StatusError>, took: Duration) {
         let result = match found {
             Ok(user) => {
                 let username = username(&user.name);
@@ -123,7 +123,7 @@ impl Access {
     }
 
     /// Notes what the authorizers said.
-    pub(super) fn authorized(&self, decision: &Decision, took: Duration) {
+    pub(crate) fn authorized(&self, decision: &Decision, took: Duration) {
         let result = match decision {
             Decision::Allow => "allowed",
             Decision::Deny { .. } => "denied",
@@ -136,7 +136,7 @@ impl Access {
     }
 
     /// Notes when the certificate of a request's sender ends.
-    pub(super) fn certificate(&self, not_after: Timestamp, now: Timestamp) {
+    pub(crate) fn certificate(&self, not_after: Timestamp, now: Timestamp) {
         let left = not_after.duration_since(now).as_secs_f64();
         self.certificate_seconds.observe(left);
     }

@@ -23,7 +23,7 @@ pub(crate) enum Step {
 }
 
 /// Metrics of admission.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     steps: Histograms<Taken>,
 }
 
@@ -49,7 +49,7 @@ impl Admission {
     }
 
     /// Notes a half that was gone through.
-    pub(super) fn stepped(
+    pub(crate) fn stepped(
         &self,
         step: Step,
         operation: Operation,

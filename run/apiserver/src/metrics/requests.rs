@@ -39,7 +39,7 @@ const SYSTEM_CLIENTS: [&str; 3] = [
 ];
 
 /// Metrics of requests.
-pub(super) struct Requests {
+pub(crate) struct Requests {
     /// The series of requests that were answered before, found by one look for each request.
     known: RwLock<HashMap<Outcome, Series>>,
     total: Family<Outcome, Counter>,
@@ -292,7 +292,7 @@ impl Requests {
     }
 
     /// Notes a request that was answered; answers with what notes the size of its answer, when that is of interest.
-    pub(super) fn observe(&self, asked: Asked, code: u16, took: Duration) -> Option<Sized> {
+    pub(crate) fn observe(&self, asked: Asked, code: u16, took: Duration) -> Option<Sized> {
         let outcome = Outcome {
             code,
             ..asked.outcome
@@ -348,7 +348,7 @@ impl Requests {
     }
 
     /// Notes the size of a body that was read.
-    pub(super) fn read(&self, info: &RequestInfo, bytes: usize) {
+    pub(crate) fn read(&self, info: &RequestInfo, bytes: usize) {
         let written = Written {
             group: info.group.clone(),
             resource: info.resource.clone(),
@@ -359,7 +359,7 @@ impl Requests {
     }
 
     /// Notes a request that was ended before it was answered.
-    pub(super) fn terminated(&self, asked: &Asked, code: u16) {
+    pub(crate) fn terminated(&self, asked: &Asked, code: u16) {
         let terminated = Terminated {
             code,
             target: asked.outcome.target.clone(),
@@ -368,7 +368,7 @@ impl Requests {
     }
 
     /// Counts a long-running request until the guard is dropped.
-    pub(super) fn long_running(&self, asked: &Asked) -> LongRunning {
+    pub(crate) fn long_running(&self, asked: &Asked) -> LongRunning {
         let gauge = self
             .long_running
             .get_or_create(&asked.outcome.target)

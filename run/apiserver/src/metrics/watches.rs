@@ -10,7 +10,7 @@ use super::Histograms;
 use crate::request::RequestInfo;
 
 /// Metrics of watches.
-pub(super) struct Watches {
+pub(crate) struct Watches {
     events: Family<Watched, Counter>,
     bytes: Histograms<Watched>,
 }
@@ -60,7 +60,7 @@ impl Watches {
     }
 
     /// Where the events of a watch are counted.
-    pub(super) fn events(&self, info: &RequestInfo) -> Events {
+    pub(crate) fn events(&self, info: &RequestInfo) -> Events {
         let watched = Watched {
             group: info.group.clone(),
             version: info.version.clone(),

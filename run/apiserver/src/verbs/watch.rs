@@ -40,7 +40,7 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
         presentation,
         is_first: true,
         selection,
-        events: call.server.metrics().events(&call.info),
+        events: call.server.metrics().watches.events(&call.info),
         call,
     };
     let opened = match open(&presenter.call, &options, &presenter.selection).await {

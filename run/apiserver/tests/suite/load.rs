@@ -11,13 +11,18 @@ use crate::server::Talk;
 
 const MAPS: &str = "/api/v1/namespaces/web/configmaps";
 
-#[tokio::test]
-async fn a_full_server_says_when_to_come_back() {
-    let talk = Talk::with(Limits {
+/// A server that takes no further read.
+async fn full_of_reads() -> Talk {
+    Talk::with(Limits {
         reads_max: 0,
         ..Limits::upstream()
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_full_server_says_when_to_come_back() {
+    let talk = full_of_reads().await;
     let refused = talk.get(MAPS).await;
     assert_eq!(
         (refused.code, &refused.headers["retry-after"]),
@@ -73,11 +78,7 @@ async fn names_that_are_not_served_make_no_series() {
 
 #[tokio::test]
 async fn a_scrape_tells_what_was_asked_and_how_it_went() {
-    let talk = Talk::with(Limits {
-        reads_max: 0,
-        ..Limits::upstream()
-    })
-    .await;
+    let talk = full_of_reads().await;
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
     talk.post(MAPS, map.clone()).await.expect(201);
     let apply = format!("{MAPS}/b?fieldManager=test&dryRun=All");
