@@ -300,3 +300,37 @@ impl http_body::Body for Until {
         SizeHint::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// The first line of the answer to a request with so many headers.
+    async fn answer_to(headers: usize) -> String {
+        let (mut client, stream) = tokio::io::duplex(1 << 16);
+        let served = tokio::spawn(async move {
+            let service = service_fn(async |_: Request<Incoming>| {
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            });
+            let connection = builder();
+            let connection = connection.serve_connection(TokioIo::new(stream), service);
+            drop(connection.await);
+        });
+        let groups = "Impersonate-Group: g\r\n".repeat(headers - 2);
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{groups}\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        served.await.unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn somebody_of_many_groups_is_heard_and_too_many_headers_are_not() {
+        assert_eq!(answer_to(HEADERS_MAX).await, "HTTP/1.1 200 OK");
+        let refused = answer_to(HEADERS_MAX + 1).await;
+        assert_eq!(refused, "HTTP/1.1 431 Request Header Fields Too Large");
+    }
+}
