@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wire::media::Format;
 
 use crate::server::ApiServer;
-use crate::{health, metrics, respond, zpages};
+use crate::{health, respond, zpages};
 
 /// Where the token keys are published. Source: apiserver `serviceaccount.JWKSPath`.
 const JWKS: &str = "/openid/v1/jwks";
@@ -37,8 +37,8 @@ pub(crate) async fn answer(
             };
             let accept = parts.headers.get(http::header::ACCEPT);
             let accept = accept.and_then(|value| value.to_str().ok());
-            let (media_type, text) = metrics::negotiate(scraped, accept.unwrap_or_default());
-            Some(respond::bytes(StatusCode::OK, media_type, text))
+            let media_type = scrape::media_type(accept.unwrap_or_default());
+            Some(respond::bytes(StatusCode::OK, media_type, scraped))
         }
         _ if is(path, JWKS) => Some(published("application/jwk-set+json", &keys(server))),
         _ if is(path, OPENID) => Some(published("application/json", &openid(server))),

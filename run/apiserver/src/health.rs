@@ -119,7 +119,7 @@ pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Byte
     })
 }
 
-/// How every check of every endpoint stands now and how it was found, as metrics (OpenMetrics) for service level indicators.
+/// How every check of every endpoint stands now and how it was found, as metrics for service level indicators.
 ///
 /// Source: component-base `metrics/prometheus/slis`.
 pub fn slis(checks: &[Check]) -> String {
@@ -150,10 +150,9 @@ pub fn slis(checks: &[Check]) -> String {
         "# HELP kubernetes_healthcheck [STABLE] This metric records the result of a single healthcheck.\n\
          # TYPE kubernetes_healthcheck gauge\n",
         &now.concat(),
-        "# HELP kubernetes_healthchecks [STABLE] This metric records the results of all healthcheck.\n\
-         # TYPE kubernetes_healthchecks counter\n",
+        "# HELP kubernetes_healthchecks_total [STABLE] This metric records the results of all healthcheck.\n\
+         # TYPE kubernetes_healthchecks_total counter\n",
         &ever.concat(),
-        "# EOF\n",
     ]
     .concat()
 }

@@ -4,31 +4,32 @@
 
 mod access;
 mod admission;
-mod process;
+mod clients;
 mod requests;
-mod text;
+mod storage;
 mod watches;
-
-use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use scrape::{ALPHA, BETA, Process, Registry, STABLE};
+use serde_json::Value;
 use store::Store;
 
 use self::access::Access;
 use self::admission::Admission;
-use self::process::Process;
+use self::clients::Clients;
 use self::requests::Requests;
+use self::storage::Storage;
 use self::watches::Watches;
+use crate::health;
 use crate::limits::{Class, InFlight};
 
 pub(crate) use self::admission::Step;
 pub(crate) use self::requests::{Asked, Sized};
-pub(crate) use self::text::negotiate;
+pub(crate) use self::storage::Listed;
 pub(crate) use self::watches::Events;
 
 type Histograms<Label> = Family<Label, Histogram, fn() -> Histogram>;
@@ -39,12 +40,11 @@ pub(crate) struct Metrics {
     pub(crate) requests: Requests,
     pub(crate) access: Access,
     pub(crate) admission: Admission,
+    pub(crate) clients: Clients,
+    pub(crate) storage: Storage,
     pub(crate) watches: Watches,
     handshake_errors: Counter,
     in_flight: Family<RequestKind, Gauge>,
-    objects: Family<Stored, Gauge>,
-    object_bytes: Family<Stored, Gauge>,
-    stored: Family<StoredKind, Gauge>,
     process: Process,
 }
 
@@ -53,41 +53,43 @@ struct RequestKind {
     request_kind: &'static str,
 }
 
+/// What `/version` says. Source: component-base `metrics/version.go`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Stored {
-    group: String,
-    resource: String,
-}
-
-/// The resource as `plural` or `plural.group`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StoredKind {
-    resource: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Build {
-    major: &'static str,
-    minor: &'static str,
-    git_version: &'static str,
+struct Served {
+    build_date: String,
+    compiler: String,
+    git_commit: String,
+    git_tree_state: String,
+    git_version: String,
+    go_version: String,
+    major: String,
+    minor: String,
     platform: String,
 }
 
+/// Source: component-base `metrics/version.go`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Versions {
+    binary: String,
+    component: &'static str,
+    emulation: String,
+    min_compat: String,
+}
+
 impl Metrics {
-    /// Metrics that start at zero.
-    pub(crate) fn new() -> Self {
+    /// Metrics that start at zero, of a server that is reached at `host`.
+    pub(crate) fn new(host: &str) -> Self {
         let mut registry = Registry::default();
         let metrics = Self {
             requests: Requests::register(&mut registry),
             access: Access::register(&mut registry),
             admission: Admission::register(&mut registry),
+            clients: Clients::register(&mut registry, host),
+            storage: Storage::register(&mut registry),
             watches: Watches::register(&mut registry),
             process: Process::register(&mut registry),
             handshake_errors: Counter::default(),
             in_flight: Family::default(),
-            objects: Family::default(),
-            object_bytes: Family::default(),
-            stored: Family::default(),
             registry,
         };
         metrics.registered()
@@ -97,36 +99,48 @@ impl Metrics {
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register(
-            "apiserver_tls_handshake_errors",
+            ALPHA,
+            "apiserver_tls_handshake_errors_total",
             "Number of connections that ended with a TLS handshake error",
             self.handshake_errors.clone(),
         );
         registry.register(
+            STABLE,
             "apiserver_current_inflight_requests",
             "Currently used inflight request limit of this apiserver per request kind",
             self.in_flight.clone(),
         );
+        // Who finds no room is told to come back, so nobody ever waits.
+        let queued = Family::<RequestKind, Gauge>::default();
+        for (request_kind, _) in BOUNDED {
+            queued.get_or_create(&RequestKind { request_kind }).set(0);
+        }
         registry.register(
-            "apiserver_resource_objects",
-            "Number of stored objects at the time of the scrape, by kind",
-            self.objects.clone(),
+            ALPHA,
+            "apiserver_current_inqueue_requests",
+            "Requests that wait in this apiserver until others end, per request kind",
+            queued,
         );
+        let version = health::version();
+        let said = |name: &str| {
+            let said = version.get(name).and_then(Value::as_str);
+            said.unwrap_or_default().to_owned()
+        };
+        let builds = Family::<Served, Gauge>::default();
+        builds.get_or_create(&build(said)).set(1);
         registry.register(
-            "apiserver_resource_size_estimate_bytes",
-            "Size of stored objects at the time of the scrape, by kind",
-            self.object_bytes.clone(),
-        );
-        registry.register(
-            "apiserver_storage_objects",
-            "Number of stored objects at the time of the scrape, by kind; apiserver_resource_objects says the same",
-            self.stored.clone(),
-        );
-        let build = Family::<Build, Gauge>::default();
-        build.get_or_create(&this_build()).set(1);
-        registry.register(
+            BETA,
             "kubernetes_build_info",
             "Kubernetes version that is served, and what serves it",
-            build,
+            builds,
+        );
+        let versions = Family::<Versions, Gauge>::default();
+        versions.get_or_create(&compatible(said)).set(1);
+        registry.register(
+            ALPHA,
+            "version_info",
+            "Version that is served, and the oldest that it stays compatible with",
+            versions,
         );
         self
     }
@@ -138,53 +152,47 @@ impl Metrics {
 
     /// The text of a scrape.
     pub(crate) fn render(&self, store: &dyn Store, in_flight: &InFlight) -> String {
-        for (request_kind, class) in [("readOnly", Class::Read), ("mutating", Class::Write)] {
+        for (request_kind, class) in BOUNDED {
             let current = i64::try_from(in_flight.current(class)).unwrap_or(i64::MAX);
             self.in_flight
                 .get_or_create(&RequestKind { request_kind })
                 .set(current);
         }
-        for count in store.resources() {
-            let (resource, group) = count
-                .resource
-                .split_once('.')
-                .unwrap_or((&count.resource, ""));
-            let stored = Stored {
-                group: group.to_owned(),
-                resource: resource.to_owned(),
-            };
-            let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-            self.objects
-                .get_or_create(&stored)
-                .set(number(count.objects));
-            self.object_bytes
-                .get_or_create(&stored)
-                .set(number(count.bytes));
-            let resource = count.resource.to_string();
-            self.stored
-                .get_or_create(&StoredKind { resource })
-                .set(number(count.objects));
-        }
+        self.storage.refresh(store);
         self.process.refresh();
-        let mut text = String::new();
-        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
-            tracing::error!(%error, "metrics cannot be written");
-        }
-        text
+        scrape::text(&[&self.registry])
     }
 }
 
-fn this_build() -> Build {
-    Build {
-        major: "1",
-        minor: "36",
-        git_version: crate::health::GIT_VERSION,
-        platform: format!("linux/{}", std::env::consts::ARCH),
+/// Kinds of requests that are bounded, by upstream's names.
+const BOUNDED: [(&str, Class); 2] = [("readOnly", Class::Read), ("mutating", Class::Write)];
+
+fn build(said: impl Fn(&str) -> String) -> Served {
+    Served {
+        build_date: said("buildDate"),
+        compiler: said("compiler"),
+        git_commit: said("gitCommit"),
+        git_tree_state: said("gitTreeState"),
+        git_version: said("gitVersion"),
+        go_version: said("goVersion"),
+        major: said("major"),
+        minor: said("minor"),
+        platform: said("platform"),
     }
 }
 
-/// A gauge of a measured quantity.
-type Quantity = Gauge<f64, AtomicU64>;
+fn compatible(said: impl Fn(&str) -> String) -> Versions {
+    let of = |name: &str| {
+        let (major, minor) = (format!("{name}Major"), format!("{name}Minor"));
+        format!("{}.{}", said(&major), said(&minor))
+    };
+    Versions {
+        binary: health::binary_version(),
+        component: "kube",
+        emulation: of("emulation"),
+        min_compat: of("minCompatibility"),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -202,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_scrape_has_upstreams_names() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new("127.0.0.1:6443");
         let info = RequestInfo::read(&Method::GET, "/api/v1/namespaces/web/pods", false);
         let (headers, query) = (HeaderMap::new(), Query::read(""));
         let asked = Asked::read(&info, &Method::GET, &headers, &query, false);
@@ -211,6 +219,8 @@ mod tests {
             requests,
             access,
             admission,
+            clients,
+            storage,
             watches,
             ..
         } = &metrics;
@@ -223,27 +233,40 @@ mod tests {
         access.authorized(&Decision::Allow, took);
         admission.stepped(Step::Admit, Operation::Create, false, took);
         watches.events(&info).sent(9);
+        watches.terminated(&info);
+        clients.answered(&Method::POST, 201, took);
+        let listed = Listed {
+            fetched: 3,
+            evaluated: 2,
+            returned: 1,
+        };
+        storage.listed("pods", listed);
         let text = metrics.render(&MemoryStore::new(), &InFlight::new(1, 1, 1));
-        let (_, text) = negotiate(text, "");
-        let target = "verb=\"LIST\",group=\"\",version=\"v1\",resource=\"pods\",subresource=\"\",scope=\"namespace\",component=\"apiserver\"";
+        let group = "group=\"\",resource=\"pods\"";
+        let place = format!("{group},scope=\"namespace\",subresource=\"\"");
+        let target = format!("component=\"apiserver\",{place},verb=\"LIST\",version=\"v1\"");
         for wanted in [
             &format!(
-                "apiserver_request_total{{dry_run=\"\",code=\"200\",system_client=\"\",{target}}} 1"
+                "apiserver_request_total{{code=\"200\",component=\"apiserver\",dry_run=\"\",{place},system_client=\"\",verb=\"LIST\",version=\"v1\"}} 1"
             ),
             &format!(
-                "apiserver_request_duration_seconds_bucket{{le=\"0.005\",dry_run=\"\",{target}}} 1"
+                "apiserver_request_duration_seconds_bucket{{component=\"apiserver\",dry_run=\"\",{place},verb=\"LIST\",version=\"v1\",le=\"0.005\"}} 1"
             ),
             &format!("apiserver_longrunning_requests{{{target}}} 1"),
             &format!("apiserver_request_terminations_total{{code=\"429\",{target}}} 1"),
-            &format!("apiserver_response_sizes_sum{{{target}}} 70.0"),
-            "apiserver_request_body_size_bytes_sum{group=\"\",resource=\"pods\",verb=\"list\"} 7.0",
+            &format!("apiserver_response_sizes_sum{{{target}}} 70"),
+            "apiserver_request_body_size_bytes_sum{group=\"\",resource=\"pods\",verb=\"list\"} 7",
             "apiserver_current_inflight_requests{request_kind=\"mutating\"} 0",
             "authenticated_user_requests{username=\"other\"} 1",
             "authentication_attempts{result=\"success\"} 1",
             "authorization_attempts_total{result=\"allowed\"} 1",
-            "apiserver_client_certificate_expiration_seconds_bucket{le=\"0.0\"} 1",
+            "apiserver_client_certificate_expiration_seconds_bucket{le=\"0\"} 1",
             "apiserver_admission_step_admission_duration_seconds_count{operation=\"CREATE\",rejected=\"false\",type=\"admit\"} 1",
-            "apiserver_watch_events_total{group=\"\",version=\"v1\",resource=\"pods\"} 1",
+            "apiserver_watch_events_total{group=\"\",resource=\"pods\",version=\"v1\"} 1",
+            "rest_client_requests_total{code=\"201\",host=\"127.0.0.1:6443\",method=\"POST\"} 1",
+            &format!("apiserver_storage_list_evaluated_objects_total{{{group}}} 2"),
+            &format!("apiserver_terminated_watchers_total{{{group}}} 1"),
+            "version_info{binary=\"1.36\",component=\"kube\",emulation=\"1.36\",min_compat=\"1.35\"} 1",
             "apiserver_tls_handshake_errors_total 0",
             "process_cpu_seconds_total ",
             "process_resident_memory_bytes ",

@@ -63,7 +63,7 @@ impl ApiServer {
         let inner = Inner {
             discovery: Discovery::new(&config.registry, &config.address),
             in_flight: InFlight::new(limits.reads_max, limits.writes_max, limits.long_running_max),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(&config.address),
             started: (config.clock)(),
             config,
             policy: PolicyCache::default(),
@@ -577,6 +577,12 @@ where
     }
     fn call(&mut self, request: Request<B>) -> Answering {
         let server = self.server.clone();
-        Box::pin(async move { Ok(server.handle(request.map(Body::new)).await) })
+        Box::pin(async move {
+            let (begun, method) = (Instant::now(), request.method().clone());
+            let response = server.handle(request.map(Body::new)).await;
+            let clients = &server.metrics().clients;
+            clients.answered(&method, response.status().as_u16(), begun.elapsed());
+            Ok(response)
+        })
     }
 }

@@ -10,7 +10,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use scrape::{ALPHA, Registry};
 
 use super::Histograms;
 
@@ -74,31 +74,37 @@ impl Access {
             certificate_seconds: Histogram::new(CERTIFICATE_SECONDS),
         };
         registry.register(
+            ALPHA,
             "authenticated_user_requests",
             "Requests whose sender was authenticated, by user name",
             access.users.clone(),
         );
         registry.register(
+            ALPHA,
             "authentication_attempts",
             "Requests whose sender was asked for, by result",
             access.authentications.clone(),
         );
         registry.register(
+            ALPHA,
             "authentication_duration_seconds",
             "How long authentication took, by result",
             access.authentication_seconds.clone(),
         );
         registry.register(
-            "authorization_attempts",
+            ALPHA,
+            "authorization_attempts_total",
             "Requests about which the authorizers were asked, by result",
             access.authorizations.clone(),
         );
         registry.register(
+            ALPHA,
             "authorization_duration_seconds",
             "How long authorization took, by result",
             access.authorization_seconds.clone(),
         );
         registry.register(
+            ALPHA,
             "apiserver_client_certificate_expiration_seconds",
             "Remaining life of the certificates with which requests were authenticated",
             access.certificate_seconds.clone(),

@@ -6,7 +6,7 @@ use kinds::strategy::Operation;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use scrape::{Registry, STABLE};
 
 use super::Histograms;
 
@@ -41,6 +41,7 @@ impl Admission {
             steps: Family::new_with_constructor(|| Histogram::new(SECONDS)),
         };
         registry.register(
+            STABLE,
             "apiserver_admission_step_admission_duration_seconds",
             "How long each half of admission took, by operation and whether it refused",
             admission.steps.clone(),

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, linear_buckets};
-use prometheus_client::registry::Registry;
+use scrape::{ALPHA, Registry, STABLE};
 
 use super::Histograms;
 use crate::options::Query;
@@ -20,6 +20,12 @@ use crate::request::RequestInfo;
 const LATENCY_SECONDS: [f64; 23] = [
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0,
     10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+];
+
+/// Bounds of the histogram that error budgets are judged by, in seconds. Source: `requestSliLatencies`.
+const SLI_SECONDS: [f64; 21] = [
+    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0,
+    30.0, 45.0, 60.0,
 ];
 
 /// Methods that are told apart. Source: `validRequestMethods`.
@@ -189,11 +195,14 @@ fn verb(info: &RequestInfo, method: &Method, headers: &HeaderMap, scope: &str) -
         "GET" | "HEAD" if matches!(scope, "namespace" | "cluster") => "LIST",
         "HEAD" => "GET",
         "PATCH" if is_apply() => "APPLY",
-        method => METHODS
-            .into_iter()
-            .find(|known| *known == method)
-            .unwrap_or("other"),
+        _ => method_name(method),
     }
+}
+
+/// A method by its name, of those that are told apart.
+pub(super) fn method_name(method: &Method) -> &'static str {
+    let known = METHODS.into_iter().find(|known| *known == method.as_str());
+    known.unwrap_or("other")
 }
 
 /// Counts a long-running request while it lives.
@@ -236,7 +245,7 @@ impl Requests {
             known: RwLock::default(),
             total: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
-            sli_seconds: Family::new_with_constructor(|| Histogram::new(LATENCY_SECONDS)),
+            sli_seconds: Family::new_with_constructor(|| Histogram::new(SLI_SECONDS)),
             response_bytes: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(1000.0, 10.0, 7))
             }),
@@ -248,42 +257,50 @@ impl Requests {
             deprecated: Family::default(),
         };
         registry.register(
-            "apiserver_request",
+            STABLE,
+            "apiserver_request_total",
             "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, HTTP response code and system client",
             requests.total.clone(),
         );
         registry.register(
+            STABLE,
             "apiserver_request_duration_seconds",
             "Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component",
             requests.seconds.clone(),
         );
         // Nothing is waited for outside, so this is as long; alerts on error budgets ask for it.
         registry.register(
+            ALPHA,
             "apiserver_request_sli_duration_seconds",
             "Response latency distribution in seconds, not counting webhooks, for each verb, group, version, resource, subresource, scope and component",
             requests.sli_seconds.clone(),
         );
         registry.register(
+            STABLE,
             "apiserver_response_sizes",
             "Sizes of answers to reads in bytes for each group, version, verb, resource, subresource, scope and component",
             requests.response_bytes.clone(),
         );
         registry.register(
+            ALPHA,
             "apiserver_request_body_size_bytes",
             "Sizes of request bodies in bytes by resource and verb",
             requests.body_bytes.clone(),
         );
         registry.register(
+            STABLE,
             "apiserver_longrunning_requests",
             "Gauge of all active long-running apiserver requests",
             requests.long_running.clone(),
         );
         registry.register(
-            "apiserver_request_terminations",
+            ALPHA,
+            "apiserver_request_terminations_total",
             "Number of requests that the server ended to protect itself",
             requests.terminated.clone(),
         );
         registry.register(
+            STABLE,
             "apiserver_requested_deprecated_apis",
             "Deprecated APIs that were requested, by API group, version, resource, subresource, and removed_release",
             requests.deprecated.clone(),

@@ -4,7 +4,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use scrape::{ALPHA, Registry};
 
 use super::Histograms;
 use crate::request::RequestInfo;
@@ -13,12 +13,19 @@ use crate::request::RequestInfo;
 pub(crate) struct Watches {
     events: Family<Watched, Counter>,
     bytes: Histograms<Watched>,
+    terminated: Family<Ended, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Watched {
     group: String,
     version: String,
+    resource: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    group: String,
     resource: String,
 }
 
@@ -45,18 +52,36 @@ impl Watches {
             bytes: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(1024.0, 2.0, 8))
             }),
+            terminated: Family::default(),
         };
         registry.register(
-            "apiserver_watch_events",
+            ALPHA,
+            "apiserver_watch_events_total",
             "Number of events that were sent to watches",
             watches.events.clone(),
         );
         registry.register(
+            ALPHA,
             "apiserver_watch_events_sizes",
             "Sizes of events of watches in bytes",
             watches.bytes.clone(),
         );
+        registry.register(
+            ALPHA,
+            "apiserver_terminated_watchers_total",
+            "Watches that were ended because they did not read what they were sent",
+            watches.terminated.clone(),
+        );
         watches
+    }
+
+    /// Notes a watch that was ended because it fell behind.
+    pub(crate) fn terminated(&self, info: &RequestInfo) {
+        let ended = Ended {
+            group: info.group.clone(),
+            resource: info.resource.clone(),
+        };
+        self.terminated.get_or_create(&ended).inc();
     }
 
     /// Where the events of a watch are counted.

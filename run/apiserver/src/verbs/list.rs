@@ -17,6 +17,7 @@ use store::{Entry, Page, Range, Revision, StoreError};
 use wire::list::Head;
 
 use crate::call::Call;
+use crate::metrics::Listed;
 use crate::options::{At, ListOptions};
 use crate::selection::Selection;
 use crate::stored;
@@ -222,7 +223,9 @@ fn take(
     let mut items = Vec::with_capacity(page.entries.len().min(limit));
     let mut last: Option<&Entry> = None;
     let mut has_more = page.more;
+    let mut evaluated = 0;
     for entry in &page.entries {
+        evaluated += 1;
         let bytes = stored::bytes(kind, entry)?;
         if !(is_indexed || selection.selects(kind, &entry.key, &bytes)) {
             continue;
@@ -234,6 +237,13 @@ fn take(
         items.push(bytes);
         last = Some(entry);
     }
+    let listed = Listed {
+        fetched: page.entries.len(),
+        evaluated,
+        returned: items.len(),
+    };
+    let storage = &call.server.metrics().storage;
+    storage.listed(&kind.storage_resource().to_string(), listed);
     let next = last
         .filter(|_| has_more)
         .map(|entry| write_token(page.revision, entry))

@@ -344,7 +344,11 @@ impl Presenter {
     fn over(&self, end: WatchEnd) -> Option<Bytes> {
         let why = "too old resource version: the watcher fell too far behind";
         match end {
-            WatchEnd::Lagged => self.ended(&StatusError::expired(why)),
+            WatchEnd::Lagged => {
+                let watches = &self.call.server.metrics().watches;
+                watches.terminated(&self.call.info);
+                self.ended(&StatusError::expired(why))
+            }
             WatchEnd::Closed => None,
         }
     }

@@ -57,7 +57,7 @@ async fn a_body_that_never_ends_is_given_up() {
 }
 
 /// What a scraper reads.
-async fn scrape(talk: &Talk) -> String {
+async fn scraped(talk: &Talk) -> String {
     let user = access::user::user("admin", &[access::user::MASTERS]);
     let request = Request::get("/metrics").extension(Identity(user));
     let response = talk
@@ -72,8 +72,30 @@ async fn scrape(talk: &Talk) -> String {
 async fn names_that_are_not_served_make_no_series() {
     let talk = Talk::new().await;
     talk.get("/apis/example.com/v1/unheard-of").await;
-    let text = scrape(&talk).await;
+    let text = scraped(&talk).await;
     assert!(text.contains("apiserver_request_total") && !text.contains("unheard-of"));
+}
+
+#[tokio::test]
+async fn lists_tell_what_they_read() {
+    let talk = Talk::new().await;
+    for name in ["a", "b", "c"] {
+        let map = json!({"metadata": {"name": name, "labels": {"name": name}}});
+        talk.post(MAPS, map).await.expect(201);
+    }
+    talk.get(&format!("{MAPS}?limit=2")).await.expect(200);
+    let text = scraped(&talk).await;
+    let maps = "group=\"\",resource=\"configmaps\"";
+    for (what, count) in [
+        ("list_total", 1),
+        ("list_fetched_objects_total", 2),
+        ("list_evaluated_objects_total", 2),
+        ("list_returned_objects_total", 2),
+    ] {
+        let wanted = format!("apiserver_storage_{what}{{{maps}}} {count}\n");
+        assert!(text.contains(&wanted), "{wanted} is missing in\n{text}");
+    }
+    assert_eq!(scrape::facts::foreign(&text), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -87,7 +109,7 @@ async fn a_scrape_tells_what_was_asked_and_how_it_went() {
     let applied = talk.send("PATCH", &apply, "application/apply-patch+yaml", applied);
     applied.await.expect(201);
     talk.get(MAPS).await;
-    let text = scrape(&talk).await;
+    let text = scraped(&talk).await;
     let line = |start: &str, parts: &[&str]| {
         let mut lines = text.lines().filter(|line| line.starts_with(start));
         let found = lines.find(|line| parts.iter().all(|part| line.contains(part)));
@@ -126,6 +148,7 @@ async fn a_scrape_tells_what_was_asked_and_how_it_went() {
     );
     line("authorization_attempts_total{", &["result=\"allowed\""]);
     line("apiserver_storage_objects{", &[maps, "} 1"]);
+    assert_eq!(scrape::facts::foreign(&text), Vec::<String>::new());
 }
 
 #[tokio::test]
