@@ -10,7 +10,7 @@ pub mod bootstrap;
 pub mod certificates;
 pub mod flow;
 pub mod node;
-mod quota;
+pub mod quota;
 pub mod rbac;
 pub mod user;
 

@@ -3,6 +3,9 @@
 //! Source: `plugin/pkg/auth/authorizer/node`. The graph is not kept: it is read from the snapshot on each request,
 //! through the store's index of pods by node.
 
+mod references;
+
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use kinds::strategy::Lookup;
@@ -11,6 +14,12 @@ use meta::{Object, ObjectExt};
 use crate::attributes::{Attributes, Decision};
 use crate::rbac::Rule;
 use crate::user;
+
+use references::{account, claims, resource_claims};
+pub(crate) use references::{config_maps, secrets};
+
+/// Marks what stands for a pod that its node knows from elsewhere. Source: `v1.MirrorPodAnnotationKey`.
+pub(crate) const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
 /// The rules of the `system:node` role.
 static NODE_RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
@@ -246,19 +255,17 @@ impl Asked<'_> {
             found.is_some_and(|found| found.str_at(&["spec", "nodeName"]) == Some(self.node))
         };
         match self.request.resource.as_str() {
-            "secrets" => self.a_pod_names(namespace, name, secrets),
+            "secrets" => {
+                self.a_pod_names(namespace, name, secrets) || self.a_volume_names(namespace, name)
+            }
             "configmaps" => self.a_pod_names(namespace, name, config_maps),
             "persistentvolumeclaims" => self.a_pod_names(namespace, name, claims),
             "resourceclaims" => self.a_pod_names(namespace, name, resource_claims),
             "serviceaccounts" => self.a_pod_names(namespace, name, account),
-            "pods" => self.a_pod_names(namespace, name, |pod| vec![pod.name()]),
+            "pods" => self.owns_pod(namespace, name),
             "persistentvolumes" => {
                 let volume = self.cluster.get("persistentvolumes", "", name);
-                let volume = volume.as_deref();
-                let claim = volume.and_then(|volume| volume.at(&["spec", "claimRef"]));
-                let text = |field: &str| claim.and_then(|claim| claim.str_at(&[field]));
-                let claim = text("namespace").zip(text("name"));
-                claim.is_some_and(|(namespace, name)| self.a_pod_names(namespace, name, claims))
+                volume.is_some_and(|volume| self.claims(&volume))
             }
             "volumeattachments" => is_own("volumeattachments.storage.k8s.io"),
             "resourceslices" => is_own("resourceslices.resource.k8s.io"),
@@ -266,101 +273,40 @@ impl Asked<'_> {
         }
     }
 
-    /// Whether a pod of the node names something in its namespace.
+    fn owns_pod(&self, namespace: &str, name: &str) -> bool {
+        let pod = self.cluster.get("pods", namespace, name);
+        pod.is_some_and(|pod| pod.str_at(&["spec", "nodeName"]) == Some(self.node))
+    }
+
+    /// Whether a pod of the node names something in its namespace. What a node itself made opens nothing to it.
     fn a_pod_names(
         &self,
         namespace: &str,
         name: &str,
-        names: impl Fn(&Object) -> Vec<&str>,
+        names: impl Fn(&Object) -> Vec<Cow<'_, str>>,
     ) -> bool {
         let pods = self.cluster.pods_on(self.node);
         let mut pods = pods.iter().filter(|pod| pod.namespace() == namespace);
-        pods.any(|pod| names(pod).contains(&name))
+        pods.any(|pod| {
+            pod.annotation(MIRROR_POD).is_none() && names(pod).iter().any(|known| known == name)
+        })
     }
-}
 
-fn account(pod: &Object) -> Vec<&str> {
-    let name = pod.str_at(&["spec", "serviceAccountName"]);
-    name.into_iter().collect()
-}
-
-/// The claims for devices that a pod names, or that were made for it.
-fn resource_claims(pod: &Object) -> Vec<&str> {
-    let named = pod.list_at(&["spec", "resourceClaims"]).iter();
-    let made = pod.list_at(&["status", "resourceClaimStatuses"]).iter();
-    named
-        .chain(made)
-        .filter_map(|claim| claim.str_at(&["resourceClaimName"]))
-        .collect()
-}
-
-fn containers(pod: &Object) -> impl Iterator<Item = &Object> {
-    ["initContainers", "containers", "ephemeralContainers"]
-        .into_iter()
-        .flat_map(|list| pod.list_at(&["spec", list]))
-}
-
-fn env_names<'a>(pod: &'a Object, from: &'a str, key: &'a str) -> Vec<&'a str> {
-    let mut names = Vec::new();
-    for container in containers(pod) {
-        names.extend(
-            container
-                .list_at(&["envFrom"])
-                .iter()
-                .filter_map(|source| source.str_at(&[from, "name"])),
-        );
-        names.extend(
-            container
-                .list_at(&["env"])
-                .iter()
-                .filter_map(|env| env.str_at(&["valueFrom", key, "name"])),
-        );
+    /// Whether a pod of the node uses the claim that a volume is bound to.
+    fn claims(&self, volume: &Object) -> bool {
+        let text = |field: &str| volume.str_at(&["spec", "claimRef", field]);
+        let claim = text("namespace").zip(text("name"));
+        claim.is_some_and(|(namespace, name)| self.a_pod_names(namespace, name, claims))
     }
-    names
-}
 
-fn projected<'a>(pod: &'a Object, source: &'a str) -> impl Iterator<Item = &'a str> {
-    let volumes = pod.list_at(&["spec", "volumes"]).iter();
-    volumes
-        .flat_map(|volume| volume.list_at(&["projected", "sources"]))
-        .filter_map(move |item| item.str_at(&[source, "name"]))
-}
-
-pub(crate) fn secrets(pod: &Object) -> Vec<&str> {
-    let mut names = env_names(pod, "secretRef", "secretKeyRef");
-    let volumes = pod.list_at(&["spec", "volumes"]);
-    names.extend(
-        volumes
-            .iter()
-            .filter_map(|volume| volume.str_at(&["secret", "secretName"])),
-    );
-    names.extend(projected(pod, "secret"));
-    names.extend(
-        pod.list_at(&["spec", "imagePullSecrets"])
-            .iter()
-            .filter_map(|secret| secret.str_at(&["name"])),
-    );
-    names
-}
-
-pub(crate) fn config_maps(pod: &Object) -> Vec<&str> {
-    let mut names = env_names(pod, "configMapRef", "configMapKeyRef");
-    let volumes = pod.list_at(&["spec", "volumes"]);
-    names.extend(
-        volumes
-            .iter()
-            .filter_map(|volume| volume.str_at(&["configMap", "name"])),
-    );
-    names.extend(projected(pod, "configMap"));
-    names
-}
-
-fn claims(pod: &Object) -> Vec<&str> {
-    let volumes = pod.list_at(&["spec", "volumes"]);
-    volumes
-        .iter()
-        .filter_map(|volume| volume.str_at(&["persistentVolumeClaim", "claimName"]))
-        .collect()
+    /// Whether a volume whose claim a pod of the node uses names a secret.
+    fn a_volume_names(&self, namespace: &str, secret: &str) -> bool {
+        let volumes = self.cluster.list("persistentvolumes", "");
+        volumes.iter().any(|volume| {
+            references::volume_secrets(volume).any(|found| found == (namespace, secret))
+                && self.claims(volume)
+        })
+    }
 }
 
 fn no_opinion(reason: &str) -> Decision {
@@ -381,11 +327,16 @@ mod tests {
         let claim = json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}});
         let pod = json!({"metadata": {"name": "p", "namespace": "web"}, "spec": {"nodeName": "n1",
             "serviceAccountName": "a", "volumes": [claim, {"name": "s", "secret": {"secretName": "s"}}]}});
-        let volume = json!({"metadata": {"name": "v"}, "spec": {"claimRef": {"namespace": "web", "name": "c"}}});
+        let volume = json!({"metadata": {"name": "v"}, "spec": {
+            "claimRef": {"namespace": "web", "name": "c"}, "csi": {"nodeStageSecretRef": {"namespace": "csi", "name": "s"},
+                "controllerPublishSecretRef": {"namespace": "csi", "name": "t"}}}});
+        let mirror = json!({"metadata": {"name": "m", "namespace": "web", "annotations": {MIRROR_POD: "x"}},
+            "spec": {"nodeName": "n1", "volumes": [{"name": "s", "secret": {"secretName": "t"}}]}});
         let slice = json!({"metadata": {"name": "own"}, "spec": {"nodeName": "n1"}});
         let slices = "resourceslices.resource.k8s.io";
         Cluster::of([
             ("pods", pod),
+            ("pods", mirror),
             ("persistentvolumes", volume),
             (slices, slice),
         ])
@@ -434,6 +385,8 @@ mod tests {
         for (verb, resource, object) in [
             ("get", "secrets", "web/s"),
             ("watch", "secrets", "web/s"),
+            ("get", "secrets", "csi/s"),
+            ("get", "pods", "web/m"),
             ("get", "persistentvolumeclaims", "web/c"),
             ("get", "persistentvolumes", "v"),
             ("create", "serviceaccounts:token", "web/a"),
@@ -458,6 +411,7 @@ mod tests {
         for (verb, resource, object, why) in [
             ("get", "secrets", "web/t", none),
             ("get", "secrets", "dev/s", none),
+            ("get", "secrets", "csi/t", none),
             ("list", "secrets", "web/", "No Object name found"),
             (
                 "update",

@@ -110,17 +110,24 @@ fn grown(asked: &Amounts, before: &Amounts, hard: &Amounts) -> Amounts {
     .collect()
 }
 
-/// Whether a write can raise what its resource uses. Source: each evaluator's `Handles`.
+/// Whether this write raises what its resource uses.
 fn is_charged(request: &Request<'_>, object: &Object) -> bool {
-    let operation = request.operation;
-    let resource = request.resource.to_string();
-    match (resource.as_str(), request.subresource.as_str()) {
+    let (resource, subresource) = (request.resource.to_string(), request.subresource.as_str());
+    let is_pod_update =
+        (resource.as_str(), subresource, request.operation) == ("pods", "", Operation::Update);
+    may_raise(&resource, subresource, request.operation)
+        && (!is_pod_update
+            || request
+                .old
+                .is_some_and(|old| is_terminating(old) != is_terminating(object)))
+}
+
+/// Whether such a write can raise what its resource uses, so that it must wait for others that can. Source: each
+/// evaluator's `Handles`.
+pub fn may_raise(resource: &str, subresource: &str, operation: Operation) -> bool {
+    match (resource, subresource) {
         ("pods", "resize") => operation == Operation::Update,
-        ("pods", "") if operation == Operation::Update => {
-            let old = request.old.as_ref();
-            old.is_some_and(|old| is_terminating(old) != is_terminating(object))
-        }
-        ("services" | "persistentvolumeclaims" | "resourceclaims.resource.k8s.io", "") => {
+        ("pods" | "services" | "persistentvolumeclaims" | "resourceclaims.resource.k8s.io", "") => {
             matches!(operation, Operation::Create | Operation::Update)
         }
         (other, "") => operation == Operation::Create && !is_ignored(other),

@@ -40,11 +40,14 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
         return Ok(user.clone());
     }
     // Upstream asks for certificates first; who shows a good one needs no token.
-    if let Some(peer) = parts.extensions.get::<Peer>() {
+    let peer = parts.extensions.get::<Peer>();
+    if let Some(peer) = peer {
         let now = (server.config().clock)();
         let access = &server.metrics().access;
         access.certificate(peer.not_after, now);
-        return Ok(User::clone(&peer.user));
+        if let Some(user) = peer.user(now) {
+            return Ok(user.clone());
+        }
     }
     let token = bearer(&parts.headers).map(Cow::Borrowed);
     let token = match token {
@@ -53,6 +56,7 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
     };
     match token {
         Some(token) => token_user(server, &token).ok_or_else(StatusError::unauthorized),
+        None if peer.is_some() => Err(StatusError::unauthorized()),
         None => Ok(user::anonymous()),
     }
 }
@@ -180,19 +184,33 @@ pub(crate) fn token_user_for(
 /// Extra attribute that says which credential was shown. Source: apiserver `user.CredentialIDKey`.
 const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
-/// The user that the verified certificate of a connection names, as a request extension.
+/// The client certificate of a connection that names somebody, as a request extension.
 #[derive(Clone)]
 pub(crate) struct Peer {
-    user: Arc<User>,
+    /// `None` when the certificate is not good, so that nobody is known by it.
+    user: Option<Arc<User>>,
     /// When the certificate ends.
     not_after: Timestamp,
 }
 
-/// Who a verified client certificate (DER) names: common name and organizations.
-pub(crate) fn peer(der: &[u8]) -> Option<Peer> {
+impl Peer {
+    /// Who the certificate stands for at a time: a connection may outlive it.
+    fn user(&self, now: Timestamp) -> Option<&User> {
+        self.user.as_deref().filter(|_| now <= self.not_after)
+    }
+}
+
+/// An attribute of a subject that is its uid. Source: apiserver `authentication/request/x509` `uidOID`.
+const UID: &str = "1.3.6.1.4.1.57683.2";
+
+/// Who a client certificate (DER) names: common name, organizations, uid; `None` for nobody. `is_good` says whether it was
+/// signed for that.
+///
+/// Source: apiserver `x509.CommonNameUserConversion`, and Go, for which the last common name counts.
+pub(crate) fn peer(der: &[u8], is_good: bool) -> Option<Peer> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?;
+    let name = subject.iter_common_name().last()?.as_str().ok()?;
     let groups: Vec<&str> = subject
         .iter_organization()
         .filter_map(|group| group.as_str().ok())
@@ -200,18 +218,28 @@ pub(crate) fn peer(der: &[u8]) -> Option<Peer> {
     if name.is_empty() {
         return None;
     }
-    let mut user = user::user(name, &groups);
-    let digest = ring::digest::digest(&ring::digest::SHA256, der);
-    let hex: Vec<String> = digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let id = format!("X509SHA256={}", hex.concat());
-    user.extra.insert(CREDENTIAL_ID.into(), vec![id]);
+    let mut uids = subject
+        .iter_attributes()
+        .filter(|attribute| attribute.attr_type().to_id_string() == UID)
+        .map(|attribute| attribute.as_str().unwrap_or_default());
+    let uid = uids.next();
+    let is_good = is_good && uid != Some("") && uids.next().is_none();
+    let user = is_good.then(|| {
+        let mut user = user::user(name, &groups);
+        uid.unwrap_or_default().clone_into(&mut user.uid);
+        let digest = ring::digest::digest(&ring::digest::SHA256, der);
+        let hex: Vec<String> = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let id = format!("X509SHA256={}", hex.concat());
+        user.extra.insert(CREDENTIAL_ID.into(), vec![id]);
+        Arc::new(user)
+    });
     let not_after = certificate.validity().not_after.timestamp();
     Some(Peer {
-        user: Arc::new(user),
+        user,
         not_after: Timestamp::from_second(not_after).unwrap_or(Timestamp::MAX),
     })
 }
@@ -376,5 +404,40 @@ mod tests {
         hide_token(&mut headers);
         assert_eq!(headers[header::SEC_WEBSOCKET_PROTOCOL], "binary.k8s.io");
         assert_eq!(socket_token(&HeaderMap::new()).unwrap(), None);
+    }
+
+    /// A certificate that signs itself, with these attributes of its subject.
+    fn certificate(attributes: &[(rcgen::DnType, &str)]) -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (attribute, value) in attributes {
+            params.distinguished_name.push(attribute.clone(), *value);
+        }
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_names_its_user_until_it_ends() {
+        let uid = rcgen::DnType::CustomDnType(vec![1, 3, 6, 1, 4, 1, 57683, 2]);
+        let named = [
+            (rcgen::DnType::CommonName, "ann"),
+            (rcgen::DnType::OrganizationName, "ops"),
+            (uid.clone(), "7"),
+        ];
+        let der = certificate(&named);
+        let at = |peer: &Peer, time: &str| peer.user(time.parse().unwrap()).cloned();
+        let good = peer(&der, true).unwrap();
+        let user = at(&good, "2029-12-31T00:00:00Z").unwrap();
+        assert_eq!((user.name.as_str(), user.uid.as_str()), ("ann", "7"));
+        assert_eq!(user.groups, ["ops", user::AUTHENTICATED]);
+        assert_eq!(at(&good, "2030-01-01T00:00:01Z"), None);
+        let foreign = peer(&der, false).unwrap();
+        assert_eq!(at(&foreign, "2029-12-31T00:00:00Z"), None);
+        let odd = certificate(&[(rcgen::DnType::CommonName, "ann"), (uid, "")]);
+        assert_eq!(at(&peer(&odd, true).unwrap(), "2029-12-31T00:00:00Z"), None);
+        let nameless = certificate(&[(rcgen::DnType::OrganizationName, "ops")]);
+        assert!(peer(&nameless, true).is_none());
     }
 }

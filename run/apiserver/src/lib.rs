@@ -30,6 +30,7 @@ mod server;
 mod socket;
 mod special;
 mod stored;
+mod turn;
 mod verbs;
 mod write;
 mod zpages;

@@ -19,11 +19,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use rustls::ServerConfig;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::ring;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
-use rustls_pki_types::CertificateDer;
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -87,14 +89,21 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
         .map_err(|source| ListenError::Bind { address, source })
 }
 
-/// TLS settings: our certificate, and client certificates that `client_authority` (PEM) signed, when shown.
+/// TLS settings: our certificate, and who signs those of clients (PEM).
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    clients: Arc<dyn ClientCertVerifier>,
+}
+
+/// TLS settings for our certificate, and clients whose certificates `client_authority` (PEM) signed.
 ///
 /// # Errors
 /// The authority cannot be read.
 pub fn tls(
     certificate: Arc<dyn ResolvesServerCert>,
     client_authority: &str,
-) -> Result<Arc<ServerConfig>, ListenError> {
+) -> Result<Tls, ListenError> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(client_authority.as_bytes()) {
@@ -110,20 +119,77 @@ pub fn tls(
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(ListenError::Tls)?
-        .with_client_cert_verifier(clients)
+        .with_client_cert_verifier(Arc::new(Hold(Arc::clone(&clients))))
         .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Tls {
+        config: Arc::new(config),
+        clients,
+    })
+}
+
+impl Tls {
+    /// Who the certificate of a client names, and whether it was signed for that.
+    fn peer(&self, chain: &[CertificateDer<'_>]) -> Option<Peer> {
+        let (own, between) = chain.split_first()?;
+        let verified = self
+            .clients
+            .verify_client_cert(own, between, UnixTime::now());
+        if let Err(error) = &verified {
+            tracing::debug!(%error, "client certificate not good");
+        }
+        auth::peer(own, verified.is_ok())
+    }
+}
+
+/// Only sees to it that a client holds the key of the certificate it shows. What it is good for, requests tell: who shows a
+/// bad one is told so in HTTP, and may show a token instead. Source: Go's `tls.RequestClientCert`, as apiserver has it.
+#[derive(Debug)]
+struct Hold(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Hold {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+    fn verify_client_cert(
+        &self,
+        _own: &CertificateDer<'_>,
+        _between: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// Serves until `shutdown`, then lets requests in flight end, for a bounded time.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Tls,
     server: ApiServer,
     shutdown: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let ending = Arc::new(Ending::default());
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     loop {
@@ -134,7 +200,7 @@ pub async fn serve(
         match accepted {
             Ok((stream, permit)) => {
                 let connection = Connection {
-                    acceptor: acceptor.clone(),
+                    tls: tls.clone(),
                     server: server.clone(),
                     ending: Arc::clone(&ending),
                 };
@@ -175,14 +241,15 @@ async fn accept(
 
 /// What one connection is served with.
 struct Connection {
-    acceptor: TlsAcceptor,
+    tls: Tls,
     server: ApiServer,
     ending: Arc<Ending>,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream) {
-        let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(stream));
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.tls.config));
+        let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
         let mut ended = Ended::new(&self.ending);
         let stream = tokio::select! {
             () = poll_fn(|context| ended.poll(context)) => return,
@@ -201,8 +268,7 @@ impl Connection {
         let (_, session) = stream.get_ref();
         let peer = session
             .peer_certificates()
-            .and_then(|chain| chain.first())
-            .and_then(|certificate| auth::peer(certificate));
+            .and_then(|chain| self.tls.peer(chain));
         let (server, ending) = (self.server, self.ending);
         let service =
             service_fn(move |request| answer(server.clone(), peer.clone(), &ending, request));

@@ -14,6 +14,11 @@ use crate::cluster::Cluster;
 const RBAC: &str = ".rbac.authorization.k8s.io";
 const FLOW_CONTROL: &str = ".flowcontrol.apiserver.k8s.io";
 
+/// Whether something kept here is derived from objects of this resource.
+pub(crate) fn is_basis(resource: &str) -> bool {
+    resource.ends_with(RBAC) || resource.ends_with(FLOW_CONTROL)
+}
+
 /// Keeps both.
 #[derive(Default)]
 pub(crate) struct PolicyCache {

@@ -14,11 +14,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
-use kinds::strategy::User;
-use kinds::{Kind, Lookup};
+use kinds::Kind;
+use kinds::strategy::{Operation, User};
 use meta::selector::FieldSelector;
 use meta::{Gvr, StatusError};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 use wire::media::{self, Answer, Format, Offer};
 use wire::protobuf;
 
@@ -32,6 +31,7 @@ use crate::options::Query;
 use crate::policy::{FlowMark, PolicyCache};
 use crate::request::RequestInfo;
 use crate::socket::Socket;
+use crate::turn::{Turn, Turns};
 use crate::{auth, compress, fixed, limits, proxy, respond, verbs};
 
 /// The sender of a request that comes from inside the process, as a request extension.
@@ -52,8 +52,7 @@ struct Inner {
     in_flight: InFlight,
     metrics: Metrics,
     started: Timestamp,
-    /// Held while something unique is allocated.
-    allocation: Arc<Mutex<()>>,
+    turns: Turns,
 }
 
 impl ApiServer {
@@ -68,7 +67,7 @@ impl ApiServer {
             config,
             policy: PolicyCache::default(),
             parsed: Parsed::default(),
-            allocation: Arc::default(),
+            turns: Turns::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -112,16 +111,15 @@ impl ApiServer {
         self.inner.policy.committed(resource);
     }
 
-    /// The turn to create an object of a kind that allocates, or where quotas count; `None` where none is needed.
-    pub(crate) async fn turn(&self, kind: &Kind, namespace: &str) -> Option<OwnedMutexGuard<()>> {
-        let is_counted = || {
-            let cluster = self.cluster();
-            kind.is_namespaced() && !cluster.list("resourcequotas", namespace).is_empty()
-        };
-        if !kind.strategy.allocates() && !is_counted() {
-            return None;
-        }
-        Some(Arc::clone(&self.inner.allocation).lock_owned().await)
+    /// The turn to write; `None` where none is needed.
+    pub(crate) async fn turn(
+        &self,
+        kind: &Kind,
+        info: &RequestInfo,
+        operation: Operation,
+    ) -> Option<Turn> {
+        let cluster = self.cluster();
+        self.inner.turns.take(&cluster, kind, info, operation).await
     }
 
     /// A service that takes requests from within the process; each carries an [`Identity`].

@@ -1,6 +1,7 @@
 //! The one write path: default, admit, prepare, validate, encode once, commit with a precondition.
 
 mod below;
+mod commit;
 mod create;
 mod delete;
 mod metadata;
@@ -11,12 +12,12 @@ use kinds::Kind;
 use kinds::schema::decode_enabled;
 use kinds::strategy::Operation;
 use meta::{Object, StatusError};
-use store::{Durability, Entry};
+use store::Durability;
 
 use crate::call::Call;
-use crate::stored;
 
 pub(crate) use below::below;
+use commit::{Step, commit};
 pub(crate) use create::create;
 pub(crate) use delete::{Deleted, delete};
 pub(crate) use metadata::{Identity, without_version};
@@ -82,12 +83,6 @@ fn canonical(call: &Call, object: Object) -> Result<Object, StatusError> {
     decode_enabled(object, &call.kind.schema)
         .map(|decoded| decoded.object)
         .map_err(StatusError::internal)
-}
-
-/// After a commit: tell who keeps something derived from it, answer with the row's bytes.
-fn committed(call: &Call, entry: &Entry) -> Result<Bytes, StatusError> {
-    call.server.committed(&entry.key.resource);
-    stored::bytes(&call.kind, entry)
 }
 
 /// Upstream's 422 for an object of the request's kind.

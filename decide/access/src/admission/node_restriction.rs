@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::{Plugin, Request};
 use crate::attributes::{Attributes, Decision};
+use crate::node::MIRROR_POD;
 use crate::user::{NODE_PREFIX, NODES};
 use crate::{node, user};
 
-const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 const RESTRICTED: &str = "node-restriction.kubernetes.io";
 /// Labels below `kubernetes.io` and `k8s.io` that kubelets may set. Source: `kubelet/pkg/apis` `kubeletLabels`.
 const KUBELET_LABELS: [&str; 11] = [

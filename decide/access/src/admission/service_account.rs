@@ -9,13 +9,13 @@ use meta::{Object, ObjectExt, StatusError};
 use serde_json::{Value, json};
 
 use super::{Plugin, Request};
+use crate::node::MIRROR_POD;
 
 const DEFAULT_NAME: &str = "default";
 const TOKEN_VOLUME_PREFIX: &str = "kube-api-access-";
 const TOKEN_MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Lifetime of mounted tokens. Source: `WarnOnlyBoundTokenExpirationSeconds`.
 const TOKEN_SECONDS: i64 = 3607;
-const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 /// Set to `true` on an account whose pods may only use the secrets it lists.
 const ENFORCE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
 /// Where containers are listed, with the word for one of them.

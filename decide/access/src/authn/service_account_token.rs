@@ -18,10 +18,9 @@ pub const EXPIRATION_SECONDS_MIN: i64 = 600;
 pub const EXPIRATION_SECONDS_MAX: i64 = 1 << 32;
 /// Lifetime when none is asked for, in seconds. Source: `pkg/apis/authentication/v1/defaults.go`.
 pub const EXPIRATION_SECONDS_DEFAULT: i64 = 3600;
-/// How long a deleted pod's token still works, in seconds. Source: `claims.go`.
-const POD_DELETION_LEEWAY_SECONDS: i64 = 60;
-/// How far the clock of who signed may be ahead, in seconds.
-const LEEWAY_SECONDS: i64 = 10;
+/// How far clocks may be apart, and how long a token outlives the end of what it is bound to, in seconds. Source: go-jose
+/// `jwt.DefaultLeeway`.
+const LEEWAY_SECONDS: i64 = 60;
 
 /// The object a token is bound to: it stops working when that is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +112,17 @@ pub fn user_of(
             account.uid()
         ));
     }
-    check_bound(private, "pods", "pod", namespace, cluster, now)?;
-    check_bound(private, "secrets", "secret", namespace, cluster, now)?;
+    if is_over(&account, now) {
+        return Err(format!(
+            "service account {namespace}/{name} has been deleted"
+        ));
+    }
+    check_bound(private, "secret", namespace, cluster, now)?;
+    check_bound(private, "pod", namespace, cluster, now)?;
+    // Of a pod's token the node is said only; it does not end with it.
+    if private.get("pod").is_none() {
+        check_bound(private, "node", "", cluster, now)?;
+    }
     let mut user = user::service_account(namespace, name);
     uid.clone_into(&mut user.uid);
     add_extra(&mut user, claims, private);
@@ -129,12 +137,15 @@ fn quoted(texts: &[String]) -> String {
 
 fn check_time(claims: &Value, now: Timestamp) -> Result<(), &'static str> {
     let second = now.as_second();
-    if claims.int_at(&["exp"]).is_none_or(|end| end <= second) {
+    let at = |claim: &str| claims.int_at(&[claim]);
+    if at("nbf").is_some_and(|start| start > second + LEEWAY_SECONDS) {
+        return Err("service account token is not valid yet");
+    }
+    if at("exp").is_none_or(|end| end < second - LEEWAY_SECONDS) {
         return Err("service account token has expired");
     }
-    let starts = claims.int_at(&["nbf"]);
-    if starts.is_some_and(|start| start > second + LEEWAY_SECONDS) {
-        return Err("service account token is not valid yet");
+    if at("iat").is_some_and(|issued| issued > second + LEEWAY_SECONDS) {
+        return Err("service account token is issued in the future");
     }
     Ok(())
 }
@@ -146,31 +157,39 @@ fn reference<'a>(private: &'a Value, field: &str) -> Option<(&'a str, &'a str)> 
     ))
 }
 
+/// What a token is bound to must still be there, and still be the same.
 fn check_bound(
     private: &Value,
-    resource: &str,
     field: &str,
     namespace: &str,
     cluster: &dyn Lookup,
     now: Timestamp,
-) -> Result<(), &'static str> {
+) -> Result<(), String> {
     let Some((name, uid)) = reference(private, field) else {
         return Ok(());
     };
+    let gone = "service account token has been invalidated";
     let object = cluster
-        .get(resource, namespace, name)
-        .filter(|object| object.uid() == uid);
-    let object = object.ok_or("service account token has been invalidated")?;
+        .get(&format!("{field}s"), namespace, name)
+        .ok_or(gone)?;
+    if object.uid() != uid {
+        return Err(format!(
+            "{field} UID ({}) does not match service account {field} ref claim ({uid})",
+            object.uid()
+        ));
+    }
+    if is_over(&object, now) {
+        return Err(gone.to_owned());
+    }
+    Ok(())
+}
+
+/// Whether an object was to be gone for longer than clocks may be apart.
+fn is_over(object: &Object, now: Timestamp) -> bool {
     let deleted = object
         .deletion_timestamp()
         .and_then(meta::time::from_rfc3339);
-    let is_over = deleted
-        .is_some_and(|deleted| now.as_second() > deleted.as_second() + POD_DELETION_LEEWAY_SECONDS);
-    if is_over {
-        Err("service account token has been invalidated")
-    } else {
-        Ok(())
-    }
+    deleted.is_some_and(|deleted| deleted.as_second() < now.as_second() - LEEWAY_SECONDS)
 }
 
 fn add_extra(user: &mut User, claims: &Value, private: &Value) {
@@ -232,7 +251,7 @@ mod tests {
     fn tokens_end_and_keep_to_their_audience_and_account() {
         let claims = claims(&account(), None, &api(), 600, "id", now());
         let cluster = Cluster::of([("serviceaccounts", account())]);
-        let later = now() + jiff::SignedDuration::from_secs(601);
+        let later = now() + jiff::SignedDuration::from_secs(661);
         assert_eq!(
             user_of(&claims, &api(), &cluster, later),
             Err("service account token has expired".to_owned())
@@ -252,6 +271,46 @@ mod tests {
                 now()
             )
             .is_err()
+        );
+    }
+
+    #[test]
+    fn a_token_ends_with_the_node_secret_or_account_behind_it() {
+        let object = |uid: &str, deleted: i64| {
+            let end = now() + jiff::SignedDuration::from_secs(deleted);
+            json!({"metadata": {"name": "x", "namespace": "default", "uid": uid,
+                "deletionTimestamp": meta::time::to_rfc3339(end)}})
+        };
+        for (kind, resource) in [("Node", "nodes"), ("Secret", "secrets"), ("Pod", "pods")] {
+            let bound = Bound {
+                kind: kind.into(),
+                name: "x".into(),
+                uid: "u2".into(),
+                node: None,
+            };
+            let claims = claims(&account(), Some(&bound), &api(), 600, "id", now());
+            let is_good = |resource: &str, mut object: Object| {
+                if kind == "Node" {
+                    object.remove(&["metadata", "namespace"]);
+                }
+                let cluster = Cluster::of([(resource, object), ("serviceaccounts", account())]);
+                user_of(&claims, &api(), &cluster, now()).is_ok()
+            };
+            assert!(is_good(resource, object("u2", -60)), "{kind}");
+            assert!(!is_good(resource, object("u2", -61)), "{kind} deleted");
+            assert!(!is_good(resource, object("u3", 0)), "{kind} made anew");
+            assert!(!is_good("others", object("u2", 0)), "{kind} gone");
+        }
+        let claims = claims(&account(), None, &api(), 600, "id", now());
+        let mut deleted = account();
+        deleted.set(
+            &["metadata", "deletionTimestamp"],
+            "2026-11-20T00:00:00Z".into(),
+        );
+        let cluster = Cluster::of([("serviceaccounts", deleted)]);
+        assert_eq!(
+            user_of(&claims, &api(), &cluster, now()).unwrap_err(),
+            "service account default/web has been deleted"
         );
     }
 }

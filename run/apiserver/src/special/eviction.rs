@@ -18,7 +18,7 @@ use super::binding::set_condition;
 use super::{BodyType, Special, check_namespace, created};
 use crate::call::Call;
 use crate::options::{DeleteOptions, WriteOptions};
-use crate::{body, ownership, respond, write};
+use crate::{body, cluster, ownership, respond, write};
 
 /// Serves the subresource.
 pub(super) struct Eviction;
@@ -34,6 +34,8 @@ const REFUSAL: &str = "Cannot evict pod as it would violate the pod's disruption
 enum Verdict {
     /// No budget stands against it.
     Free,
+    /// The pod has not begun to run, so that no budget counts it; it must still be so when it is deleted.
+    Waiting { version: String },
     /// The pod is not ready and the budget did not count it; it must still be so when it is deleted.
     Unready { version: String, budget: String },
     /// The budget of that name allows it and must be told.
@@ -64,26 +66,54 @@ impl Special for Eviction {
         );
         call.admit(&mut request)?;
         call.validate(&request)?;
+        settle(call, name, &options).await
+    }
+}
+
+/// Judges until the pod stays what it was judged as, then evicts it.
+async fn settle(
+    call: &Call,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Response<Body>, StatusError> {
+    let is_free = options.resource_version.is_none();
+    let as_of = |version: String| {
+        let mut options = options.clone();
+        options.resource_version.get_or_insert(version);
+        options
+    };
+    for _ in 0..call.server.config().limits.write_tries_max {
         let pod = call
             .cluster()
             .get("pods", &call.info.namespace, name)
             .ok_or_else(|| call.not_found(name))?;
-        match judge(call, &pod) {
+        let (evicted, unready) = match judge(call, &pod) {
             Verdict::Ambiguous => return ambiguous(call),
-            Verdict::Unready { version, budget } if options.resource_version.is_none() => {
-                options.resource_version = Some(version);
-                return match evict(call, name, options).await {
-                    // It may be ready by now: the client shall try again.
-                    Err(error) if error.code() == 409 => Err(processed(&budget)),
-                    result => result.and_then(|()| created(call)),
-                };
+            Verdict::Waiting { version } => (evict(call, name, as_of(version)).await, None),
+            Verdict::Unready { version, budget } => {
+                (evict(call, name, as_of(version)).await, Some(budget))
             }
-            Verdict::Free | Verdict::Unready { .. } => {}
-            Verdict::Counted { budget } => count(call, &budget, name, options.dry_run).await?,
+            Verdict::Free => return done(call, evict(call, name, options.clone()).await),
+            Verdict::Counted { budget } => {
+                count(call, &budget, name, options.dry_run).await?;
+                return done(call, evict(call, name, options.clone()).await);
+            }
+        };
+        match (evicted, unready) {
+            // It may be ready by now: the client shall try again.
+            (Err(error), Some(budget)) if error.code() == 409 && is_free => {
+                return Err(processed(&budget));
+            }
+            // It may run by now, and count.
+            (Err(error), None) if error.code() == 409 && is_free => {}
+            (evicted, _) => return done(call, evicted),
         }
-        evict(call, name, options).await?;
-        created(call)
     }
+    Err(StatusError::modified(&call.kind.group_resource(), name))
+}
+
+fn done(call: &Call, evicted: Result<(), StatusError>) -> Result<Response<Body>, StatusError> {
+    evicted.and_then(|()| created(call))
 }
 
 /// The body, in either of the two versions that say the same.
@@ -103,8 +133,12 @@ fn read(call: &Call, options: &WriteOptions) -> Result<Object, StatusError> {
 
 fn judge(call: &Call, pod: &Object) -> Verdict {
     let phase = pod.str_at(&["status", "phase"]).unwrap_or_default();
-    if matches!(phase, "Succeeded" | "Failed" | "Pending") || pod.deletion_timestamp().is_some() {
+    if matches!(phase, "Succeeded" | "Failed") || pod.deletion_timestamp().is_some() {
         return Verdict::Free;
+    }
+    let version = || pod.resource_version().to_owned();
+    if phase == "Pending" {
+        return Verdict::Waiting { version: version() };
     }
     let labels = pod.labels();
     let budgets: Vec<Arc<Object>> = call
@@ -127,7 +161,7 @@ fn judge(call: &Call, pod: &Object) -> Verdict {
         number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0;
     if !is_ready(pod) && (policy == Some("AlwaysAllow") || is_application_well) {
         return Verdict::Unready {
-            version: pod.resource_version().to_owned(),
+            version: version(),
             budget: budget.name().to_owned(),
         };
     }
@@ -172,7 +206,8 @@ async fn count(call: &Call, budget: &str, pod: &str, dry_run: bool) -> Result<()
         ownership::record_own(call, &resource, "status", budget, &mut counted);
         Ok(counted)
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 /// Source: `checkAndDecrement`.
@@ -268,7 +303,7 @@ fn exhaust(budget: &mut Object, now: &str) {
 async fn evict(call: &Call, name: &str, mut options: DeleteOptions) -> Result<(), StatusError> {
     let pods = GroupResource::new("", "pods");
     let wanted = (options.uid.clone(), options.resource_version.clone());
-    write::below(call, &pods, name, options.dry_run, |pod| {
+    let marked = write::below(call, &pods, name, options.dry_run, |pod| {
         let conflicts = [("UID", &wanted.0, pod.uid()), ("ResourceVersion", &wanted.1, pod.resource_version())];
         for (what, wanted, found) in conflicts {
             if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
@@ -284,8 +319,12 @@ async fn evict(call: &Call, name: &str, mut options: DeleteOptions) -> Result<()
         Ok(marked)
     })
     .await?;
-    // The mark was a write of ours; the precondition held when it was made.
-    options.resource_version = None;
+    // What goes is what was marked, and no other pod that has its name by now.
+    if let Some(marked) = marked {
+        let version = marked.revision.to_string();
+        options.resource_version = options.resource_version.map(|_| version);
+        options.uid = cluster::parse(&marked).map(|pod| pod.uid().to_owned());
+    }
     write::delete(call, name, &options).await?;
     Ok(())
 }

@@ -4,13 +4,13 @@
 //! and field ownership do not apply, as upstream's `GuaranteedUpdate` in a registry's own storage.
 
 use meta::{GroupResource, Object, StatusError};
-use store::{Precondition, StoreError};
+use store::{Entry, Precondition, StoreError};
 
 use super::durability;
 use crate::call::Call;
 use crate::stored;
 
-/// Changes the object of that name in the call's namespace.
+/// Changes the object of that name in the call's namespace; answers with what was written, if anything.
 ///
 /// # Errors
 /// It is not there, the change refuses, or too many others write it.
@@ -20,7 +20,7 @@ pub(crate) async fn below(
     name: &str,
     dry_run: bool,
     change: impl Fn(&Object) -> Result<Object, StatusError> + Send,
-) -> Result<(), StatusError> {
+) -> Result<Option<Entry>, StatusError> {
     let config = call.server.config();
     let kind = config
         .registry
@@ -34,7 +34,7 @@ pub(crate) async fn below(
         let entry = entry.ok_or_else(|| StatusError::not_found(resource, name))?;
         let changed = change(&stored::object(kind, &entry)?)?;
         if dry_run {
-            return Ok(());
+            return Ok(None);
         }
         let written = config
             .store
@@ -46,7 +46,7 @@ pub(crate) async fn below(
             )
             .await;
         match written {
-            Ok(_) => return Ok(()),
+            Ok(entry) => return Ok(Some(entry)),
             Err(StoreError::Conflict { .. } | StoreError::Missing { .. }) => {}
             Err(error) => return Err(stored::refusal(kind, &error)),
         }

@@ -1,16 +1,15 @@
 //! Creating an object.
 
+use access::attributes::Attributes;
 use http::StatusCode;
 use kinds::strategy::Operation;
 use meta::{Object, ObjectExt, StatusError};
 use store::{Precondition, StoreError};
 
-use super::{
-    Ownership, Written, admit, canonical, check, committed, durability, invalid, metadata,
-};
+use super::{Ownership, Step, Written, admit, canonical, check, commit, invalid, metadata};
 use crate::call::{Call, suffix};
 use crate::options::WriteOptions;
-use crate::{ownership, stored};
+use crate::{auth, ownership, stored};
 
 /// Tries to find a free name from `generateName`. Source: apiserver `maxNameGenerationCreateAttempts`.
 const NAME_TRIES_MAX: usize = 8;
@@ -75,12 +74,12 @@ async fn settled(
     warnings.extend(more);
     if !requested.is_empty() {
         let named = prepare(call, object, is_labelled)?;
-        return commit(call, named, options, warnings).await;
+        return store(call, named, options, warnings).await;
     }
     for attempt in 1.. {
         let named = prepare(call, object.clone(), is_labelled)?;
         let is_generated = !named.name().is_empty();
-        match commit(call, named, options, warnings).await {
+        match store(call, named, options, warnings).await {
             Err(error)
                 if error.reason() == "AlreadyExists"
                     && is_generated
@@ -119,7 +118,7 @@ fn prepare(call: &Call, mut object: Object, is_labelled: bool) -> Result<Object,
 }
 
 /// Validates, allocates and stores; answers with the object's bytes.
-async fn commit(
+async fn store(
     call: &Call,
     object: Object,
     options: &WriteOptions,
@@ -134,7 +133,8 @@ async fn commit(
     });
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
-    let turn = call.server.turn(kind, &call.info.namespace).await;
+    let turn = call.server.turn(kind, &call.info, Operation::Create).await;
+    may_create(call)?;
     let (mut object, more) = check(
         call,
         Operation::Create,
@@ -161,15 +161,9 @@ async fn commit(
     }
     let key = stored::key(kind, &call.info.namespace, &name);
     let encoded = stored::encode(kind, &object);
-    let written = call
-        .server
-        .config()
-        .store
-        .put(key, Precondition::Absent, encoded, durability(kind))
-        .await;
-    drop(turn);
-    match written {
-        Ok(entry) => committed(call, &entry),
+    let step = Step::Put(Precondition::Absent, encoded);
+    match commit(call, turn, key, step).await {
+        Ok(entry) => stored::bytes(kind, &entry),
         Err(StoreError::Exists { .. }) => {
             let key = stored::key(kind, &call.info.namespace, &name);
             let present = call.server.config().store.get(&key).await;
@@ -181,6 +175,18 @@ async fn commit(
         }
         Err(error) => Err(stored::refusal(kind, &error)),
     }
+}
+
+/// A PUT or PATCH that makes the object wants the right to create it, too. Source: apiserver `withAuthorization`.
+fn may_create(call: &Call) -> Result<(), StatusError> {
+    if call.info.verb == "create" {
+        return Ok(());
+    }
+    let request = Attributes {
+        verb: "create".into(),
+        ..auth::attributes(&call.user, &call.info)
+    };
+    auth::allow(&call.server, &request)
 }
 
 /// 409 for a name that an object has, or still has. Source: `rest.CheckGeneratedNameError`, `Store.Create`.

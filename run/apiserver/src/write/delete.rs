@@ -6,7 +6,7 @@ use meta::{GroupResource, Object, ObjectExt, StatusError};
 use serde_json::Value;
 use store::{Entry, Precondition, StoreError};
 
-use super::{committed, durability};
+use super::{Step, commit};
 use crate::call::Call;
 use crate::options::{DeleteOptions, Propagation};
 use crate::stored;
@@ -90,36 +90,21 @@ async fn attempt(
         }
         next => next,
     };
-    let store = &call.server.config().store;
-    let (result, is_gone) = if let Next::Keep(object) = &next {
-        let encoded = stored::encode(kind, object);
+    let (step, is_gone) = if let Next::Keep(object) = &next {
         let precondition = Precondition::Revision(entry.revision);
-        (
-            store
-                .put(entry.key.clone(), precondition, encoded, durability(kind))
-                .await,
-            false,
-        )
+        (Step::Put(precondition, stored::encode(kind, object)), false)
     } else {
         let last = match &next {
             Next::Remove(object) => object,
             Next::Keep(_) | Next::Nothing => &old,
         };
-        let tombstone = stored::encode(kind, last);
         (
-            store
-                .delete(
-                    entry.key.clone(),
-                    entry.revision,
-                    tombstone,
-                    durability(kind),
-                )
-                .await,
+            Step::Delete(entry.revision, stored::encode(kind, last)),
             true,
         )
     };
-    match result {
-        Ok(entry) => answer(committed(call, &entry)?, is_gone),
+    match commit(call, None, entry.key.clone(), step).await {
+        Ok(entry) => answer(stored::bytes(kind, &entry)?, is_gone),
         Err(StoreError::Conflict { .. } | StoreError::Missing { .. }) => Ok(None),
         Err(error) => Err(stored::refusal(kind, &error)),
     }

@@ -6,9 +6,7 @@ use meta::{Object, ObjectExt, StatusError};
 use store::{Entry, Precondition, StoreError};
 
 use super::metadata::Identity;
-use super::{
-    Ownership, Written, admit, canonical, check, committed, create, durability, invalid, metadata,
-};
+use super::{Ownership, Step, Written, admit, canonical, check, commit, create, invalid, metadata};
 use crate::call::Call;
 use crate::options::WriteOptions;
 use crate::{ownership, stored};
@@ -98,6 +96,7 @@ async fn attempt(
         change.identity(),
         options.dry_run,
     )?;
+    let turn = call.server.turn(kind, &call.info, Operation::Update).await;
     let new = match settle(call, new, &old, options, change, &mut warnings) {
         Ok(new) => new,
         Err(error) => return Err(call.refused(error, warnings)),
@@ -120,32 +119,22 @@ async fn attempt(
             ..unchanged(new)
         }));
     }
-    let store = &call.server.config().store;
     let is_finished = is_finished(call, &new);
     // What watchers see go is what was stored; the change itself never was.
-    let encoded = stored::encode(kind, if is_finished { &old } else { &new });
-    let result = if is_finished {
-        store
-            .delete(entry.key.clone(), entry.revision, encoded, durability(kind))
-            .await
+    let step = if is_finished {
+        Step::Delete(entry.revision, stored::encode(kind, &old))
     } else {
-        store
-            .put(
-                entry.key.clone(),
-                Precondition::Revision(entry.revision),
-                encoded,
-                durability(kind),
-            )
-            .await
+        let precondition = Precondition::Revision(entry.revision);
+        Step::Put(precondition, stored::encode(kind, &new))
     };
-    match result {
+    match commit(call, turn, entry.key.clone(), step).await {
         // Source: `registry.Store.deleteWithoutFinalizers`, which answers with the object in the request.
         Ok(_) if is_finished => Ok(Some(Written {
             warnings,
             ..unchanged(new)
         })),
         Ok(entry) => Ok(Some(Written {
-            object: committed(call, &entry)?,
+            object: stored::bytes(kind, &entry)?,
             is_new: false,
             warnings,
         })),

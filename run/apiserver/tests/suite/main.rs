@@ -5,8 +5,10 @@
 mod admission;
 mod answers;
 mod bootstrap;
+mod late;
 mod load;
 mod protobuf;
+mod races;
 mod recordings;
 mod rows;
 mod server;

@@ -10,7 +10,9 @@ use sampan_apiserver::config::Limits;
 use sampan_apiserver::health::ping;
 use sampan_apiserver::{ApiServer, Config, Identity};
 use serde_json::{Value, json};
-use store::MemoryStore;
+use store::{MemoryStore, Store};
+
+use crate::late::LateStore;
 
 /// Pods of the namespace that every server has.
 pub(crate) const PODS: &str = "/api/v1/namespaces/web/pods";
@@ -62,10 +64,20 @@ impl Talk {
         talk
     }
 
+    /// A server whose writes take time.
+    pub(crate) async fn late() -> Self {
+        Self::over(Arc::new(LateStore::default()), Limits::upstream()).await
+    }
+
     /// A server with other bounds.
     pub(crate) async fn with(limits: Limits) -> Self {
+        let store = MemoryStore::indexed_by(sampan_apiserver::index);
+        Self::over(Arc::new(store), limits).await
+    }
+
+    async fn over(store: Arc<dyn Store>, limits: Limits) -> Self {
         let server = ApiServer::new(Config {
-            store: Arc::new(MemoryStore::indexed_by(sampan_apiserver::index)),
+            store,
             registry: kinds::builtin(),
             tokens: Arc::new(PlainTokens),
             static_tokens: Vec::new(),
