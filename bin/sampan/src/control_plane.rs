@@ -67,6 +67,8 @@ pub(crate) struct ControlPlane {
     advertised: Option<SocketAddr>,
     kubeconfig: PathBuf,
     has_controllers: bool,
+    /// What controllers and scheduler count.
+    driving: driver::Metrics,
     /// The node of this process; none for a control plane alone.
     pub(crate) node: Option<String>,
     started: Instant,
@@ -97,6 +99,8 @@ impl ControlPlane {
         let shutdown = CancellationToken::new();
         let ending = shutdown.clone();
         let checks = health::all(&store, move || ending.is_cancelled());
+        let mut counted = scrape::Registry::default();
+        let driving = driver::Metrics::register(&mut counted);
         let server = ApiServer::new(Config {
             store: Arc::clone(&store),
             registry: kinds::builtin().with(kinds::workloads::rows()),
@@ -108,6 +112,7 @@ impl ControlPlane {
             kubelet: Some(certificates.kubelet_client()?),
             openapi: Some(Arc::new(apiserver::openapi::Documents::new(Timestamp::now))),
             checks,
+            metrics: vec![Arc::new(counted)],
             limits: Limits::upstream(),
         });
         let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
@@ -128,6 +133,7 @@ impl ControlPlane {
             advertised: advertised(address),
             kubeconfig,
             has_controllers: !flags.without_controllers,
+            driving,
             node: None,
             started,
         };
@@ -181,7 +187,7 @@ impl ControlPlane {
     /// Controllers and scheduler, in one process under the controller manager's identity.
     fn drive(&mut self) {
         let user = access::user::user(access::user::CONTROLLER_MANAGER, &[access::user::MASTERS]);
-        let mut options = driver::Options::single("sampan");
+        let mut options = driver::Options::single("sampan", self.driving.clone());
         options.root_ca = Some(self.authority.certificate().to_owned());
         options.api_address = self.advertised;
         self.tasks.spawn(driver::run(

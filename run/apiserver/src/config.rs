@@ -34,6 +34,8 @@ pub struct Config {
     pub openapi: Option<Arc<dyn OpenApi>>,
     /// What `/healthz`, `/livez` and `/readyz` ask.
     pub checks: Vec<Check>,
+    /// What others in this process count, served with what the server counts.
+    pub metrics: Vec<Arc<scrape::Registry>>,
     /// Bounds.
     pub limits: Limits,
 }

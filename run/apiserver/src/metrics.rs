@@ -9,6 +9,8 @@ mod requests;
 mod storage;
 mod watches;
 
+use std::sync::Arc;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -150,8 +152,13 @@ impl Metrics {
         self.handshake_errors.inc();
     }
 
-    /// The text of a scrape.
-    pub(crate) fn render(&self, store: &dyn Store, in_flight: &InFlight) -> String {
+    /// The text of a scrape, with what others count.
+    pub(crate) fn render(
+        &self,
+        store: &dyn Store,
+        in_flight: &InFlight,
+        others: &[Arc<Registry>],
+    ) -> String {
         for (request_kind, class) in BOUNDED {
             let current = i64::try_from(in_flight.current(class)).unwrap_or(i64::MAX);
             self.in_flight
@@ -160,7 +167,9 @@ impl Metrics {
         }
         self.storage.refresh(store);
         self.process.refresh();
-        scrape::text(&[&self.registry])
+        let others = others.iter().map(Arc::as_ref);
+        let registries: Vec<&Registry> = others.chain([&self.registry]).collect();
+        scrape::text(&registries)
     }
 }
 
@@ -241,7 +250,7 @@ mod tests {
             returned: 1,
         };
         storage.listed("pods", listed);
-        let text = metrics.render(&MemoryStore::new(), &InFlight::new(1, 1, 1));
+        let text = metrics.render(&MemoryStore::new(), &InFlight::new(1, 1, 1), &[]);
         let group = "group=\"\",resource=\"pods\"";
         let place = format!("{group},scope=\"namespace\",subresource=\"\"");
         let target = format!("component=\"apiserver\",{place},verb=\"LIST\",version=\"v1\"");

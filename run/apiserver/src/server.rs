@@ -100,7 +100,10 @@ impl ApiServer {
     /// The metrics as text.
     pub(crate) fn scrape(&self) -> String {
         let store = self.config().store.as_ref();
-        self.inner.metrics.render(store, &self.inner.in_flight)
+        let others = &self.config().metrics;
+        self.inner
+            .metrics
+            .render(store, &self.inner.in_flight, others)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

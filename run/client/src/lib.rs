@@ -17,6 +17,6 @@ pub use connect::{from_kubeconfig, in_process, in_process_as};
 pub use error::ClientError;
 pub use informer::{Informer, Informers};
 pub use lease::Elector;
-pub use queue::WorkQueue;
+pub use queue::{QueueMetrics, WorkQueue};
 pub use recorder::Recorder;
 pub use rest::{Rest, Watching};

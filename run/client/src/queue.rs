@@ -1,11 +1,16 @@
 //! A queue of keys that holds each key once, delays it when asked, and never hands it out twice at a time.
 
+mod metrics;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+pub use metrics::QueueMetrics;
+use metrics::{Busy, Series};
 
 /// First wait after a failure. Source: client-go `DefaultControllerRateLimiter`.
 pub const RETRY_MIN: Duration = Duration::from_millis(5);
@@ -26,28 +31,61 @@ struct Shared<K> {
 struct State<K> {
     /// Keys to hand out, in order.
     ready: VecDeque<K>,
-    /// The same keys, and those that came again while they run.
-    dirty: BTreeSet<K>,
-    /// Keys handed out and not done.
-    running: BTreeSet<K>,
+    /// The same keys, and those that came again while they run, with when they came.
+    dirty: BTreeMap<K, Instant>,
+    /// Keys handed out and not done, with when they were.
+    running: BTreeMap<K, Instant>,
     /// Keys to hand out later.
     delayed: BTreeSet<(Instant, K)>,
     due: BTreeMap<K, Instant>,
     /// Failures in a row.
     failures: BTreeMap<K, u32>,
     is_closed: bool,
+    /// Where it is counted; `None` where nobody counts.
+    series: Option<Series>,
 }
 
 impl<K: Ord + Clone> Default for WorkQueue<K> {
     fn default() -> Self {
+        Self::with(None)
+    }
+}
+
+impl<K> Busy for Shared<K>
+where
+    K: Ord + Clone + Send + Sync,
+{
+    fn depth(&self) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ready.len()
+    }
+    fn running(&self) -> Vec<Duration> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running.values().map(Instant::elapsed).collect()
+    }
+}
+
+impl<K: Ord + Clone + Send + Sync + 'static> WorkQueue<K> {
+    /// A queue that is counted, under upstream's name for it.
+    pub fn counted(name: &'static str, metrics: &QueueMetrics) -> Self {
+        let queue = Self::with(Some(metrics.series(name)));
+        let shared = Arc::downgrade(&queue.shared);
+        metrics.watch(name, shared);
+        queue
+    }
+}
+
+impl<K: Ord + Clone> WorkQueue<K> {
+    fn with(series: Option<Series>) -> Self {
         let state = State {
             ready: VecDeque::new(),
-            dirty: BTreeSet::new(),
-            running: BTreeSet::new(),
+            dirty: BTreeMap::new(),
+            running: BTreeMap::new(),
             delayed: BTreeSet::new(),
             due: BTreeMap::new(),
             failures: BTreeMap::new(),
             is_closed: false,
+            series,
         };
         Self {
             shared: Arc::new(Shared {
@@ -60,10 +98,14 @@ impl<K: Ord + Clone> Default for WorkQueue<K> {
 
 impl<K: Ord + Clone> State<K> {
     fn add(&mut self, key: K) -> bool {
-        if self.is_closed || !self.dirty.insert(key.clone()) {
+        if self.is_closed || self.dirty.contains_key(&key) {
             return false;
         }
-        if self.running.contains(&key) {
+        self.dirty.insert(key.clone(), Instant::now());
+        if let Some(series) = &self.series {
+            series.added();
+        }
+        if self.running.contains_key(&key) {
             return false;
         }
         self.ready.push_back(key);
@@ -85,8 +127,11 @@ impl<K: Ord + Clone> State<K> {
 
     fn take(&mut self) -> Option<K> {
         let key = self.ready.pop_front()?;
-        self.dirty.remove(&key);
-        self.running.insert(key.clone());
+        let since = self.dirty.remove(&key);
+        if let (Some(series), Some(since)) = (&self.series, since) {
+            series.handed_out(since.elapsed());
+        }
+        self.running.insert(key.clone(), Instant::now());
         Some(key)
     }
 }
@@ -128,7 +173,11 @@ impl<K: Ord + Clone> WorkQueue<K> {
             let mut state = self.state();
             let failures = state.failures.entry(key.clone()).or_default();
             *failures += 1;
-            *failures
+            let failures = *failures;
+            if let Some(series) = &state.series {
+                series.retried();
+            }
+            failures
         };
         let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
         let wait = RETRY_MIN.saturating_mul(factor).min(RETRY_MAX);
@@ -180,8 +229,11 @@ impl<K: Ord + Clone> WorkQueue<K> {
     pub fn done(&self, key: &K) {
         {
             let mut state = self.state();
-            state.running.remove(key);
-            if !state.dirty.contains(key) {
+            let since = state.running.remove(key);
+            if let (Some(series), Some(since)) = (&state.series, since) {
+                series.done(since.elapsed());
+            }
+            if !state.dirty.contains_key(key) {
                 return;
             }
             state.ready.push_back(key.clone());

@@ -189,14 +189,15 @@ pub(crate) fn start(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
 async fn run(shared: Arc<Shared>) {
     let world = World::new(&shared.informers, &[], Arc::clone(&shared.settings));
     let shutdown = shared.shutdown.clone();
+    let queues = shared.metrics.queues.clone();
     let everything = Arc::new(Everything {
         shared,
         world,
         graph: Mutex::default(),
         looked: Mutex::default(),
-        garbage: WorkQueue::default(),
-        namespaces: WorkQueue::default(),
-        quotas: WorkQueue::default(),
+        garbage: WorkQueue::counted("garbage_collector_attempt_to_delete", &queues),
+        namespaces: WorkQueue::counted("namespace", &queues),
+        quotas: WorkQueue::counted("resourcequota_primary", &queues),
         served: Mutex::default(),
         kinds_changed: Notify::new(),
         discovered: CancellationToken::new(),

@@ -7,6 +7,7 @@ mod act;
 pub mod certificates;
 mod everything;
 mod garbage;
+mod metrics;
 mod namespaces;
 mod reconcile;
 mod scheduling;
@@ -42,10 +43,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+pub use metrics::Metrics;
+
 use crate::reconcile::Shared;
 
 /// Which parts run, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Name of this process, for leases.
     pub identity: String,
@@ -60,11 +63,13 @@ pub struct Options {
     /// Where others than this process reach the API server, published as the endpoints of the `kubernetes` Service;
     /// `None` publishes none.
     pub api_address: Option<SocketAddr>,
+    /// Where what is done is counted.
+    pub metrics: Metrics,
 }
 
 impl Options {
     /// Everything, at once: right for a cluster whose control plane is one process.
-    pub fn single(identity: &str) -> Self {
+    pub fn single(identity: &str, metrics: Metrics) -> Self {
         Self {
             identity: identity.to_owned(),
             elects_leader: false,
@@ -72,6 +77,7 @@ impl Options {
             runs_scheduler: true,
             root_ca: None,
             api_address: None,
+            metrics,
         }
     }
 }
@@ -111,6 +117,7 @@ pub async fn run_with(informers: Informers, options: Options, shutdown: Cancella
         informers,
         recorder,
         settings,
+        metrics: options.metrics,
         shutdown: working,
     });
     if options.runs_scheduler {
@@ -123,29 +130,30 @@ pub async fn run_with(informers: Informers, options: Options, shutdown: Cancella
     info!("controllers and scheduler stopped");
 }
 
+/// Starts every controller, with a queue of the name that it has upstream, where there is such a one.
 fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
-    reconcile::start::<Deployment>(tasks, shared);
-    reconcile::start::<ReplicaSet>(tasks, shared);
-    reconcile::start::<ReplicationController>(tasks, shared);
-    reconcile::start::<NodeLifecycle>(tasks, shared);
-    reconcile::start::<TaintEviction>(tasks, shared);
-    reconcile::start::<PodGc>(tasks, shared);
-    reconcile::start::<ServiceAccount>(tasks, shared);
-    reconcile::start::<RootCa>(tasks, shared);
-    reconcile::start::<ClusterRoleAggregation>(tasks, shared);
-    reconcile::start::<Job>(tasks, shared);
-    reconcile::start::<CronJob>(tasks, shared);
-    reconcile::start::<DaemonSet>(tasks, shared);
-    reconcile::start::<StatefulSet>(tasks, shared);
-    reconcile::start::<PvcProtection>(tasks, shared);
-    reconcile::start::<PvProtection>(tasks, shared);
-    reconcile::start::<VacProtection>(tasks, shared);
-    reconcile::start::<Disruption>(tasks, shared);
-    reconcile::start::<TtlAfterFinished>(tasks, shared);
-    reconcile::start::<EndpointSlice>(tasks, shared);
-    reconcile::start::<Endpoints>(tasks, shared);
-    reconcile::start::<ServiceAddress>(tasks, shared);
-    reconcile::start::<EventTtl>(tasks, shared);
-    reconcile::start::<KubernetesService>(tasks, shared);
+    reconcile::start::<Deployment>(tasks, shared, "deployment");
+    reconcile::start::<ReplicaSet>(tasks, shared, "replicaset");
+    reconcile::start::<ReplicationController>(tasks, shared, "replicationmanager");
+    reconcile::start::<NodeLifecycle>(tasks, shared, "node_lifecycle_controller");
+    reconcile::start::<TaintEviction>(tasks, shared, "noexec_taint_pod");
+    reconcile::start::<PodGc>(tasks, shared, "orphaned_pods_nodes");
+    reconcile::start::<ServiceAccount>(tasks, shared, "serviceaccount");
+    reconcile::start::<RootCa>(tasks, shared, "root_ca_cert_publisher");
+    reconcile::start::<ClusterRoleAggregation>(tasks, shared, "ClusterRoleAggregator");
+    reconcile::start::<Job>(tasks, shared, "job");
+    reconcile::start::<CronJob>(tasks, shared, "cronjob");
+    reconcile::start::<DaemonSet>(tasks, shared, "daemonset");
+    reconcile::start::<StatefulSet>(tasks, shared, "statefulset");
+    reconcile::start::<PvcProtection>(tasks, shared, "pvcprotection");
+    reconcile::start::<PvProtection>(tasks, shared, "pvprotection");
+    reconcile::start::<VacProtection>(tasks, shared, "vacprotection");
+    reconcile::start::<Disruption>(tasks, shared, "disruption");
+    reconcile::start::<TtlAfterFinished>(tasks, shared, "ttl_jobs_to_delete");
+    reconcile::start::<EndpointSlice>(tasks, shared, "endpoint_slice");
+    reconcile::start::<Endpoints>(tasks, shared, "endpoint");
+    reconcile::start::<ServiceAddress>(tasks, shared, "service_address");
+    reconcile::start::<EventTtl>(tasks, shared, "event_ttl");
+    reconcile::start::<KubernetesService>(tasks, shared, "kubernetes_service");
     everything::start(tasks, shared);
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::Metrics;
 use crate::act::{Actor, Stopped, Written};
 use crate::world::World;
 
@@ -25,13 +26,19 @@ pub(crate) struct Shared {
     pub(crate) informers: Informers,
     pub(crate) recorder: Recorder,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
 }
 
 /// Starts one controller; its informers are asked for at once, before anyone asks for metadata alone.
-pub(crate) fn start<C: Controller>(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
+pub(crate) fn start<C: Controller>(
+    tasks: &mut JoinSet<()>,
+    shared: &Arc<Shared>,
+    queue: &'static str,
+) {
     let world = World::new(&shared.informers, C::WATCHES, Arc::clone(&shared.settings));
-    tasks.spawn(run::<C>(Arc::clone(shared), world, WorkQueue::default()));
+    let queue = WorkQueue::counted(queue, &shared.metrics.queues);
+    tasks.spawn(run::<C>(Arc::clone(shared), world, queue));
 }
 
 /// Runs one controller until shutdown; others may add to its queue what they see of kinds that it does not watch.

@@ -19,11 +19,14 @@ use tracing::{debug, warn};
 use crate::reconcile::Shared;
 use crate::world::World;
 
+mod metrics;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use state::{Next, State};
+pub(crate) use metrics::Attempts;
+use metrics::Outcome;
+use state::{Next, State, Tried};
 
 /// Bindings and status writes under way at once.
 const WRITES_MAX: usize = 64;
@@ -36,6 +39,7 @@ struct Scheduling {
     changed: Notify,
     rest: Rest,
     recorder: Recorder,
+    attempts: Attempts,
     writes: Arc<Semaphore>,
 }
 
@@ -52,7 +56,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         changed: Notify::new(),
         rest: shared.informers.rest().clone(),
         recorder: shared.recorder.speaking_for(NAME),
+        attempts: shared.metrics.attempts.clone(),
         writes: Arc::new(Semaphore::new(WRITES_MAX)),
+    });
+    let asked = Arc::downgrade(&scheduling);
+    scheduling.attempts.ask(move || {
+        let scheduling = asked.upgrade();
+        scheduling.map_or_else(Default::default, |scheduling| scheduling.state().count())
     });
     for (resource, informer) in world.informers() {
         let scheduling = Arc::clone(&scheduling);
@@ -89,10 +99,18 @@ impl Scheduling {
     async fn work(self: &Arc<Self>) {
         loop {
             let changed = self.changed.notified();
-            let next = self.state().next(Instant::now());
+            let begun = Instant::now();
+            let next = self.state().next(begun);
+            if !matches!(next, Next::Wait(_)) {
+                self.attempts.looked(begun.elapsed());
+            }
             match next {
-                Next::Placed { pod, node } => self.bind(pod, node).await,
-                Next::Rejected { pod, rejections } => self.explain(pod, rejections).await,
+                Next::Placed { pod, node, tried } => self.bind(pod, node, tried).await,
+                Next::Rejected { pod, rejections } => {
+                    let took = begun.elapsed();
+                    self.attempts.ended(Outcome::Unschedulable, took);
+                    self.explain(pod, rejections).await;
+                }
                 Next::Wait(None) => changed.await,
                 Next::Wait(Some(at)) => tokio::select! {
                     () = changed => {}
@@ -103,7 +121,7 @@ impl Scheduling {
     }
 
     /// Binds in the background; the pod counts as placed meanwhile.
-    async fn bind(self: &Arc<Self>, pod: Arc<Pod>, node: String) {
+    async fn bind(self: &Arc<Self>, pod: Arc<Pod>, node: String, tried: Tried) {
         let Ok(permit) = Arc::clone(&self.writes).acquire_owned().await else {
             return;
         };
@@ -111,8 +129,21 @@ impl Scheduling {
         tokio::spawn(async move {
             let outcome = scheduling.post_binding(&pod, &node).await;
             drop(permit);
+            scheduling.note(&tried, outcome.is_ok());
             scheduling.bound(&pod, &node, outcome);
         });
+    }
+
+    /// Notes an attempt whose binding was answered.
+    fn note(&self, tried: &Tried, is_bound: bool) {
+        let took = tried.begun.elapsed();
+        if is_bound {
+            self.attempts.ended(Outcome::Scheduled, took);
+            self.attempts
+                .scheduled(tried.attempts, tried.since.elapsed());
+        } else {
+            self.attempts.ended(Outcome::Error, took);
+        }
     }
 
     async fn post_binding(&self, pod: &Pod, node: &str) -> Result<Object, ClientError> {

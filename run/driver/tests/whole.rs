@@ -69,7 +69,8 @@ struct Running(CancellationToken, Vec<tokio::task::JoinHandle<()>>);
 impl Running {
     fn start(api: &FakeApi) -> Self {
         let shutdown = CancellationToken::new();
-        let options = sampan_driver::Options::single("test");
+        let metrics = sampan_driver::Metrics::register(&mut scrape::Registry::default());
+        let options = sampan_driver::Options::single("test", metrics);
         let driver = tokio::spawn(sampan_driver::run(api.client(), options, shutdown.clone()));
         Self(shutdown, vec![driver])
     }

@@ -30,6 +30,8 @@ pub struct Registry {
     /// Names that are served by the names that the library knows, which gives counters their ending itself.
     pub(crate) names: BTreeMap<String, &'static str>,
     pub(crate) registered: BTreeMap<Stability, u64>,
+    /// What brings families to the present before they are read.
+    pub(crate) refreshes: Vec<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Stability {
@@ -78,6 +80,11 @@ impl Stability {
 }
 
 impl Registry {
+    /// Runs something before each scrape, for what is looked up and not counted.
+    pub fn before_scrape(&mut self, refresh: impl Fn() + Send + Sync + 'static) {
+        self.refreshes.push(Box::new(refresh));
+    }
+
     /// Adds a family under the name that it is served by.
     pub fn register(
         &mut self,

@@ -59,6 +59,9 @@ pub fn media_type(accept: &str) -> &'static str {
 pub fn text(registries: &[&Registry]) -> String {
     let mut families = BTreeMap::new();
     for registry in registries {
+        for refresh in &registry.refreshes {
+            refresh();
+        }
         let mut encoded = String::new();
         let wrote = prometheus_client::encoding::text::encode(&mut encoded, &registry.families);
         if let Err(error) = wrote {
@@ -193,6 +196,19 @@ mod tests {
     use crate::{ALPHA, STABLE, UNRATED};
 
     type Labels = Vec<(&'static str, &'static str)>;
+
+    #[test]
+    fn what_is_looked_up_is_looked_up_for_each_scrape() {
+        let mut registry = Registry::default();
+        let (asked, count) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+        registry.register(ALPHA, "asked", "How often", asked.clone());
+        registry.before_scrape(move || {
+            count.inc();
+            asked.set(count.get());
+        });
+        text(&[&registry]);
+        assert!(text(&[&registry]).contains("\nasked 2\n"));
+    }
 
     #[test]
     fn families_and_labels_stand_in_order_as_go_writes_them() {

@@ -45,6 +45,7 @@ async fn server() -> (ApiServer, tokio::task::JoinHandle<()>) {
         kubelet: None,
         openapi: None,
         checks: Vec::new(),
+        metrics: Vec::new(),
         limits: Limits::upstream(),
     });
     server.bootstrap(roles()).await.unwrap();

@@ -87,6 +87,7 @@ impl Talk {
             kubelet: None,
             openapi: None,
             checks: vec![ping()],
+            metrics: Vec::new(),
             limits,
         });
         let talk = Self { server };

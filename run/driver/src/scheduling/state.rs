@@ -23,7 +23,11 @@ type Rank = (Reverse<i64>, u64);
 /// What to do next.
 pub(super) enum Next {
     /// Bind a pod.
-    Placed { pod: Arc<Pod>, node: String },
+    Placed {
+        pod: Arc<Pod>,
+        node: String,
+        tried: Tried,
+    },
     /// Say why a pod waits.
     Rejected {
         pod: Arc<Pod>,
@@ -31,6 +35,16 @@ pub(super) enum Next {
     },
     /// Wait for a change, or until a time.
     Wait(Option<Instant>),
+}
+
+/// What it took to place a pod.
+pub(super) struct Tried {
+    /// When this attempt began.
+    pub(super) begun: Instant,
+    /// Attempts, this one included.
+    pub(super) attempts: u32,
+    /// When the pod came.
+    pub(super) since: Instant,
 }
 
 /// Where a waiting pod stands.
@@ -47,6 +61,7 @@ struct Waiting {
     pod: Arc<Pod>,
     place: Place,
     attempts: u32,
+    since: Instant,
     tried_at: Instant,
     /// Who rejected it last; `None` before the first attempt.
     rejected_by: Option<BTreeSet<Plugin>>,
@@ -81,6 +96,11 @@ impl State {
         let pod = Arc::clone(&waiting.pod);
         waiting.attempts += 1;
         waiting.tried_at = now;
+        let tried = Tried {
+            begun: now,
+            attempts: waiting.attempts,
+            since: waiting.since,
+        };
         match schedule(&pod, &self.cluster, self.start, self.sequence) {
             Ok(placement) => {
                 waiting.place = Place::Binding;
@@ -90,6 +110,7 @@ impl State {
                 Next::Placed {
                     pod,
                     node: placement.node,
+                    tried,
                 }
             }
             Err(rejections) => {
@@ -100,6 +121,21 @@ impl State {
                 Next::Rejected { pod, rejections }
             }
         }
+    }
+
+    /// How many pods wait, by where they stand.
+    pub(super) fn count(&self) -> super::metrics::Waiting {
+        let mut count = super::metrics::Waiting::default();
+        for waiting in self.waiting.values() {
+            match waiting.place {
+                Place::Active(_) => count.active += 1,
+                Place::Binding => {}
+                // A binding that failed is tried again by itself, a pod that fits nowhere when something changes.
+                Place::Later(at) if at < waiting.tried_at + RETRY_ANYWAY => count.backoff += 1,
+                Place::Later(_) => count.unschedulable += 1,
+            }
+        }
+        count
     }
 
     /// Puts a pod in line.
@@ -232,6 +268,7 @@ impl State {
                 pod: Arc::new(pod),
                 place: Place::Later(now),
                 attempts: 0,
+                since: now,
                 tried_at: now,
                 rejected_by: None,
             },

@@ -25,7 +25,7 @@ fn on(pod: &Arc<Object>, node: &str) -> Arc<Object> {
 
 fn name(next: &Next) -> String {
     match next {
-        Next::Placed { pod, node } => format!("{} on {node}", pod.key.name),
+        Next::Placed { pod, node, .. } => format!("{} on {node}", pod.key.name),
         Next::Rejected { pod, .. } => format!("{} waits", pod.key.name),
         Next::Wait(_) => "nothing".into(),
     }
