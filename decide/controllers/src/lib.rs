@@ -20,6 +20,7 @@ pub mod disruption;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event_ttl;
+pub mod flow_schema;
 pub mod garbage;
 pub mod job;
 pub mod kubernetes_service;
@@ -125,6 +126,20 @@ pub mod resources {
         "v1",
         "PodDisruptionBudget",
         "poddisruptionbudgets",
+    );
+    /// Which requests fall under which priority level.
+    pub const FLOW_SCHEMAS: Resource = Resource::cluster(
+        "flowcontrol.apiserver.k8s.io",
+        "v1",
+        "FlowSchema",
+        "flowschemas",
+    );
+    /// Priority levels of requests.
+    pub const PRIORITY_LEVELS: Resource = Resource::cluster(
+        "flowcontrol.apiserver.k8s.io",
+        "v1",
+        "PriorityLevelConfiguration",
+        "prioritylevelconfigurations",
     );
     /// Cluster roles.
     pub const CLUSTER_ROLES: Resource = Resource::cluster(

@@ -26,6 +26,7 @@ use controllers::disruption::Disruption;
 use controllers::endpoint_slice::EndpointSlice;
 use controllers::endpoints::Endpoints;
 use controllers::event_ttl::EventTtl;
+use controllers::flow_schema::FlowSchema;
 use controllers::job::Job;
 use controllers::kubernetes_service::KubernetesService;
 use controllers::node_lifecycle::NodeLifecycle;
@@ -154,6 +155,7 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<Endpoints>(tasks, shared, "endpoint");
     reconcile::start::<ServiceAddress>(tasks, shared, "service_address");
     reconcile::start::<EventTtl>(tasks, shared, "event_ttl");
+    reconcile::start::<FlowSchema>(tasks, shared, "priority_and_fairness_config_queue");
     reconcile::start::<KubernetesService>(tasks, shared, "kubernetes_service");
     everything::start(tasks, shared);
 }
