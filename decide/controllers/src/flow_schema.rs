@@ -59,14 +59,23 @@ impl Controller for FlowSchema {
 
     fn decide(seen: &Observed, now: Timestamp) -> Decision {
         let level = level_of(&seen.schema);
-        let refers =
-            format!("This FlowSchema references the PriorityLevelConfiguration object named \"{level}\"");
+        let refers = format!(
+            "This FlowSchema references the PriorityLevelConfiguration object named \"{level}\""
+        );
         let (status, reason, message) = if seen.has_level {
             ("False", "Found", format!("{refers} and it exists"))
         } else {
-            ("True", "NotFound", format!("{refers} but there is no such object"))
+            (
+                "True",
+                "NotFound",
+                format!("{refers} but there is no such object"),
+            )
         };
-        let mut right = seen.schema.get("status").cloned().unwrap_or_else(|| json!({}));
+        let mut right = seen
+            .schema
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
         let said = |known: &Value| {
             known.str_at(&["status"]) == Some(status)
                 && known.str_at(&["reason"]) == Some(reason)
@@ -118,7 +127,10 @@ mod tests {
         assert!(world.settle::<FlowSchema>(&key, time(5)).is_empty());
         assert_eq!(dangling(&world).1, since);
         world.put(&PRIORITY_LEVELS, level.clone());
-        assert_eq!(FlowSchema::concerns(&world, &PRIORITY_LEVELS, &level), [key.clone()]);
+        assert_eq!(
+            FlowSchema::concerns(&world, &PRIORITY_LEVELS, &level),
+            std::slice::from_ref(&key)
+        );
         world.settle::<FlowSchema>(&key, time(9));
         assert_eq!(dangling(&world).0, "False");
     }

@@ -128,10 +128,15 @@ pub enum ImageSeen {
         /// The runtime's id of the image.
         id: String,
     },
-    /// It is not here.
-    Absent,
+    /// It was not here.
+    Absent {
+        /// When it was looked up.
+        at: Timestamp,
+    },
     /// The runtime could not tell.
     Unreadable {
+        /// When it was asked.
+        at: Timestamp,
         /// The runtime's words.
         message: String,
     },

@@ -48,7 +48,7 @@ impl History {
             .map(|message| failure(before.as_ref(), named(message)));
     }
 
-    /// An image was pulled, or not.
+    /// An image was pulled, or not. One that was not is looked up again before the next attempt: somebody may import it.
     pub(crate) fn pulled(
         &mut self,
         name: String,
@@ -64,6 +64,7 @@ impl History {
             }
             Err(failed) => {
                 let failure = failure(self.pull_failures.get(&image), failed);
+                self.images.remove(&image);
                 self.pull_failures.insert(image, failure);
             }
         }
@@ -103,5 +104,22 @@ fn failure(before: Option<&Failure>, (reason, message): Failed) -> Failure {
         message,
         at: Timestamp::now(),
         count: before.map_or(1, |failure| failure.count.saturating_add(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_could_not_be_pulled_is_looked_up_again() {
+        let mut history = History::default();
+        let at = Timestamp::UNIX_EPOCH;
+        let image = || "x:1".to_owned();
+        history.images.insert(image(), ImageSeen::Absent { at });
+        let failed = ("ErrImagePull".to_owned(), "no such host".to_owned());
+        history.pulled("a".to_owned(), image(), 0, Err(failed));
+        assert!(history.images.is_empty());
+        assert_eq!(history.pull_failures["x:1"].count, 1);
     }
 }

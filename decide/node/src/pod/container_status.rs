@@ -323,14 +323,17 @@ fn reason(seen: &Seen, container: &Container, now: Timestamp) -> Option<Waiting>
     let image = container.image.as_deref().unwrap_or_default();
     match waiting::next(seen, container, now) {
         Next::Wait(waiting) => Some(waiting),
-        Next::Pull | Next::Inspect => seen.pull_failures.get(image).map(|failure| Waiting {
-            reason: "ImagePullBackOff".to_owned(),
-            message: format!(
-                "Back-off pulling image {image:?}: {}: {}",
-                failure.reason, failure.message
-            ),
-            until: None,
-        }),
+        Next::Pull | Next::Inspect => {
+            let pulled_before = seen.pull_failures.get(image).map(|failure| Waiting {
+                reason: "ImagePullBackOff".to_owned(),
+                message: format!(
+                    "Back-off pulling image {image:?}: {}: {}",
+                    failure.reason, failure.message
+                ),
+                until: None,
+            });
+            pulled_before.or_else(|| waiting::unusable(seen, container))
+        }
         Next::Start { .. } => seen
             .start_failures
             .get(&container.name)

@@ -61,30 +61,46 @@ pub(super) fn next(seen: &Seen, container: &Container, now: Timestamp) -> Next {
     {
         return Next::Wait(pull_back_off(image, failure, now));
     }
-    by_image(seen, container, image)
+    by_image(seen, container, image, now)
 }
 
-fn by_image(seen: &Seen, container: &Container, image: &str) -> Next {
+fn by_image(seen: &Seen, container: &Container, image: &str, now: Timestamp) -> Next {
     let is_pulled = seen.pulled.get(&container.name) == Some(&attempt(seen, &container.name));
     let policy = image::pull_policy(container);
-    match (seen.images.get(image), policy) {
-        (_, PullPolicy::Always) if !is_pulled => Next::Pull,
-        (None, _) => Next::Inspect,
+    if policy == PullPolicy::Always && !is_pulled {
+        return Next::Pull;
+    }
+    match (seen.images.get(image), unusable(seen, container)) {
         (Some(ImageSeen::Present { id }), _) => Next::Start {
             image_id: id.clone(),
         },
-        (Some(ImageSeen::Absent), PullPolicy::Never) => Next::Wait(Waiting {
-            reason: "ErrImageNeverPull".to_owned(),
-            message: format!("Container image {image:?} is not present with pull policy of Never"),
-            until: None,
-        }),
-        (Some(ImageSeen::Absent), _) => Next::Pull,
-        (Some(ImageSeen::Unreadable { message }), _) => Next::Wait(Waiting {
-            reason: "ImageInspectError".to_owned(),
-            message: format!("Failed to inspect image {image:?}: {message}"),
-            until: None,
-        }),
+        (_, Some(waiting)) if waiting.until.is_some_and(|until| now < until) => Next::Wait(waiting),
+        (None, _) | (_, Some(_)) => Next::Inspect,
+        (Some(_), None) => Next::Pull,
     }
+}
+
+/// Why the image as it was last seen is of no use, when no pull can help; somebody may bring it meanwhile.
+pub(super) fn unusable(seen: &Seen, container: &Container) -> Option<Waiting> {
+    let image = container.image.as_deref().unwrap_or_default();
+    let (at, reason, message) = match seen.images.get(image)? {
+        ImageSeen::Absent { at } if image::pull_policy(container) == PullPolicy::Never => (
+            at,
+            "ErrImageNeverPull",
+            format!("Container image {image:?} is not present with pull policy of Never"),
+        ),
+        ImageSeen::Unreadable { at, message } => (
+            at,
+            "ImageInspectError",
+            format!("Failed to inspect image {image:?}: {message}"),
+        ),
+        ImageSeen::Present { .. } | ImageSeen::Absent { .. } => return None,
+    };
+    Some(Waiting {
+        reason: reason.to_owned(),
+        message,
+        until: Some(back_off::later(*at, back_off::RETRY_SECONDS)),
+    })
 }
 
 /// Adds what comes next for a container to a step.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use node::events::{self, Event};
 use node::image;
 use node::pod::spec;
@@ -13,10 +14,12 @@ use crate::credentials;
 /// Finds out whether an image is on the node.
 pub(super) async fn inspect(scene: &Scene, image: String) -> Outcome {
     let wanted = image::with_default_tag(&image).unwrap_or_else(|_| image.clone());
+    let at = Timestamp::now();
     let seen = match scene.agent.runtime.image_status(&wanted).await {
         Ok(Some(found)) => ImageSeen::Present { id: found.id },
-        Ok(None) => ImageSeen::Absent,
+        Ok(None) => ImageSeen::Absent { at },
         Err(error) => ImageSeen::Unreadable {
+            at,
             message: error.to_string(),
         },
     };

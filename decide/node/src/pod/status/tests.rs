@@ -133,7 +133,9 @@ fn a_crash_loop_shows_the_wait_and_the_last_end() {
 #[test]
 fn a_failed_pull_shows_first_the_error_then_the_back_off() {
     let mut picture = seen(web());
-    picture.images.insert("x:1".to_owned(), ImageSeen::Absent);
+    picture
+        .images
+        .insert("x:1".to_owned(), ImageSeen::Absent { at: now() });
     let failure = Failure {
         reason: "ErrImagePull".to_owned(),
         message: "not found".to_owned(),

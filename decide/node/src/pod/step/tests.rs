@@ -245,7 +245,9 @@ fn images_are_looked_up_then_pulled() {
     let mut picture = seen(web());
     picture.images.clear();
     assert_eq!(done(&decided(&picture)), ["inspect x:1"]);
-    picture.images.insert("x:1".to_owned(), ImageSeen::Absent);
+    picture
+        .images
+        .insert("x:1".to_owned(), ImageSeen::Absent { at: now() });
     assert_eq!(done(&decided(&picture)), ["pull x:1"]);
     picture.pull_failures.insert(
         "x:1".to_owned(),
@@ -288,7 +290,9 @@ fn bad_and_missing_images_are_told() {
     let mut picture = seen(
         json!({ "containers": [{ "name": "a", "image": "z:1", "imagePullPolicy": "Never" }] }),
     );
-    picture.images.insert("z:1".to_owned(), ImageSeen::Absent);
+    picture
+        .images
+        .insert("z:1".to_owned(), ImageSeen::Absent { at: now() });
     assert_eq!(
         recorded(&decided(&picture)),
         [
@@ -296,6 +300,10 @@ fn bad_and_missing_images_are_told() {
             "Failed Error: ErrImageNeverPull"
         ]
     );
+    // Somebody may import it.
+    let later = back_off::later(now(), back_off::RETRY_SECONDS);
+    assert_eq!(decided(&picture).wake_at, Some(later));
+    assert_eq!(done(&super::step(&picture, later)), ["inspect z:1"]);
 }
 
 #[test]
