@@ -69,8 +69,24 @@ fn is_help(kind: ErrorKind) -> bool {
     )
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Stack of the threads that work: what nests deep in a request is read by functions that call themselves.
+const STACK_BYTES: usize = 8 << 20;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => {
+            eprintln!("sampan: cannot start threads: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(help) if is_help(help.kind()) => help.exit(),

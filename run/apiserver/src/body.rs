@@ -240,7 +240,7 @@ pub(crate) fn fit(
             let path = complaint.split('"').nth(1);
             order.iter().position(|known| Some(known.as_str()) == path)
         };
-        complaints.sort_by_key(place);
+        complaints.sort_by_cached_key(place);
     }
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {

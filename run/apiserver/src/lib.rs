@@ -15,6 +15,7 @@ pub mod config;
 mod discovery;
 mod fixed;
 pub mod health;
+mod heavy;
 mod limits;
 pub mod listener;
 mod metrics;

@@ -1,5 +1,7 @@
 //! Answers: objects and statuses in the form the client asked for.
 
+use std::collections::HashSet;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -247,7 +249,6 @@ fn include(call: &Call) -> Result<IncludeObject, StatusError> {
     })
 }
 
-/// Adds Warning headers. Source: RFC 7234 5.5 and apiserver `warning`: code 299, agent `-`.
 /// Puts warnings before those that an answer has.
 pub(crate) fn warn_first(response: &mut Response<Body>, warnings: &[String]) {
     let present: Vec<HeaderValue> = response
@@ -263,11 +264,68 @@ pub(crate) fn warn_first(response: &mut Response<Body>, warnings: &[String]) {
     }
 }
 
+/// Most characters of warnings, and, where there are more, of each of them. Source: apiserver `filters/warning.go`.
+const WARNINGS_CHARS_MAX: usize = 4096;
+const WARNING_CHARS_MAX: usize = 256;
+
+/// Adds Warning headers. Source: RFC 7234 5.5 and apiserver `warning`: code 299, agent `-`.
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
-    for warning in warnings {
-        let text = format!("299 - {}", meta::field::quote(warning));
+    for warning in bounded(warnings) {
+        let text = format!("299 - {}", meta::field::quote(&warning));
         if let Ok(text) = HeaderValue::from_str(&text) {
             response.headers_mut().append(header::WARNING, text);
         }
+    }
+}
+
+/// Warnings that say something, each once; where they are too long together, each is cut, and the last are left out.
+fn bounded(warnings: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let said = warnings.iter().map(String::as_str);
+    let said = said.filter(|warning| !warning.is_empty() && seen.insert(*warning));
+    let (mut kept, mut chars, mut is_cut): (Vec<&str>, usize, bool) = (Vec::new(), 0, false);
+    let cut = |warning: &str| warning.chars().take(WARNING_CHARS_MAX).collect::<String>();
+    for warning in said {
+        if is_cut && chars >= WARNINGS_CHARS_MAX {
+            break;
+        }
+        kept.push(warning);
+        let more = warning.chars().count();
+        if is_cut {
+            chars += more.min(WARNING_CHARS_MAX);
+        } else if chars + more <= WARNINGS_CHARS_MAX {
+            chars += more;
+        } else {
+            is_cut = true;
+            chars = kept.iter().map(|kept| cut(kept).chars().count()).sum();
+        }
+    }
+    let shown = kept.into_iter();
+    if is_cut {
+        shown.map(cut).collect()
+    } else {
+        shown.map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_stand_once_and_are_cut_when_they_are_too_many() {
+        let texts = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bounded(&texts(&["a", "", "b", "a"])), ["a", "b"]);
+        let long = "\u{e9}".repeat(WARNINGS_CHARS_MAX);
+        assert_eq!(bounded(std::slice::from_ref(&long)), [long.as_str()]);
+        let cut = bounded(&texts(&["a", &long, "b"]));
+        assert_eq!(cut, ["a", &"\u{e9}".repeat(WARNING_CHARS_MAX), "b"]);
+        let many: Vec<String> = (0..100_000).map(|index| format!("{index:064}")).collect();
+        assert_eq!(bounded(&many).len(), WARNINGS_CHARS_MAX / 64 + 1);
     }
 }

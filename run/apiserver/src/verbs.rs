@@ -16,7 +16,7 @@ use http::Response;
 use meta::StatusError;
 
 use crate::call::Call;
-use crate::{respond, special};
+use crate::{heavy, respond, special};
 
 /// Runs the verb of a call.
 ///
@@ -25,7 +25,11 @@ use crate::{respond, special};
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
     let (kind, format) = (Arc::clone(&call.kind), call.answer.refused_in());
     let refusal = Arc::clone(&call.refusal);
-    let result = perform(call).await;
+    let result = if heavy::is_heavy(&call) {
+        heavy::run(perform(call)).await
+    } else {
+        perform(call).await
+    };
     // Refusals carry warnings too.
     let mut warnings: Vec<String> = kind.deprecation.iter().map(ToString::to_string).collect();
     if result.is_err() {
