@@ -10,10 +10,12 @@ mod stats;
 mod streams;
 
 use std::{
+    fmt,
     future::Future,
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use hyper_util::rt::TokioIo;
@@ -51,6 +53,13 @@ pub struct Runtime {
     calls: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
     timeout: Duration,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// Who is told of every call.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// A call was answered, or failed, by CRI's name for it.
+    fn answered(&self, operation: &'static str, took: Duration, is_well: bool);
 }
 
 impl Runtime {
@@ -78,7 +87,17 @@ impl Runtime {
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
             images: ImageServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
             timeout: CALL_TIMEOUT,
+            observer: None,
         })
+    }
+
+    /// The same connection, of whose calls somebody is told.
+    #[must_use]
+    pub fn with_observer(&self, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            observer: Some(observer),
+            ..self.clone()
+        }
     }
 
     /// The same connection with another bound on each call.
@@ -101,13 +120,14 @@ impl Runtime {
         let request = VersionRequest {
             version: "0.1.0".to_owned(),
         };
-        call("Version", self.timeout, client.version(request)).await
+        self.call("Version", self.timeout, client.version(request))
+            .await
     }
 
     /// Asks whether runtime and network are ready; `verbose` adds the runtime's own details.
     pub async fn status(&self, verbose: bool) -> Result<StatusResponse, CallError> {
         let mut client = self.calls.clone();
-        call(
+        self.call(
             "Status",
             self.timeout,
             client.status(StatusRequest { verbose }),
@@ -121,25 +141,31 @@ impl Runtime {
     /// `Unimplemented` from runtimes before containerd 2.0; use one's own configuration then.
     pub async fn runtime_config(&self) -> Result<RuntimeConfigResponse, CallError> {
         let mut client = self.calls.clone();
-        call(
+        self.call(
             "RuntimeConfig",
             self.timeout,
             client.runtime_config(RuntimeConfigRequest {}),
         )
         .await
     }
-}
 
-/// Waits for one answer, for at most `timeout`.
-async fn call<T>(
-    operation: &'static str,
-    timeout: Duration,
-    answer: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, CallError> {
-    match tokio::time::timeout(timeout, answer).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(CallError::call(operation, &status)),
-        Err(_) => Err(CallError::Timeout { operation, timeout }),
+    /// Waits for one answer, for at most `timeout`.
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        timeout: Duration,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, CallError> {
+        let begun = Instant::now();
+        let answer = match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(CallError::call(operation, &status)),
+            Err(_) => Err(CallError::Timeout { operation, timeout }),
+        };
+        if let Some(observer) = &self.observer {
+            observer.answered(operation, begun.elapsed(), answer.is_ok());
+        }
+        answer
     }
 }
 

@@ -24,6 +24,6 @@ pub mod fake;
 #[path = "generated/runtime_v1.rs"]
 pub mod v1;
 
-pub use client::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, Runtime};
+pub use client::{CALL_TIMEOUT, MESSAGE_BYTES_MAX, Observer, Runtime};
 pub use error::CallError;
 pub use tonic::Code;

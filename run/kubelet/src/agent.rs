@@ -18,6 +18,7 @@ use tracing::info;
 
 use crate::config::{KubeletConfig, KubeletError};
 use crate::machine::Machine;
+use crate::metrics::Metrics;
 use crate::pods::Pods;
 use crate::registration::RuntimeHealth;
 use crate::sources::Sources;
@@ -29,6 +30,7 @@ pub(crate) struct Agent {
     pub(crate) client: kube::Client,
     pub(crate) runtime: Runtime,
     pub(crate) recorder: Recorder,
+    pub(crate) metrics: Metrics,
     pub(crate) machine: Machine,
     pub(crate) pods: Pods,
     /// The node as the API server has it; `None` before it is known.
@@ -67,6 +69,7 @@ pub async fn run(
         &config.node_name,
         shutdown.clone(),
     );
+    let metrics = Metrics::new(&config.node_name);
     let agent = Arc::new(Agent {
         machine: Machine::read(&config.data_dir).await,
         pods: Pods::default(),
@@ -76,8 +79,9 @@ pub async fn run(
         shortages: watch::Sender::new(Shortages::default()),
         config,
         client,
-        runtime,
+        runtime: runtime.with_observer(Arc::clone(&metrics.operations) as _),
         recorder,
+        metrics,
         shutdown,
         port,
     });

@@ -22,6 +22,7 @@ mod hooks;
 mod housekeeping;
 mod logs;
 mod machine;
+mod metrics;
 mod mounts;
 mod observe;
 mod pod_loop;

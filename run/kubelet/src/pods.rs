@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -285,12 +285,14 @@ pub(crate) async fn relist(agent: Arc<Agent>) {
             () = agent.shutdown.cancelled() => return,
             () = tokio::time::sleep(RELIST) => {}
         }
+        let begun = Instant::now();
         let (Ok(containers), Ok(sandboxes)) = tokio::join!(
             agent.runtime.list_containers(None),
             agent.runtime.list_pod_sandboxes(None)
         ) else {
             continue;
         };
+        agent.metrics.relisted(begun.elapsed());
         let mut now: BTreeMap<String, BTreeSet<(String, i32)>> = BTreeMap::new();
         let of_containers = containers
             .iter()

@@ -4,6 +4,7 @@
 
 mod identity;
 mod logs;
+mod metrics;
 mod streams;
 
 use std::sync::Arc;
@@ -121,7 +122,9 @@ fn router(agent: Arc<Agent>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/pods", get(pods))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::own))
+        .route("/metrics/cadvisor", get(metrics::cadvisor))
+        .route("/metrics/resource", get(metrics::resource))
         .route(
             "/containerLogs/{namespace}/{pod}/{container}",
             get(logs::container_logs),
@@ -151,25 +154,6 @@ async fn pods(State(agent): State<Arc<Agent>>) -> Response {
     let items: Vec<_> = agent.pods.list().iter().map(|pod| json!(**pod)).collect();
     Json(json!({ "kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items }))
         .into_response()
-}
-
-/// Upstream's names for the few figures there are.
-async fn metrics(State(agent): State<Arc<Agent>>) -> String {
-    let pods = agent.pods.list();
-    let running = pods.iter().filter(|pod| {
-        pod.status
-            .as_ref()
-            .and_then(|status| status.phase.as_deref())
-            == Some("Running")
-    });
-    format!(
-        "# HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n\
-         # TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{}\"}} 1\n\
-         # HELP kubelet_running_pods [BETA] Number of pods that have a running pod sandbox\n\
-         # TYPE kubelet_running_pods gauge\nkubelet_running_pods {}\n",
-        agent.config.node_name,
-        running.count()
-    )
 }
 
 /// An answer that says what is wrong.

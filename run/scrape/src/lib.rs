@@ -8,8 +8,10 @@ pub mod facts;
 mod number;
 mod process;
 mod registry;
+mod sheet;
 mod text;
 
 pub use process::Process;
 pub use registry::{ALPHA, BETA, Registry, STABLE, Stability, UNRATED};
+pub use sheet::{Heading, Sheet};
 pub use text::{media_type, text};

@@ -13,7 +13,7 @@ pub(crate) fn rewritten(written: &str) -> String {
     }
 }
 
-fn go(number: f64) -> String {
+pub(crate) fn go(number: f64) -> String {
     let scientific = format!("{number:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else {
         return scientific;

@@ -52,7 +52,7 @@ impl Stability {
     }
 
     /// What a description says first. Source: component-base `metrics/opts.go`, `annotateStabilityLevel`.
-    fn described(self, help: &str) -> String {
+    pub(crate) fn described(self, help: &str) -> String {
         match self {
             Self { level: "", .. } => help.to_owned(),
             Self {

@@ -25,6 +25,7 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
         .ok()?;
     ready(cluster, &["pod/web", "pod/hello"]).await?;
     exec(cluster).await?;
+    scraped(cluster).await?;
     volumes(cluster).await?;
     logs(cluster).await?;
     port_forward(cluster).await?;
@@ -54,6 +55,56 @@ async fn sh(cluster: &Cluster, script: &str) -> Result<String> {
         .kubectl(&["exec", "web", "--", "sh", "-c", script])
         .await?
         .ok()
+}
+
+/// What metrics servers and dashboards read of the node and its pods.
+async fn scraped(cluster: &Cluster) -> Result<()> {
+    let arguments = ["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"];
+    let node = cluster.kubectl(&arguments).await?.ok()?;
+    let read = async |path: &str| {
+        let path = format!("/api/v1/nodes/{node}/proxy/{path}");
+        cluster.kubectl(&["get", "--raw", &path]).await?.ok()
+    };
+    let own = read("metrics").await?;
+    let resource = read("metrics/resource").await?;
+    let cadvisor = read("metrics/cadvisor").await?;
+    for (text, wanted) in [
+        (
+            &own,
+            "kubelet_running_containers{container_state=\"running\"} ",
+        ),
+        (&own, "kubelet_started_pods_total "),
+        (
+            &own,
+            "kubelet_runtime_operations_total{operation_type=\"run_podsandbox\"} ",
+        ),
+        (
+            &resource,
+            "container_memory_working_set_bytes{container=\"main\",namespace=\"default\",pod=\"web\"} ",
+        ),
+        (
+            &resource,
+            "pod_cpu_usage_seconds_total{namespace=\"default\",pod=\"web\"} ",
+        ),
+        (&resource, "node_memory_working_set_bytes "),
+        (
+            &cadvisor,
+            "container_cpu_usage_seconds_total{container=\"main\",cpu=\"total\",image=\"",
+        ),
+        (&cadvisor, "container_network_receive_bytes_total{"),
+    ] {
+        ensure!(text.contains(wanted), "{wanted} is missing in\n{text}");
+    }
+    let foreign = [
+        scrape::facts::foreign(&own),
+        scrape::facts::foreign(&resource),
+    ]
+    .concat();
+    ensure!(
+        foreign.is_empty(),
+        "not as upstream serves it: {foreign:#?}"
+    );
+    Ok(())
 }
 
 async fn exec(cluster: &Cluster) -> Result<()> {

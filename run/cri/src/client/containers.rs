@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Runtime, call, gone_is_fine};
+use super::{Runtime, gone_is_fine};
 use crate::{
     CallError,
     v1::{
@@ -32,7 +32,7 @@ impl Runtime {
         };
         // Boxed: the request is by far the largest of all, and callers hold this future.
         let answer = Box::pin(client.create_container(request));
-        let answer = call("CreateContainer", self.timeout, answer).await?;
+        let answer = self.call("CreateContainer", self.timeout, answer).await?;
         Ok(answer.container_id)
     }
 
@@ -42,7 +42,7 @@ impl Runtime {
         let request = StartContainerRequest {
             container_id: id.to_owned(),
         };
-        call(
+        self.call(
             "StartContainer",
             self.timeout,
             client.start_container(request),
@@ -61,7 +61,10 @@ impl Runtime {
             timeout: whole_seconds(grace),
         };
         let timeout = self.timeout + grace;
-        gone_is_fine(call("StopContainer", timeout, client.stop_container(request)).await)
+        gone_is_fine(
+            self.call("StopContainer", timeout, client.stop_container(request))
+                .await,
+        )
     }
 
     /// Removes a container, by force if it still runs.
@@ -71,7 +74,7 @@ impl Runtime {
             container_id: id.to_owned(),
         };
         gone_is_fine(
-            call(
+            self.call(
                 "RemoveContainer",
                 self.timeout,
                 client.remove_container(request),
@@ -87,12 +90,13 @@ impl Runtime {
     ) -> Result<Vec<Container>, CallError> {
         let mut client = self.calls.clone();
         let request = ListContainersRequest { filter };
-        let answer = call(
-            "ListContainers",
-            self.timeout,
-            client.list_containers(request),
-        )
-        .await?;
+        let answer = self
+            .call(
+                "ListContainers",
+                self.timeout,
+                client.list_containers(request),
+            )
+            .await?;
         Ok(answer.containers)
     }
 
@@ -110,7 +114,7 @@ impl Runtime {
             container_id: id.to_owned(),
             verbose,
         };
-        call(
+        self.call(
             "ContainerStatus",
             self.timeout,
             client.container_status(request),
@@ -131,7 +135,7 @@ impl Runtime {
             ..UpdateContainerResourcesRequest::default()
         };
         let answer = client.update_container_resources(request);
-        call("UpdateContainerResources", self.timeout, answer)
+        self.call("UpdateContainerResources", self.timeout, answer)
             .await
             .map(|_| ())
     }
@@ -143,7 +147,7 @@ impl Runtime {
             container_id: id.to_owned(),
         };
         let answer = client.reopen_container_log(request);
-        call("ReopenContainerLog", self.timeout, answer)
+        self.call("ReopenContainerLog", self.timeout, answer)
             .await
             .map(|_| ())
     }
@@ -167,7 +171,8 @@ impl Runtime {
             timeout: whole_seconds(run_for_max),
         };
         let timeout = self.timeout + run_for_max;
-        call("ExecSync", timeout, client.exec_sync(request)).await
+        self.call("ExecSync", timeout, client.exec_sync(request))
+            .await
     }
 }
 

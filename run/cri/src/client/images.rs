@@ -1,6 +1,6 @@
 //! Image calls.
 
-use super::{Runtime, call, gone_is_fine};
+use super::{Runtime, gone_is_fine};
 use crate::{
     CallError,
     v1::{
@@ -14,7 +14,9 @@ impl Runtime {
     pub async fn list_images(&self) -> Result<Vec<Image>, CallError> {
         let mut client = self.images.clone();
         let request = ListImagesRequest { filter: None };
-        let answer = call("ListImages", self.timeout, client.list_images(request)).await?;
+        let answer = self
+            .call("ListImages", self.timeout, client.list_images(request))
+            .await?;
         Ok(answer.images)
     }
 
@@ -25,7 +27,9 @@ impl Runtime {
             image: Some(spec(image)),
             verbose: false,
         };
-        let answer = call("ImageStatus", self.timeout, client.image_status(request)).await?;
+        let answer = self
+            .call("ImageStatus", self.timeout, client.image_status(request))
+            .await?;
         Ok(answer.image)
     }
 
@@ -57,13 +61,16 @@ impl Runtime {
         let request = RemoveImageRequest {
             image: Some(spec(image)),
         };
-        gone_is_fine(call("RemoveImage", self.timeout, client.remove_image(request)).await)
+        gone_is_fine(
+            self.call("RemoveImage", self.timeout, client.remove_image(request))
+                .await,
+        )
     }
 
     /// Asks how much disk the images take.
     pub async fn image_fs_info(&self) -> Result<ImageFsInfoResponse, CallError> {
         let mut client = self.images.clone();
-        call(
+        self.call(
             "ImageFsInfo",
             self.timeout,
             client.image_fs_info(ImageFsInfoRequest {}),

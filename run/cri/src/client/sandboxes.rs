@@ -1,6 +1,6 @@
 //! Pod sandbox calls.
 
-use super::{Runtime, call, gone_is_fine};
+use super::{Runtime, gone_is_fine};
 use crate::{
     CallError,
     v1::{
@@ -27,7 +27,7 @@ impl Runtime {
         let timeout = self.timeout * 2;
         // Boxed: the request is large, and callers hold this future.
         let answer = Box::pin(client.run_pod_sandbox(request));
-        let answer = call("RunPodSandbox", timeout, answer).await?;
+        let answer = self.call("RunPodSandbox", timeout, answer).await?;
         Ok(answer.pod_sandbox_id)
     }
 
@@ -38,7 +38,7 @@ impl Runtime {
             pod_sandbox_id: id.to_owned(),
         };
         gone_is_fine(
-            call(
+            self.call(
                 "StopPodSandbox",
                 self.timeout,
                 client.stop_pod_sandbox(request),
@@ -54,7 +54,7 @@ impl Runtime {
             pod_sandbox_id: id.to_owned(),
         };
         let answer = client.remove_pod_sandbox(request);
-        gone_is_fine(call("RemovePodSandbox", self.timeout, answer).await)
+        gone_is_fine(self.call("RemovePodSandbox", self.timeout, answer).await)
     }
 
     /// Asks for the state of a sandbox: addresses, namespaces, labels.
@@ -71,7 +71,7 @@ impl Runtime {
             pod_sandbox_id: id.to_owned(),
             verbose,
         };
-        call(
+        self.call(
             "PodSandboxStatus",
             self.timeout,
             client.pod_sandbox_status(request),
@@ -86,12 +86,13 @@ impl Runtime {
     ) -> Result<Vec<PodSandbox>, CallError> {
         let mut client = self.calls.clone();
         let request = ListPodSandboxRequest { filter };
-        let answer = call(
-            "ListPodSandbox",
-            self.timeout,
-            client.list_pod_sandbox(request),
-        )
-        .await?;
+        let answer = self
+            .call(
+                "ListPodSandbox",
+                self.timeout,
+                client.list_pod_sandbox(request),
+            )
+            .await?;
         Ok(answer.items)
     }
 }

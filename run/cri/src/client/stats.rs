@@ -2,7 +2,7 @@
 
 use tonic::Streaming;
 
-use super::{Runtime, call};
+use super::Runtime;
 use crate::{
     CallError,
     v1::{
@@ -19,12 +19,13 @@ impl Runtime {
         let request = ContainerStatsRequest {
             container_id: id.to_owned(),
         };
-        let answer = call(
-            "ContainerStats",
-            self.timeout,
-            client.container_stats(request),
-        )
-        .await?;
+        let answer = self
+            .call(
+                "ContainerStats",
+                self.timeout,
+                client.container_stats(request),
+            )
+            .await?;
         Ok(answer.stats)
     }
 
@@ -35,7 +36,8 @@ impl Runtime {
     ) -> Result<Vec<ContainerStats>, CallError> {
         let mut client = self.calls.clone();
         let answer = client.list_container_stats(ListContainerStatsRequest { filter });
-        Ok(call("ListContainerStats", self.timeout, answer)
+        Ok(self
+            .call("ListContainerStats", self.timeout, answer)
             .await?
             .stats)
     }
@@ -46,7 +48,10 @@ impl Runtime {
         let answer = client.pod_sandbox_stats(PodSandboxStatsRequest {
             pod_sandbox_id: id.to_owned(),
         });
-        Ok(call("PodSandboxStats", self.timeout, answer).await?.stats)
+        Ok(self
+            .call("PodSandboxStats", self.timeout, answer)
+            .await?
+            .stats)
     }
 
     /// Asks what sandboxes use; `None` means all of them.
@@ -56,7 +61,8 @@ impl Runtime {
     ) -> Result<Vec<PodSandboxStats>, CallError> {
         let mut client = self.calls.clone();
         let answer = client.list_pod_sandbox_stats(ListPodSandboxStatsRequest { filter });
-        Ok(call("ListPodSandboxStats", self.timeout, answer)
+        Ok(self
+            .call("ListPodSandboxStats", self.timeout, answer)
             .await?
             .stats)
     }
@@ -68,6 +74,6 @@ impl Runtime {
     pub async fn container_events(&self) -> Result<Streaming<ContainerEventResponse>, CallError> {
         let mut client = self.calls.clone();
         let answer = client.get_container_events(GetEventsRequest {});
-        call("GetContainerEvents", self.timeout, answer).await
+        self.call("GetContainerEvents", self.timeout, answer).await
     }
 }

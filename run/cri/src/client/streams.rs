@@ -1,6 +1,6 @@
 //! Calls that give the URL of a stream; the streams themselves are spoken elsewhere.
 
-use super::{Runtime, call};
+use super::Runtime;
 use crate::{
     CallError,
     v1::{AttachRequest, ExecRequest, PortForwardRequest},
@@ -12,13 +12,17 @@ impl Runtime {
     /// URLs are for one use and expire within a minute.
     pub async fn exec(&self, request: ExecRequest) -> Result<String, CallError> {
         let mut client = self.calls.clone();
-        Ok(call("Exec", self.timeout, client.exec(request)).await?.url)
+        Ok(self
+            .call("Exec", self.timeout, client.exec(request))
+            .await?
+            .url)
     }
 
     /// Gives the URL on which to reach the streams of a container's first process.
     pub async fn attach(&self, request: AttachRequest) -> Result<String, CallError> {
         let mut client = self.calls.clone();
-        Ok(call("Attach", self.timeout, client.attach(request))
+        Ok(self
+            .call("Attach", self.timeout, client.attach(request))
             .await?
             .url)
     }
@@ -34,10 +38,9 @@ impl Runtime {
             pod_sandbox_id: sandbox_id.to_owned(),
             port: ports,
         };
-        Ok(
-            call("PortForward", self.timeout, client.port_forward(request))
-                .await?
-                .url,
-        )
+        Ok(self
+            .call("PortForward", self.timeout, client.port_forward(request))
+            .await?
+            .url)
     }
 }

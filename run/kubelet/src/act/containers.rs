@@ -37,8 +37,32 @@ pub(super) fn image(scene: &Scene, name: &str) -> String {
     found.and_then(|one| one.image).unwrap_or_default()
 }
 
+/// What sort of container it is, in upstream's words. Source: `pkg/kubelet/metrics`.
+fn container_type(scene: &Scene, name: &str) -> &'static str {
+    let Some(pod) = scene.pod.spec.as_ref() else {
+        return "container";
+    };
+    let mut initial = pod.init_containers.iter().flatten();
+    let mut ephemeral = pod.ephemeral_containers.iter().flatten();
+    if initial.any(|one| one.name == name) {
+        "init_container"
+    } else if ephemeral.any(|one| one.name == name) {
+        "ephemeral_container"
+    } else {
+        "container"
+    }
+}
+
 /// Creates and starts a container, and runs its hook.
 pub(super) async fn start(scene: &Scene, start: Start) -> Result<(), Failed> {
+    let container_type = container_type(scene, &start.name);
+    let started = Box::pin(launch(scene, start)).await;
+    let failed = started.as_ref().err().map(|(reason, _)| reason.as_str());
+    scene.agent.metrics.container(container_type, failed);
+    started
+}
+
+async fn launch(scene: &Scene, start: Start) -> Result<(), Failed> {
     let agent = &scene.agent;
     let pod_spec = spec::of(&scene.pod);
     let Some(own) = spec::find_any(&pod_spec, &start.name) else {

@@ -18,6 +18,7 @@ pub(super) async fn run(scene: &Scene, attempt: u32) -> Result<(), String> {
         }
         Err(error) => Err(format!("failed to create log directory: {error}")),
     };
+    agent.metrics.sandbox(made.is_ok());
     if let Err(message) = &made {
         let message = format!("Failed to create pod sandbox: {message}");
         let event = Event::warning(events::FAILED_CREATE_POD_SANDBOX, message);
