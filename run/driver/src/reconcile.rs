@@ -107,6 +107,17 @@ enum Outcome {
     Retry,
 }
 
+impl Outcome {
+    /// The outcome of what was decided at a moment, and asks to be decided again at another. When that is past already, it
+    /// is tried again with a wait that grows: a decision that never leaves its moment behind must not keep a processor.
+    fn after(wake_at: Option<Timestamp>, now: Timestamp) -> Self {
+        match wake_at {
+            Some(at) if at <= now => Self::Retry,
+            later => Self::Done(later),
+        }
+    }
+}
+
 async fn reconcile<C: Controller>(
     shared: &Shared,
     world: &World,
@@ -116,11 +127,12 @@ async fn reconcile<C: Controller>(
     let Some(seen) = C::observe(world, key) else {
         return Outcome::Done(None);
     };
-    let decision = C::decide(&seen, Timestamp::now());
+    let now = Timestamp::now();
+    let decision = C::decide(&seen, now);
     debug!(controller = C::NAME, %key, actions = decision.actions.len(), why = ?decision.why, "decided");
     let mut actor = Actor::new(shared.informers.rest(), recorder);
     let outcome = match actor.perform(&decision).await {
-        Ok(()) => Outcome::Done(decision.wake_at),
+        Ok(()) => Outcome::after(decision.wake_at, now),
         Err(Stopped::Stale) => Outcome::Retry,
         Err(Stopped::Hopeless) => Outcome::Done(None),
         Err(Stopped::Failed(failure)) => {
@@ -178,4 +190,19 @@ async fn see(world: &World, written: &Written) {
 pub(crate) fn instant(at: Timestamp) -> Instant {
     let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
     Instant::now() + wait
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_the_past_has_to_wait() {
+        let now = Timestamp::UNIX_EPOCH;
+        let later = now + Duration::from_secs(1);
+        assert!(matches!(Outcome::after(Some(now), now), Outcome::Retry));
+        assert!(matches!(Outcome::after(Some(now), later), Outcome::Retry));
+        assert!(matches!(Outcome::after(Some(later), now), Outcome::Done(Some(at)) if at == later));
+        assert!(matches!(Outcome::after(None, now), Outcome::Done(None)));
+    }
 }

@@ -160,9 +160,13 @@ pub(super) fn sync_rollout(plan: &mut Plan<'_>) {
         Some(failure) => copy_failure(&mut status, &failure),
         None => condition::remove(&mut status, REPLICA_FAILURE),
     }
-    let reason = reason_of(&status, PROGRESSING);
+    // Once a rollout was complete, or has failed, time alone changes nothing; see [`has_timed_out`].
+    let is_over = matches!(
+        reason_of(&status, PROGRESSING),
+        Some(TIMED_OUT | NEW_AVAILABLE)
+    );
     if !is_complete(plan, &status)
-        && reason != Some(TIMED_OUT)
+        && !is_over
         && let Some(deadline) = deadline(plan, &status)
     {
         // A second more, so that whole-second times are past and not merely reached.

@@ -242,6 +242,25 @@ fn a_stuck_rollout_asks_to_be_woken_at_its_deadline() {
 }
 
 #[test]
+fn pods_lost_after_the_rollout_are_no_reason_to_be_woken() {
+    let mut world = rolled_out(2);
+    for set in world.list(&REPLICA_SETS, "default") {
+        let mut set = Object::clone(&set);
+        set.set(&["status", "availableReplicas"], 0.into());
+        world.put(&REPLICA_SETS, set);
+    }
+    let late = time(60 + 10_000);
+    world.settle::<Deployment>(&key(), late);
+    let seen = Deployment::observe(&world, &key()).unwrap();
+    assert_eq!(Deployment::decide(&seen, late).wake_at, None);
+    let (status, reason, _) = condition(&world, "Progressing");
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("True", "NewReplicaSetAvailable")
+    );
+}
+
+#[test]
 fn scaling_alone_changes_the_only_active_set() {
     let mut world = rolled_out(3);
     change(&mut world, |d| d.set(&["spec", "replicas"], 5.into()));
