@@ -53,11 +53,16 @@ pub(crate) fn refusal(error: &StatusError, format: Format) -> Response<Body> {
     response
 }
 
+/// Marks an answer to who was not let in; as an extension of the response, which nobody outside sees.
+#[derive(Clone, Copy)]
+pub(crate) struct TurnedAway;
+
 /// The refusal of a request whose sender is not known, or may not send it.
 ///
 /// Source: apiserver `handlers/responsewriters` `Forbidden`, `RespondWithError`; `filters` `Unauthorized`.
 pub(crate) fn turned_away(error: &StatusError, format: Format) -> Response<Body> {
     let mut response = refusal(error, format);
+    response.extensions_mut().insert(TurnedAway);
     if error.code() != 401 {
         response.headers_mut().insert(
             header::X_CONTENT_TYPE_OPTIONS,

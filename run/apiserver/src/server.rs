@@ -30,6 +30,7 @@ use crate::metrics::{Asked, Metrics, Sized};
 use crate::options::Query;
 use crate::policy::{FlowMark, PolicyCache};
 use crate::request::RequestInfo;
+use crate::respond::TurnedAway;
 use crate::socket::Socket;
 use crate::turn::{Turn, Turns};
 use crate::{auth, compress, fixed, limits, proxy, respond, verbs};
@@ -143,7 +144,7 @@ impl ApiServer {
         let reads_gzip = compress::accepts(&parts.headers);
         let refused_in = refusal_format(&info, &parts.headers);
         let flow = OnceLock::new();
-        let bounded = self.bounded(parts, body, query, &info, &asked, &flow);
+        let bounded = self.bounded(parts, body, query, &info, asked.as_ref(), &flow);
         let response = bounded.await;
         let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
         if reads_gzip {
@@ -154,26 +155,29 @@ impl ApiServer {
         }
         let code = response.status().as_u16();
         let requests = &self.inner.metrics.requests;
-        match requests.observe(asked, code, started.elapsed()) {
+        let is_turned_away = response.extensions_mut().remove::<TurnedAway>().is_some();
+        let asked = asked.filter(|_| !is_turned_away);
+        match asked.and_then(|asked| requests.observe(asked, code, started.elapsed())) {
             Some(size) => sized(response, size),
             None => response,
         }
     }
 
     /// A request as metrics name it: names that are not served would make a series each.
-    fn asked(&self, info: &RequestInfo, parts: &Parts, query: &Query) -> Asked {
+    ///
+    /// Upstream counts in the handlers of what it serves, so that nothing else is counted.
+    fn asked(&self, info: &RequestInfo, parts: &Parts, query: &Query) -> Option<Asked> {
+        if !info.is_resource {
+            return Asked::fixed(info, &parts.headers, query);
+        }
         let gvr = Gvr::new(&info.group, &info.version, &info.resource);
         let kind = self.config().registry.resource(&gvr);
         let kind = kind.filter(|kind| {
             info.subresource.is_empty() || kind.subresource(&info.subresource).is_some()
-        });
-        let unknown = RequestInfo {
-            verb: info.verb.clone(),
-            ..RequestInfo::default()
-        };
-        let shown = if kind.is_some() { info } else { &unknown };
-        let is_deprecated = kind.is_some_and(|kind| kind.deprecation.is_some());
-        Asked::read(shown, &parts.method, &parts.headers, query, is_deprecated)
+        })?;
+        let is_deprecated = kind.deprecation.is_some();
+        let (method, headers) = (&parts.method, &parts.headers);
+        Some(Asked::read(info, method, headers, query, is_deprecated))
     }
 
     /// Answers a request when not too many run already.
@@ -183,7 +187,7 @@ impl ApiServer {
         body: Body,
         query: Query,
         info: &RequestInfo,
-        asked: &Asked,
+        asked: Option<&Asked>,
         flow: &OnceLock<FlowMark>,
     ) -> Result<Response<Body>, StatusError> {
         if !info.is_resource {
@@ -201,7 +205,9 @@ impl ApiServer {
         }
         let requests = &self.inner.metrics.requests;
         let Some(permit) = self.inner.in_flight.enter(class) else {
-            requests.terminated(asked, StatusCode::TOO_MANY_REQUESTS.as_u16());
+            if let Some(asked) = asked {
+                requests.terminated(asked, StatusCode::TOO_MANY_REQUESTS.as_u16());
+            }
             return Ok(respond::too_many());
         };
         let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
@@ -209,13 +215,15 @@ impl ApiServer {
         if class != Class::LongRunning {
             let answered = tokio::time::timeout(longest, answering).await;
             return answered.unwrap_or_else(|_| {
-                requests.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
+                if let Some(asked) = asked {
+                    requests.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
+                }
                 Err(out_of_time())
             });
         }
         let response = answering.await?;
         // What is long-running lasts until its body ends.
-        let open = (permit, requests.long_running(asked));
+        let open = (permit, asked.map(|asked| requests.long_running(asked)));
         let response = response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _held = &open;

@@ -143,15 +143,44 @@ impl Asked {
             resource: info.resource.clone(),
             subresource: info.subresource.clone(),
             scope,
-            component: if info.is_resource { "apiserver" } else { "" },
+            component: "apiserver",
         };
+        let outcome = Outcome::of(target, headers, query);
+        Self {
+            outcome,
+            is_deprecated,
+        }
+    }
+
+    /// Reads a request for a path that is no resource; `None` for those that upstream does not count.
+    pub(crate) fn fixed(info: &RequestInfo, headers: &HeaderMap, query: &Query) -> Option<Self> {
+        let (subresource, component) = counted(&info.path, headers)?;
+        let target = Target {
+            verb: "GET",
+            group: String::new(),
+            version: String::new(),
+            resource: String::new(),
+            subresource: subresource.to_owned(),
+            scope: "",
+            component,
+        };
+        Some(Self {
+            outcome: Outcome::of(target, headers, query),
+            is_deprecated: false,
+        })
+    }
+}
+
+impl Outcome {
+    /// An outcome without its code.
+    fn of(target: Target, headers: &HeaderMap, query: &Query) -> Self {
         let agent = headers.get(http::header::USER_AGENT);
         let agent = agent.and_then(|agent| agent.to_str().ok());
         let program = agent
             .and_then(|agent| agent.split_once('/'))
             .map(|(program, _)| program);
         let known = SYSTEM_CLIENTS.iter().find(|name| program == Some(**name));
-        let outcome = Outcome {
+        Self {
             dry_run: match query.text("dryRun") {
                 "" => "",
                 "All" => "All",
@@ -160,11 +189,29 @@ impl Asked {
             code: 0,
             system_client: known.copied().unwrap_or_default(),
             target,
-        };
-        Self {
-            outcome,
-            is_deprecated,
         }
+    }
+}
+
+/// What a path that is no resource is counted as: its subresource and its component.
+///
+/// Source: `InstrumentHandlerFunc` as apiserver `server/healthz`, `endpoints/discovery/aggregated` and kube-aggregator
+/// `controllers/openapiv3` call it.
+fn counted(path: &str, headers: &HeaderMap) -> Option<(&'static str, &'static str)> {
+    let is_aggregated = || {
+        let accept = headers.get(http::header::ACCEPT);
+        let accept = accept.and_then(|accept| accept.to_str().ok());
+        accept.is_some_and(|accept| accept.contains("as=APIGroupDiscoveryList"))
+    };
+    match path {
+        "/healthz" => Some(("/healthz", "")),
+        "/livez" => Some(("/livez", "")),
+        "/readyz" => Some(("/readyz", "")),
+        "/openapi/v3" => Some(("openapi/v3", "")),
+        "/api" if is_aggregated() => Some(("/api", "apiserver")),
+        "/apis" if is_aggregated() => Some(("/apis", "apiserver")),
+        _ if path.starts_with("/openapi/v3/") => Some(("openapi/v3/", "")),
+        _ => None,
     }
 }
 
@@ -400,6 +447,24 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn few_paths_are_counted_that_are_no_resource() {
+        let mut discovers = HeaderMap::new();
+        let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        discovers.insert(http::header::ACCEPT, HeaderValue::from_static(aggregated));
+        let plain = HeaderMap::new();
+        for (path, headers, wanted) in [
+            ("/readyz", &plain, Some(("/readyz", ""))),
+            ("/readyz/ping", &plain, None),
+            ("/openapi/v3/api/v1", &plain, Some(("openapi/v3/", ""))),
+            ("/apis", &discovers, Some(("/apis", "apiserver"))),
+            ("/apis", &plain, None),
+            ("/metrics", &plain, None),
+        ] {
+            assert_eq!(counted(path, headers), wanted, "{path}");
+        }
+    }
 
     #[test]
     fn verbs_and_scopes_are_upstreams() {

@@ -72,8 +72,25 @@ async fn scraped(talk: &Talk) -> String {
 async fn names_that_are_not_served_make_no_series() {
     let talk = Talk::new().await;
     talk.get("/apis/example.com/v1/unheard-of").await;
+    talk.get(MAPS).await;
     let text = scraped(&talk).await;
     assert!(text.contains("apiserver_request_total") && !text.contains("unheard-of"));
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_not_counted_as_a_request() {
+    let talk = Talk::new().await;
+    let user = access::user::user("jo", &[]);
+    let request = Request::get(MAPS).extension(Identity(user));
+    let request = request.body(Body::empty()).unwrap();
+    assert_eq!(talk.server.handle(request).await.status(), 403);
+    talk.get("/readyz").await.expect(200);
+    let text = scraped(&talk).await;
+    assert!(!text.contains("code=\"403\""));
+    assert!(text.contains("authorization_attempts_total{result=\"no-opinion\"} 1\n"));
+    assert!(
+        text.contains("subresource=\"/readyz\",system_client=\"\",verb=\"GET\",version=\"\"} 1\n")
+    );
 }
 
 #[tokio::test]
