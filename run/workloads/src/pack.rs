@@ -52,7 +52,9 @@ impl Packed {
 
 /// The place of a word in the table; it has fewer words than there are tags.
 fn word(text: &str) -> Option<u8> {
-    let at = WORDS.binary_search(&text).ok()?;
+    // Lengths differ sooner than texts do.
+    let order = |word: &str| (word.len(), word).cmp(&(text.len(), text));
+    let at = WORDS.binary_search_by(|word| order(word)).ok()?;
     u8::try_from(at).ok()?.checked_add(WORD)
 }
 
@@ -285,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_table_of_words_can_be_searched_and_addressed() {
-        assert!(WORDS.is_sorted_by(|a, b| a < b));
+        assert!(WORDS.is_sorted_by(|a, b| (a.len(), a) < (b.len(), b)));
         assert!(WORDS.len() <= usize::from(u8::MAX - WORD) + 1);
         assert_eq!(word("metadata").map(|tag| tag >= WORD), Some(true));
     }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::ClientError;
 use client::rest::{DeleteOptions, Detail, Rest};
@@ -30,9 +30,11 @@ pub const WORKLOADS: Resource =
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// Longest wait after a failure.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// How long news are gathered after a round of writing: what changes several times in a row is judged and written once,
-/// and a burst of changes does not have its verdicts written in between.
-const GATHERING: Duration = Duration::from_millis(100);
+/// How long news are gathered after a round of writing, at least: what changes several times in a row is judged and
+/// written once, and a burst of changes does not have its verdicts written in between.
+const GATHERING_MIN: Duration = Duration::from_millis(100);
+/// How long they are gathered at most, however many there were to write.
+const GATHERING_MAX: Duration = Duration::from_secs(1);
 /// Longest name of an object.
 const NAME_BYTES_MAX: usize = 253;
 
@@ -137,8 +139,9 @@ impl Publisher {
             names.extend(key(item).map(|key| (id.clone(), key)));
         }
         loop {
+            let begun = Instant::now();
             self.write().await;
-            tokio::time::sleep(GATHERING).await;
+            tokio::time::sleep(gathering(begun.elapsed())).await;
             let changes = if self.pending.is_empty() {
                 session.changed(Timestamp::now).await
             } else {
@@ -186,6 +189,12 @@ impl Publisher {
             (self.wait * 2).min(BACKOFF_MAX)
         };
     }
+}
+
+/// How long news are gathered after writing took so long: as long again, so that who makes many changes at once has
+/// half the time for them.
+fn gathering(took: Duration) -> Duration {
+    took.clamp(GATHERING_MIN, GATHERING_MAX)
 }
 
 /// Whether trying again can help: not when the namespace goes away, the object is gone already, or
@@ -289,6 +298,12 @@ mod tests {
     use status::{Bundle, Config, evaluate};
 
     use super::*;
+
+    #[test]
+    fn what_takes_long_to_write_is_gathered_longer() {
+        let gathered = |took| gathering(Duration::from_millis(took)).as_millis();
+        assert_eq!([0, 300, 5_000].map(gathered), [100, 300, 1_000]);
+    }
 
     #[test]
     fn what_is_published_is_the_subject_and_the_verdict_without_its_next_look() {
