@@ -6,7 +6,7 @@ use anyhow::Result;
 use meta::ObjectExt;
 
 use crate::report::{Better, Figure, median, megabytes, milliseconds, show};
-use crate::request::{self, answer, fill, map, maps, pod, pods};
+use crate::request::{self, fill, map, maps, pod, pods};
 use crate::{Server, settle};
 
 const PODS: usize = 5_000;
@@ -26,8 +26,8 @@ const LABELLED: usize = 100;
 pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
     const NAMESPACE: &str = "lists";
     for server in servers {
-        request::namespace(&server.client, NAMESPACE).await?;
-        fill(&server.client, PODS, |index| {
+        request::namespace(&mut server.dialer.open().await?, NAMESPACE).await?;
+        fill(server, PODS, |index| {
             (pods(NAMESPACE), pod(&format!("pod-{index}")))
         })
         .await?;
@@ -52,10 +52,11 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
 
 /// Makes the large collection.
 pub(crate) async fn fill_many(server: &Server, objects: usize) -> Result<()> {
+    let mut client = server.dialer.open().await?;
     for index in 0..NAMESPACES {
-        request::namespace(&server.client, &format!("many-{index}")).await?;
+        request::namespace(&mut client, &format!("many-{index}")).await?;
     }
-    fill(&server.client, objects, |index| {
+    fill(server, objects, |index| {
         let mut object = map(&format!("map-{index}"));
         let group = format!("g-{}", index / LABELLED);
         object.set(&["metadata", "labels", "group"], group.into());
@@ -86,12 +87,17 @@ pub(crate) async fn measure_selective(servers: &[Server], objects: usize) -> Res
 async fn list(what: &str, servers: &[Server], path: &str, accept: &str) -> Result<()> {
     let mut times: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
     let mut worked = vec![Duration::ZERO; servers.len()];
+    let mut clients = Vec::new();
+    for server in servers {
+        clients.push(server.dialer.open().await?);
+    }
     for _ in 0..ROUNDS {
-        for ((server, times), worked) in servers.iter().zip(&mut times).zip(&mut worked) {
+        let asked = servers.iter().zip(&mut clients);
+        for (((server, client), times), worked) in asked.zip(&mut times).zip(&mut worked) {
             let request = request::get(path, accept)?;
             settle(servers).await?;
             let (before, begun) = (server.processor_time()?, Instant::now());
-            let (code, bytes) = answer(&server.client, request).await?;
+            let (code, bytes) = client.answer(request).await?;
             let mut figure = milliseconds(begun.elapsed());
             anyhow::ensure!(code == 200, "the list answered {code}");
             *worked += server.processor_time()?.saturating_sub(before);

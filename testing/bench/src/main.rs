@@ -8,6 +8,7 @@
 //! `SAMPAN_BENCH_PARTS` (comma-separated: `idle`, `rates`, `lists`, `watchers`, `many`, `status`,
 //! `node`) measures these alone.
 
+mod connection;
 mod lists;
 mod node;
 mod process;
@@ -21,8 +22,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::runtime::{Builder, Runtime};
 
-use crate::process::{Process, client_of, processor_time, rss};
+use crate::connection::Dialer;
+use crate::process::{Process, processor_time, rss};
 use crate::report::{Better, Figure, megabytes, row, show};
 
 /// How long an idle process is watched.
@@ -36,7 +39,7 @@ const OBJECTS: usize = 100_000;
 
 /// A server under measurement.
 pub(crate) struct Server {
-    pub(crate) client: kube::Client,
+    pub(crate) dialer: Dialer,
     pids: Vec<u32>,
 }
 
@@ -71,8 +74,7 @@ pub(crate) async fn settle(servers: &[Server]) -> Result<()> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let usage = "usage: sampan-bench SAMPAN_BINARY [IMAGES_DIR]";
     let binary = args.next().context(usage)?;
@@ -80,20 +82,24 @@ async fn main() -> Result<()> {
     report::head();
     let size = std::fs::metadata(&binary).context("no such binary")?.len();
     row("binary size", &format!("{:.1} MB", megabytes(size)));
+    // Waking other threads of the client would be measured as the server's time.
+    let alone = Builder::new_current_thread().enable_all().build();
+    let alone = alone.context("no runtime")?;
     if ["idle", "rates", "lists", "watchers"]
         .iter()
         .any(|part| is_wanted(part))
     {
-        requests(&binary).await?;
+        alone.block_on(requests(&binary))?;
     }
     if is_wanted("many") {
-        many(&binary).await?;
+        alone.block_on(many(&binary))?;
     }
+    let together = Runtime::new().context("no runtime")?;
     if is_wanted("status") {
-        status::measure(&binary).await?;
+        together.block_on(status::measure(&binary))?;
     }
     match images {
-        Some(images) if is_wanted("node") => node::measure(&binary, &images).await,
+        Some(images) if is_wanted("node") => together.block_on(node::measure(&binary, &images)),
         _ => Ok(()),
     }
 }
@@ -113,13 +119,13 @@ async fn peer() -> Result<Option<Server>> {
     let pids = pids.split(',').filter(|pid| !pid.is_empty());
     let pids: Result<Vec<u32>, _> = pids.map(str::parse).collect();
     Ok(Some(Server {
-        client: client_of(Path::new(&kubeconfig)).await?,
+        dialer: Dialer::read(Path::new(&kubeconfig)).await?,
         pids: pids.context("SAMPAN_BENCH_PEER_PIDS holds no numbers")?,
     }))
 }
 
 /// What our server is started with: beside a stock server, which is one without controllers, it has none either.
-fn alone() -> &'static [&'static str] {
+fn controllers() -> &'static [&'static str] {
     match std::env::var_os("SAMPAN_BENCH_PEER") {
         Some(_) => &["--without-controllers"],
         None => &[],
@@ -129,7 +135,7 @@ fn alone() -> &'static [&'static str] {
 /// Ours, and the stock server if there is one.
 async fn servers(process: &Process) -> Result<Vec<Server>> {
     let ours = Server {
-        client: process.client().await?,
+        dialer: process.dialer().await?,
         pids: vec![process.pid()],
     };
     Ok(std::iter::once(ours).chain(peer().await?).collect())
@@ -138,7 +144,7 @@ async fn servers(process: &Process) -> Result<Vec<Server>> {
 /// The control plane alone: start, footprint, requests.
 async fn requests(binary: &Path) -> Result<()> {
     let data = tempfile::tempdir().context("cannot make a directory")?;
-    let process = Process::start(binary, "server", data.path(), alone()).await?;
+    let process = Process::start(binary, "server", data.path(), controllers()).await?;
     let started = process.started.as_secs_f64() * 1000.0;
     row("start to ready, empty store", &format!("{started:.0} ms"));
     if is_wanted("idle") {
@@ -161,7 +167,7 @@ async fn requests(binary: &Path) -> Result<()> {
 /// A large collection: what it costs, what is found in it, and a start with it.
 async fn many(binary: &Path) -> Result<()> {
     let data = tempfile::tempdir().context("cannot make a directory")?;
-    let process = Process::start(binary, "server", data.path(), alone()).await?;
+    let process = Process::start(binary, "server", data.path(), controllers()).await?;
     let servers = servers(&process).await?;
     let mut figures = Vec::new();
     for server in &servers {
@@ -171,7 +177,7 @@ async fn many(binary: &Path) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let whole = request::get("/api/v1/configmaps", "application/json")?;
         let after = server.rss()?;
-        let (_, bytes) = request::answer(&server.client, whole).await?;
+        let (_, bytes) = server.dialer.open().await?.answer(whole).await?;
         figures.push(memory(before, after, bytes));
     }
     let what = format!("memory with {OBJECTS} ConfigMaps");

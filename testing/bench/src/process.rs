@@ -9,6 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::connection::Dialer;
+
 /// Longest wait for the line that says it is ready.
 const READY_MAX: Duration = Duration::from_mins(1);
 
@@ -61,7 +63,14 @@ impl Process {
 
     /// A client with the administrator's certificate, over TLS.
     pub(crate) async fn client(&self) -> Result<kube::Client> {
-        client_of(&self.kubeconfig).await
+        client::from_kubeconfig(Some(&self.kubeconfig), None)
+            .await
+            .context("no client")
+    }
+
+    /// What opens connections with the same certificate.
+    pub(crate) async fn dialer(&self) -> Result<Dialer> {
+        Dialer::read(&self.kubeconfig).await
     }
 
     /// Its process id.
@@ -131,11 +140,4 @@ fn memory(pid: u32, field: &str) -> Result<u64> {
         .parse()
         .context("no number")?;
     Ok(kilobytes * 1024)
-}
-
-/// A client of the server that a kubeconfig names.
-pub(crate) async fn client_of(kubeconfig: &Path) -> Result<kube::Client> {
-    client::from_kubeconfig(Some(kubeconfig), None)
-        .await
-        .context("no client")
 }

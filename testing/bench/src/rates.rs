@@ -7,8 +7,9 @@ use futures::future::try_join_all;
 use meta::ObjectExt;
 use serde_json::json;
 
+use crate::connection::Body;
 use crate::report::{Better, Figure, median, percentile, show};
-use crate::request::{self, answer, applied, map, maps, pod, pods, send};
+use crate::request::{self, applied, map, maps, pod, pods, send};
 use crate::{Server, settle};
 
 /// How long each rate is measured.
@@ -48,12 +49,7 @@ impl Verb {
     }
 
     /// The request for an object; `turn` differs from request to request, so that no write is one that changes nothing.
-    fn request(
-        self,
-        namespace: &str,
-        name: &str,
-        turn: usize,
-    ) -> Result<http::Request<kube::client::Body>> {
+    fn request(self, namespace: &str, name: &str, turn: usize) -> Result<http::Request<Body>> {
         let (json, of) = ("application/json", format!("{}/{name}", maps(namespace)));
         match self {
             Self::Create => send("POST", &maps(namespace), json, &map(name)),
@@ -90,7 +86,7 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
         for round in 0..ROUNDS {
             for (server, figures) in servers.iter().zip(&mut figures) {
                 let namespace = format!("rates-{clients}-{round}");
-                request::namespace(&server.client, &namespace).await?;
+                request::namespace(&mut server.dialer.open().await?, &namespace).await?;
                 let mut made = vec![usize::MAX; clients];
                 for (verb, figures) in VERBS.iter().zip(figures) {
                     settle(servers).await?;
@@ -126,12 +122,13 @@ async fn rate(
             *made
         };
         async move {
+            let mut client = server.dialer.open().await?;
             let mut times = Vec::new();
             while begun.elapsed() < SPAN && !(verb.is_once() && times.len() == made) {
                 let name = format!("object-{worker}-{}", times.len() % made);
                 let request = verb.request(namespace, &name, times.len())?;
                 let sent = Instant::now();
-                let (code, _) = answer(&server.client, request).await?;
+                let (code, _) = client.answer(request).await?;
                 anyhow::ensure!(code < 300, "{} answered {code}", verb.name());
                 times.push(sent.elapsed());
             }

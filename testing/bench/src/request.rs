@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use http::Request;
-use http_body_util::BodyExt;
-use kube::client::Body;
 use serde_json::{Value, json};
+
+use crate::Server;
+use crate::connection::{Body, Connection};
 
 /// How many requests are under way while objects are made.
 const FILLERS: usize = 32;
@@ -22,7 +23,7 @@ pub(crate) fn pods(namespace: &str) -> String {
 /// A request without a body.
 pub(crate) fn get(path: &str, accept: &str) -> Result<Request<Body>> {
     let request = Request::get(path).header("accept", accept);
-    request.body(Body::empty()).context("no request")
+    request.body(Body::default()).context("no request")
 }
 /// A request with a JSON body, of this content type.
 pub(crate) fn send(
@@ -35,52 +36,38 @@ pub(crate) fn send(
         .method(method)
         .uri(path)
         .header("content-type", content_type);
-    let body = Body::from(body.to_string().into_bytes());
+    let body = Body::from(body.to_string());
     request.body(body).context("no request")
 }
 
-/// Sends a request and reads the whole answer; its code and its size.
-///
-/// What was read is let go of at once: gathering megabytes would be measured as the server's time.
-pub(crate) async fn answer(client: &kube::Client, request: Request<Body>) -> Result<(u16, usize)> {
-    let response = client.send(request).await.context("no answer")?;
-    let code = response.status().as_u16();
-    let (mut body, mut size) = (response.into_body(), 0);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.context("the answer broke off")?;
-        let bytes = frame.into_data().unwrap_or_default();
-        anyhow::ensure!(code < 500, "the server failed: {bytes:?}");
-        size += bytes.len();
-    }
-    Ok((code, size))
-}
-
 /// Creates a namespace, and waits until pods can be made in it.
-pub(crate) async fn namespace(client: &kube::Client, name: &str) -> Result<()> {
+pub(crate) async fn namespace(client: &mut Connection, name: &str) -> Result<()> {
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let request = send("POST", "/api/v1/namespaces", "application/json", &body)?;
-    let (code, _) = answer(client, request).await?;
+    let (code, _) = client.answer(request).await?;
     anyhow::ensure!(code == 201, "namespace {name} not made: {code}");
     // A stock server without its controllers makes no service account, and without one no pod is let in.
     let body =
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
     let path = format!("/api/v1/namespaces/{name}/serviceaccounts");
-    let (code, _) = answer(client, send("POST", &path, "application/json", &body)?).await?;
+    let request = send("POST", &path, "application/json", &body)?;
+    let (code, _) = client.answer(request).await?;
     anyhow::ensure!(matches!(code, 201 | 409), "no service account: {code}");
     Ok(())
 }
 
 /// Creates so many objects.
 pub(crate) async fn fill(
-    client: &kube::Client,
+    server: &Server,
     count: usize,
     object: impl Fn(usize) -> (String, Value) + Copy,
 ) -> Result<()> {
     let worker = |first: usize| async move {
+        let mut client = server.dialer.open().await?;
         for index in (first..count).step_by(FILLERS) {
             let (path, body) = object(index);
             let request = send("POST", &path, "application/json", &body)?;
-            let (code, _) = answer(client, request).await?;
+            let (code, _) = client.answer(request).await?;
             anyhow::ensure!(code == 201, "not created: {code}");
         }
         anyhow::Ok(())

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
-use http::Request;
 use http_body_util::BodyExt;
 use meta::ObjectExt;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::connection::Connection;
 use crate::report::{Better, Figure, median, milliseconds, percentile, show};
-use crate::request::{self, answer, map, maps, send};
+use crate::request::{self, map, maps, send};
 use crate::{Server, settle};
 
 const WATCHERS: [usize; 2] = [100, 1_000];
@@ -47,6 +47,8 @@ impl Seen {
 
 /// Watches of one server.
 struct Watches {
+    /// What changes the object.
+    client: Connection,
     seen: Arc<Seen>,
     tasks: JoinSet<()>,
     watchers: usize,
@@ -72,7 +74,7 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
             for (((server, watches), times), worked) in opened.zip(&mut times).zip(&mut worked) {
                 settle(servers).await?;
                 let before = server.processor_time()?;
-                times.push(watches.time(server, &namespace).await?);
+                times.push(watches.time(&namespace).await?);
                 *worked += server.processor_time()?.saturating_sub(before);
             }
         }
@@ -102,18 +104,19 @@ fn kilobytes(bytes: u64) -> Figure {
 
 impl Watches {
     async fn open(server: &Server, namespace: &str, watchers: usize) -> Result<Self> {
-        request::namespace(&server.client, namespace).await?;
+        let mut client = server.dialer.open().await?;
+        request::namespace(&mut client, namespace).await?;
         let create = send(
             "POST",
             &maps(namespace),
             "application/json",
             &map("watched"),
         )?;
-        answer(&server.client, create).await?;
+        client.answer(create).await?;
         let get = request::get(&format!("{}/watched", maps(namespace)), "application/json")?;
-        let (parts, _) = get.into_parts();
-        let watched = Request::from_parts(parts, Vec::new());
-        let watched: Value = server.client.request(watched).await?;
+        let watched = client.send(get).await?.into_body().collect().await;
+        let watched = watched.context("the answer broke off")?.to_bytes();
+        let watched: Value = serde_json::from_slice(&watched).context("no object")?;
         let version = watched.str_at(&["metadata", "resourceVersion"]);
         let path = format!(
             "{}?watch=true&timeoutSeconds=3000&resourceVersion={}",
@@ -124,8 +127,9 @@ impl Watches {
         let open = |_| {
             let path = path.as_str();
             async move {
+                let mut client = server.dialer.open().await?;
                 let request = request::get(path, "application/json")?;
-                let response = server.client.send(request).await.context("no watch")?;
+                let response = client.send(request).await?;
                 anyhow::ensure!(response.status() == 200, "no watch: {}", response.status());
                 anyhow::Ok(response.into_body())
             }
@@ -143,6 +147,7 @@ impl Watches {
             });
         }
         Ok(Self {
+            client,
             seen,
             tasks,
             watchers,
@@ -150,7 +155,7 @@ impl Watches {
     }
 
     /// Changes the object a number of times, and times each change to the last watcher.
-    async fn time(&mut self, server: &Server, namespace: &str) -> Result<Figure> {
+    async fn time(&mut self, namespace: &str) -> Result<Figure> {
         let mut times = Vec::new();
         for index in 0..UPDATES / ROUNDS {
             let mut object = map("watched");
@@ -166,7 +171,7 @@ impl Watches {
                 begun.elapsed()
             };
             let all_seen = tokio::time::timeout(WAIT_MAX, all_seen);
-            let (answered, took) = tokio::join!(answer(&server.client, request), all_seen);
+            let (answered, took) = tokio::join!(self.client.answer(request), all_seen);
             let (code, _) = answered?;
             anyhow::ensure!(code == 200, "the update answered {code}");
             times.push(took.context("a watcher did not hear of a change")?);

@@ -1,0 +1,104 @@
+//! Connections to a server, one for each client.
+//!
+//! On the processors that the server needs too, whatever a client does is measured as the server's time. So this one has
+//! no pool, no layers and no thread but that which measures.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use kube::client::ConfigExt;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// What is sent.
+pub(crate) type Body = Full<Bytes>;
+
+/// Where a server listens, and how connections to it are encrypted.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    authority: Authority,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+}
+
+impl Dialer {
+    /// Reads a kubeconfig; its client certificate is used.
+    pub(crate) async fn read(kubeconfig: &Path) -> Result<Self> {
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).context("no kubeconfig")?;
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
+        let config = config.await.context("a kubeconfig without use")?;
+        let tls = config.rustls_client_config().context("no usable keys")?;
+        let authority = config.cluster_url.authority().context("no address")?;
+        let host = authority.host().to_owned();
+        Ok(Self {
+            name: ServerName::try_from(host).context("no host's name")?,
+            authority: authority.clone(),
+            tls: Arc::new(tls).into(),
+        })
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        let stream = TcpStream::connect(self.authority.as_str());
+        let stream = stream.await.context("no connection")?;
+        stream.set_nodelay(true).context("no option set")?;
+        let stream = self.tls.connect(self.name.clone(), stream);
+        let stream = stream.await.context("no encrypted connection")?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .context("no HTTP spoken")?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection broke"
+                );
+            }
+        });
+        let host = HeaderValue::from_str(self.authority.as_str()).context("no host")?;
+        Ok(Connection { sender, host })
+    }
+}
+
+/// A connection, which closes when it is dropped and no answer is read from it any more.
+pub(crate) struct Connection {
+    sender: SendRequest<Body>,
+    host: HeaderValue,
+}
+
+impl Connection {
+    /// Sends a request, whose address is a path; the answer is still to be read.
+    pub(crate) async fn send(&mut self, mut request: Request<Body>) -> Result<Response<Incoming>> {
+        request.headers_mut().insert(HOST, self.host.clone());
+        self.sender.ready().await.context("the connection broke")?;
+        self.sender.send_request(request).await.context("no answer")
+    }
+
+    /// Sends a request and reads the whole answer; its code and its size.
+    ///
+    /// What was read is let go of at once: gathering megabytes would be measured as the server's time.
+    pub(crate) async fn answer(&mut self, request: Request<Body>) -> Result<(u16, usize)> {
+        let response = self.send(request).await?;
+        let code = response.status().as_u16();
+        let (mut body, mut size) = (response.into_body(), 0);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.context("the answer broke off")?;
+            let bytes = frame.into_data().unwrap_or_default();
+            anyhow::ensure!(code < 500, "the server failed: {bytes:?}");
+            size += bytes.len();
+        }
+        Ok((code, size))
+    }
+}
