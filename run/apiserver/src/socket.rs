@@ -1,10 +1,13 @@
-//! Watches over WebSocket, as browsers ask for them: each event is a message. Nothing that the client says is read.
+//! Watches and logs over WebSocket, as browsers ask for them: each event, and each piece of a log, is a message. Nothing
+//! that the client says is read.
 //!
-//! Source: apiserver `endpoints/handlers/watch.go` `HandleWS`.
+//! Source: apiserver `endpoints/handlers/watch.go` `HandleWS`, `responsewriters/writers.go` `StreamObject`.
 
 use std::ops::ControlFlow;
 
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{self, HeaderValue};
@@ -12,6 +15,7 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
+use meta::StatusError;
 use streaming::upgrade::{self, Offer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
@@ -22,19 +26,27 @@ use wire::protobuf;
 
 use crate::auth;
 
+/// The forms of a log. A client that names none gets bytes. Source: `streaming/pkg/httpstream/wsstream/stream.go`.
+const LOG_PROTOCOLS: [&str; 2] = ["binary.k8s.io", BASE64_LOG_PROTOCOL];
+/// The form for clients that read text alone.
+const BASE64_LOG_PROTOCOL: &str = "base64.binary.k8s.io";
+
 /// What a request needs to become a WebSocket.
 pub(crate) struct Socket {
     accept: String,
-    protocol: Option<HeaderValue>,
+    /// What the client speaks, best first.
+    protocols: Vec<String>,
     upgrade: OnUpgrade,
 }
 
-/// How an event's bytes are sent.
+/// How the bytes of an event, or of a log, are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Text,
     /// With its length before it, which a message does not need.
     Framed,
+    Binary,
+    Base64,
 }
 
 impl Socket {
@@ -52,11 +64,10 @@ impl Socket {
         else {
             return None;
         };
-        let mut protocols = protocols.iter().filter(|name| !auth::is_token(name));
-        let protocol = protocols.next();
+        let protocols = protocols.into_iter().filter(|name| !auth::is_token(name));
         Some(Self {
             accept,
-            protocol: protocol.and_then(|name| HeaderValue::from_str(name).ok()),
+            protocols: protocols.collect(),
             upgrade,
         })
     }
@@ -75,13 +86,43 @@ impl Socket {
                     .starts_with(protobuf::MEDIA_TYPE.as_bytes())
             });
         let form = if is_framed { Form::Framed } else { Form::Text };
-        let answer = upgrade::websocket_answer(&self.accept, self.protocol);
-        let (events, upgrade) = (response.into_body(), self.upgrade);
+        let protocol = self.protocols.first().cloned();
+        self.go_on(protocol.as_deref(), response.into_body(), form, None)
+    }
+
+    /// Turns the answer with a log into one that goes on over the socket. An empty message comes first.
+    ///
+    /// # Errors
+    /// 403 when the client speaks no form of a log.
+    pub(crate) fn carry_log(self, response: Response<Body>) -> Result<Response<Body>, StatusError> {
+        let protocol = match self.protocols.as_slice() {
+            [] => None,
+            wanted => Some(
+                upgrade::negotiate(wanted, &LOG_PROTOCOLS)
+                    .map_err(|error| StatusError::new(403, "Forbidden", error.to_string()))?,
+            ),
+        };
+        let is_text = protocol == Some(BASE64_LOG_PROTOCOL);
+        let form = if is_text { Form::Base64 } else { Form::Binary };
+        let greeting = Some(message(Bytes::new(), form));
+        Ok(self.go_on(protocol, response.into_body(), form, greeting))
+    }
+
+    fn go_on(
+        self,
+        protocol: Option<&str>,
+        body: Body,
+        form: Form,
+        greeting: Option<Message>,
+    ) -> Response<Body> {
+        let protocol = protocol.and_then(|name| HeaderValue::from_str(name).ok());
+        let answer = upgrade::websocket_answer(&self.accept, protocol);
+        let upgrade = self.upgrade;
         tokio::spawn(async move {
             match upgrade::upgraded_websocket(upgrade).await {
-                Ok(socket) => send(socket, events, form).await,
+                Ok(socket) => send(socket, body, form, greeting).await,
                 Err(error) => {
-                    tracing::debug!(%error, "a watcher hung up before its socket was there");
+                    tracing::debug!(%error, "a client hung up before its socket was there");
                 }
             }
         });
@@ -89,11 +130,21 @@ impl Socket {
     }
 }
 
-/// Sends events until there are no more, or the client goes.
-async fn send<IO>(mut socket: WebSocketStream<IO>, mut events: Body, form: Form)
-where
+/// Sends the greeting and what comes until there is no more, or the client goes.
+async fn send<IO>(
+    mut socket: WebSocketStream<IO>,
+    mut events: Body,
+    form: Form,
+    greeting: Option<Message>,
+) where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    if let Some(greeting) = greeting
+        && let Err(error) = socket.send(greeting).await
+    {
+        tracing::debug!(%error, "a client hung up");
+        return;
+    }
     loop {
         let next = tokio::select! {
             event = events.frame() => match event {
@@ -126,6 +177,8 @@ where
 
 fn message(event: Bytes, form: Form) -> Message {
     match form {
+        Form::Binary => Message::Binary(event),
+        Form::Base64 => Message::Text(STANDARD.encode(event).into()),
         Form::Framed => Message::Binary(event.slice(protobuf::FRAME_HEAD_BYTES.min(event.len())..)),
         // JSON is text.
         Form::Text => {
@@ -151,5 +204,8 @@ mod tests {
         };
         assert!(protobuf::frame("ADDED", b"object").ends_with(&bytes));
         assert_eq!(bytes.first(), Some(&0x0a));
+        let log = |form| message(Bytes::from_static(b"\n"), form);
+        assert_eq!(log(Form::Binary), Message::Binary("\n".into()));
+        assert_eq!(log(Form::Base64), Message::Text("Cg==".into()));
     }
 }

@@ -20,6 +20,8 @@ use tokio_tungstenite::{
 use crate::{
     chunks::CHUNK_BYTES_MAX,
     dial::{DialError, dial},
+    framing::Framing,
+    port_forward,
     remote_command::{self, Channels, serve_websocket},
     spdy::{self, Role, SpdyError},
     upgrade::{
@@ -28,10 +30,16 @@ use crate::{
     },
 };
 
-/// The forms of a command over WebSocket, best first.
+/// The forms of a command over WebSocket, best first. A client that names none gets the oldest, in binary.
 ///
-/// Source: Kubernetes, `apimachinery/pkg/util/remotecommand`.
-const COMMAND_PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+/// Source: Kubernetes, `apimachinery/pkg/util/remotecommand`, `cri-streaming/pkg/streaming/remotecommand/websocket.go`.
+const COMMAND_PROTOCOLS: [&str; 5] = [
+    "v5.channel.k8s.io",
+    "v4.channel.k8s.io",
+    "v4.base64.channel.k8s.io",
+    "channel.k8s.io",
+    "base64.channel.k8s.io",
+];
 
 /// The form in which commands are passed on.
 const RUNTIME_COMMAND_PROTOCOL: &str = "v4.channel.k8s.io";
@@ -43,6 +51,15 @@ const RUNTIME_PORT_FORWARD_PROTOCOL: &str = "portforward.k8s.io";
 ///
 /// Source: Kubernetes, `apimachinery/pkg/util/portforward`.
 const TUNNELLED_PORT_FORWARD_PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
+
+/// The forms of port-forwarding over WebSocket, best first. A client that names none gets channels in binary.
+///
+/// Source: Kubernetes, `cri-streaming/pkg/streaming/portforward/websocket.go`.
+const PORT_FORWARD_PROTOCOLS: [&str; 3] = [
+    TUNNELLED_PORT_FORWARD_PROTOCOL,
+    "v4.channel.k8s.io",
+    "v4.base64.channel.k8s.io",
+];
 
 /// The answer to a request, and what to do once it is on its way.
 pub struct Bridged {
@@ -111,28 +128,32 @@ pub async fn command<B>(
             accept,
             upgrade,
         } => {
-            let protocol = negotiate(&protocols, &COMMAND_PROTOCOLS)?;
+            let protocol = agreed(&protocols, &COMMAND_PROTOCOLS)?;
             let (io, _) = dial(url, [RUNTIME_COMMAND_PROTOCOL]).await?;
             let (connection, _incoming) = spdy::start(io, Role::Client)?;
             let calling = remote_command::call(&connection, channels).await?;
             let run = async move {
                 let socket = upgraded_websocket(upgrade).await?;
-                let serving = serve_websocket(socket, channels);
+                let serving = serve_websocket(socket, channels, protocol);
                 Ok(remote_command::join(serving, calling).await?)
             };
             Ok(Bridged {
-                answer: websocket_answer(&accept, Some(HeaderValue::from_static(protocol))),
+                answer: websocket_answer(&accept, named(protocol)),
                 run: Box::pin(run),
             })
         }
     }
 }
 
-/// Takes a port-forward request to the URL that the runtime gave for it.
+/// Takes a port-forward request to the URL that the runtime gave for it. `lists` are the ports in its query.
 ///
 /// # Errors
 /// When the request asks for no upgrade, or the runtime does not agree.
-pub async fn port_forward<B>(request: Request<B>, url: &str) -> Result<Bridged, BridgeError> {
+pub async fn port_forward<B>(
+    request: Request<B>,
+    lists: &[String],
+    url: &str,
+) -> Result<Bridged, BridgeError> {
     match offer(request)? {
         Offer::Spdy { protocols, upgrade } => pass_spdy(&protocols, upgrade, url).await,
         Offer::WebSocket {
@@ -140,15 +161,50 @@ pub async fn port_forward<B>(request: Request<B>, url: &str) -> Result<Bridged, 
             accept,
             upgrade,
         } => {
-            let protocol = negotiate(&protocols, &[TUNNELLED_PORT_FORWARD_PROTOCOL])?;
+            let protocol = agreed(&protocols, &PORT_FORWARD_PROTOCOLS)?;
+            let is_tunnelled = protocol == TUNNELLED_PORT_FORWARD_PROTOCOL;
+            let ports = if is_tunnelled {
+                Ok(Vec::new())
+            } else {
+                port_forward::ports(lists)
+            };
+            let ports = ports.map_err(UpgradeError::Ports)?;
             let (io, _) = dial(url, [RUNTIME_PORT_FORWARD_PROTOCOL]).await?;
-            let run = async move { tunnel(upgraded_websocket(upgrade).await?, io).await };
+            let run = async move {
+                let socket = upgraded_websocket(upgrade).await?;
+                if is_tunnelled {
+                    return tunnel(socket, io).await;
+                }
+                let (connection, _incoming) = spdy::start(io, Role::Client)?;
+                port_forward::serve(socket, Framing::of(protocol), &ports, &connection).await
+            };
             Ok(Bridged {
-                answer: websocket_answer(&accept, Some(HeaderValue::from_static(protocol))),
+                answer: websocket_answer(&accept, named(protocol)),
                 run: Box::pin(run),
             })
         }
     }
+}
+
+/// The protocol to speak with a client; empty for one that names none.
+fn agreed(client: &[String], ours: &[&'static str]) -> Result<&'static str, UpgradeError> {
+    if client.is_empty() {
+        return Ok("");
+    }
+    negotiate(client, ours)
+}
+
+/// The header that names a protocol.
+fn named(protocol: &'static str) -> Option<HeaderValue> {
+    (!protocol.is_empty()).then(|| HeaderValue::from_static(protocol))
+}
+
+/// The last message of a socket. Go's clients take a closing frame without a code as a failure.
+pub(crate) fn normal_end() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: CloseCode::Normal,
+        reason: Utf8Bytes::default(),
+    }))
 }
 
 /// Both sides speak the same, so bytes are passed on as they are.
@@ -196,12 +252,7 @@ where
             let length = from_runtime.read(&mut buffer).await?;
             let bytes = buffer.get(..length).unwrap_or_default();
             if bytes.is_empty() {
-                // Go's clients take a closing frame without a code as a failure.
-                let closing = CloseFrame {
-                    code: CloseCode::Normal,
-                    reason: Utf8Bytes::default(),
-                };
-                let closed = sink.send(Message::Close(Some(closing))).await;
+                let closed = sink.send(normal_end()).await;
                 return Ok(closed.map_err(Box::new)?);
             }
             let message = Message::Binary(Bytes::copy_from_slice(bytes));

@@ -23,6 +23,9 @@ pub enum UpgradeError {
     /// The request asks for no upgrade.
     #[error("unable to upgrade: missing upgrade headers in request: {0}")]
     NotAsked(String),
+    /// The ports of a port-forward request cannot be read.
+    #[error("{0}")]
+    Ports(String),
     /// The client speaks no protocol that we do.
     #[error(
         "unable to upgrade: unable to negotiate protocol: client supports {client:?}, server accepts {server:?}"
@@ -39,7 +42,7 @@ impl UpgradeError {
     /// The HTTP status to answer with.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotAsked(_) => StatusCode::BAD_REQUEST,
+            Self::NotAsked(_) | Self::Ports(_) => StatusCode::BAD_REQUEST,
             Self::NoCommonProtocol { .. } => StatusCode::FORBIDDEN,
         }
     }

@@ -96,7 +96,7 @@ async fn kubelet(request: Request<Incoming>, runtime: SocketAddr) -> Response<St
     let bridged = if path == "/exec" {
         bridge::command(request, channels(), &url).await
     } else {
-        bridge::port_forward(request, &url).await
+        bridge::port_forward(request, &["80".to_owned()], &url).await
     };
     match bridged {
         Ok(bridged) => {
@@ -140,7 +140,7 @@ async fn a_websocket_command_reaches_the_runtime() -> anyhow::Result<()> {
     while let Some(Ok(Message::Binary(bytes))) = socket.next().await {
         seen.push(bytes);
     }
-    assert_eq!(seen, [b"\x01HELLO".as_slice(), b"\x03done"]);
+    assert_eq!(seen, [b"\x01".as_slice(), b"\x01HELLO", b"\x03done"]);
     Ok(())
 }
 
@@ -200,6 +200,28 @@ async fn a_tunnelled_port_forward_reaches_the_runtime() -> anyhow::Result<()> {
     let mut bytes = [0; 4];
     stream.read_exact(&mut bytes).await?;
     assert_eq!(&bytes, b"ping");
+    Ok(())
+}
+
+#[tokio::test]
+async fn ports_are_forwarded_over_channels() -> anyhow::Result<()> {
+    let kubelet = start_both().await?;
+    let mut request = format!("ws://{kubelet}/forward").into_client_request()?;
+    let protocol = HeaderValue::from_static("v4.channel.k8s.io");
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", protocol);
+    let tcp = TcpStream::connect(kubelet).await?;
+    let (mut socket, _) = tokio_tungstenite::client_async(request, tcp).await?;
+    for channel in [b"\x00P\x00", b"\x01P\x00"] {
+        let message = socket.next().await.context("hung up")??;
+        assert_eq!(message.into_data(), channel.as_slice());
+    }
+    socket
+        .send(Message::Binary(Bytes::from_static(b"\x00ping")))
+        .await?;
+    let message = socket.next().await.context("hung up")??;
+    assert_eq!(message.into_data(), b"\x00ping".as_slice());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
     TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -14,6 +15,7 @@ use meta::status::Details;
 
 use super::{Connect, Route, Style};
 use crate::request::{RequestInfo, mentions};
+use crate::socket::Socket;
 
 /// Most bytes of a backend's refusal that are read. Source: `response_checker.go` `maxReadLength`.
 const REFUSAL_BYTES_MAX: usize = 50_000;
@@ -34,7 +36,7 @@ pub(super) async fn forward(
         Style::Stream if !is_upgrade => Err(StatusError::bad_request("Upgrade request required")),
         Style::Stream | Style::Proxy if is_upgrade => upgrade(request, route).await,
         Style::Stream | Style::Proxy => plain(request, route).await,
-        Style::Log => log(request.info, route).await,
+        Style::Log => log(request.info, request.parts, route).await,
     }
 }
 
@@ -43,7 +45,12 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
     mentions(headers, &CONNECTION, "upgrade")
 }
 
-async fn log(info: &RequestInfo, route: Route) -> Result<Response<Body>, StatusError> {
+/// Carries a log, as text, or over a WebSocket if the client asks for one.
+async fn log(
+    info: &RequestInfo,
+    parts: Parts,
+    route: Route,
+) -> Result<Response<Body>, StatusError> {
     let message = Request::get(&route.path)
         .header(HOST, route.target.authority())
         .body(Body::empty())
@@ -53,6 +60,9 @@ async fn log(info: &RequestInfo, route: Route) -> Result<Response<Body>, StatusE
         return Err(refusal(info, answer).await);
     }
     let mut response = Response::new(Body::new(answer.into_body()));
+    if let Some(socket) = Socket::wanted(&parts) {
+        return socket.carry_log(response);
+    }
     let text = HeaderValue::from_static("text/plain");
     response.headers_mut().insert(CONTENT_TYPE, text);
     Ok(response)

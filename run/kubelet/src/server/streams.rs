@@ -217,7 +217,12 @@ async fn forward(agent: &Agent, namespace: &str, name: &str, request: Request) -
         return refusal(StatusCode::NOT_FOUND, "pod not found or not running");
     };
     match agent.runtime.port_forward(&sandbox.id, Vec::new()).await {
-        Ok(url) => answer(bridge::port_forward(request, &url).await),
+        Ok(url) => {
+            let pairs = form_pairs(request.uri().query().unwrap_or_default());
+            let ports = pairs.into_iter().filter(|(key, _)| key == "port");
+            let ports: Vec<String> = ports.map(|(_, list)| list).collect();
+            answer(bridge::port_forward(request, &ports, &url).await)
+        }
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

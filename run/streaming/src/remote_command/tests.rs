@@ -96,7 +96,10 @@ async fn a_websocket_client_is_taken_to_a_spdy_server() {
     let (user, kubelet) = duplex(1 << 16);
     let mut user = WebSocketStream::from_raw_socket(user, SocketRole::Client, None).await;
     let kubelet = WebSocketStream::from_raw_socket(kubelet, SocketRole::Server, None).await;
-    let bridge = tokio::spawn(join(serve_websocket(kubelet, all()), calling.unwrap()));
+    let bridge = tokio::spawn(join(
+        serve_websocket(kubelet, all(), "v5.channel.k8s.io"),
+        calling.unwrap(),
+    ));
     for message in [
         b"\x00hel".as_slice(),
         b"\x00lo",
@@ -113,7 +116,7 @@ async fn a_websocket_client_is_taken_to_a_spdy_server() {
     while let Some(Ok(Message::Binary(bytes))) = user.next().await {
         seen.push(bytes);
     }
-    assert_eq!(seen, [b"\x01HELLO".as_slice(), b"\x03done"]);
+    assert_eq!(seen, [b"\x01".as_slice(), b"\x01HELLO", b"\x03done"]);
     bridge.await.unwrap().unwrap();
 }
 
@@ -125,9 +128,48 @@ async fn a_client_that_hangs_up_ends_the_bridge() {
     let (calling, serving) = tokio::join!(call(&client, all()), serve(incoming, all()));
     let (user, kubelet) = duplex(1 << 16);
     let kubelet = WebSocketStream::from_raw_socket(kubelet, SocketRole::Server, None).await;
-    let bridge = join(serve_websocket(kubelet, all()), calling.unwrap());
+    let bridge = join(
+        serve_websocket(kubelet, all(), "v5.channel.k8s.io"),
+        calling.unwrap(),
+    );
     drop(user);
     bridge.await.unwrap();
     drop(client);
     assert_eq!(read(serving.unwrap().stdin.unwrap()).await, "");
+}
+
+/// What a client of a protocol sees of a command that fails.
+async fn seen_of_a_failure(protocol: &str) -> Vec<tokio_tungstenite::tungstenite::Message> {
+    use futures::StreamExt as _;
+
+    let (user, kubelet) = duplex(1 << 16);
+    let kubelet = WebSocketStream::from_raw_socket(kubelet, SocketRole::Server, None).await;
+    let user = WebSocketStream::from_raw_socket(user, SocketRole::Client, None).await;
+    let channels = Channels::default().with(Channel::Stdout, true);
+    let mut serving = serve_websocket(kubelet, channels, protocol);
+    let status = br#"{"status":"Failure","message":"exit code 3"}"#;
+    serving.error.write_all(status).await.unwrap();
+    drop(serving);
+    let messages = user.filter_map(async |message| message.ok().filter(|one| !one.is_close()));
+    messages.collect().await
+}
+
+#[tokio::test]
+async fn old_clients_are_told_of_a_failure_in_words() {
+    use tokio_tungstenite::tungstenite::Message;
+
+    let binary = |bytes: &'static [u8]| Message::Binary(bytes.into());
+    let words = [binary(b"\x01"), binary(b"\x03exit code 3")];
+    assert_eq!(seen_of_a_failure("channel.k8s.io").await, words);
+    assert_eq!(seen_of_a_failure("").await, words);
+    let texts = [
+        Message::Text("1".into()),
+        Message::Text("3ZXhpdCBjb2RlIDM=".into()),
+    ];
+    assert_eq!(seen_of_a_failure("base64.channel.k8s.io").await, texts);
+    let status = seen_of_a_failure("v4.channel.k8s.io").await;
+    assert_eq!(
+        status[1],
+        binary(b"\x03{\"status\":\"Failure\",\"message\":\"exit code 3\"}")
+    );
 }
