@@ -273,12 +273,13 @@ pub(crate) fn impersonate(
     Err(refused.unwrap_or_else(|| StatusError::internal("all impersonation modes failed")))
 }
 
+/// Whatever bytes a header has, it is asked for: one that was left out would leave the request to its sender.
 fn wanted(headers: &HeaderMap) -> Wanted {
     let texts = |name: &str| {
         headers
             .get_all(name)
             .iter()
-            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let mut wanted = Wanted {
         user: texts("impersonate-user").next().unwrap_or_default(),
@@ -370,6 +371,14 @@ pub(crate) fn may_read(server: &ApiServer, user: &User, told: &Told) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_asked_for_in_no_text_is_asked_for_still() {
+        let mut headers = HeaderMap::new();
+        let name = HeaderValue::from_bytes(&[0xe9]).unwrap();
+        headers.insert("impersonate-user", name);
+        assert_eq!(wanted(&headers).user, "\u{fffd}");
+    }
 
     fn asking(protocols: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -378,17 +378,15 @@ impl ApiServer {
         if info.name.contains('/') {
             return Err(StatusError::no_route());
         }
-        // A namespaced kind is created in a namespace, and a cluster-scoped one is never in one.
+        // The objects of all namespaces are read together, never written; a cluster-scoped kind is never in a namespace.
         let is_misplaced = if kind.is_namespaced() {
-            let is_of_all = matches!(
-                info.verb.as_str(),
-                "list" | "watch" | "create" | "deletecollection"
-            );
+            let is_of_all = matches!(info.verb.as_str(), "list" | "watch");
             info.namespace.is_empty() && !(is_of_all && info.name.is_empty())
         } else {
             !info.namespace.is_empty() && info.resource != "namespaces"
         };
-        if is_misplaced && info.name.is_empty() && kind.is_namespaced() {
+        let is_listed = kind.verbs.iter().any(|verb| verb == "list");
+        if is_misplaced && info.name.is_empty() && kind.is_namespaced() && is_listed {
             return Err(StatusError::method_not_allowed());
         }
         if is_misplaced {

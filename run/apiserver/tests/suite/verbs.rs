@@ -355,6 +355,18 @@ async fn options_of_reads_are_refused_as_upstream_does() {
 }
 
 #[tokio::test]
+async fn what_is_in_all_namespaces_is_read_together_never_written() {
+    let talk = Talk::new().await;
+    let all = "/api/v1/configmaps";
+    talk.post(MAPS, map("a")).await.expect(201);
+    assert_eq!(talk.delete(all, json!({})).await.code, 405);
+    assert_eq!(talk.post(all, map("b")).await.code, 405);
+    assert_eq!(talk.post("/api/v1/bindings", json!({})).await.code, 404);
+    talk.get(all).await.expect(200);
+    talk.get(&format!("{MAPS}/a")).await.expect(200);
+}
+
+#[tokio::test]
 async fn paths_of_watches_are_read_alone() {
     let talk = Talk::new().await;
     let path = "/api/v1/watch/namespaces/web/configmaps";
