@@ -49,6 +49,8 @@ pub struct Context<'a> {
     pub random: u64,
     /// From where cluster IPs and node ports are taken.
     pub ranges: &'a Ranges,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
     /// Whether the client gave a new object labels of its own, before defaults.
     pub is_labelled: bool,
 }

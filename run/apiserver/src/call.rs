@@ -51,6 +51,11 @@ impl Call {
         self.server.cluster()
     }
 
+    /// Keeps warnings for the answer in case the request is refused.
+    pub(crate) fn warn_if_refused(&self, warnings: &[String]) {
+        self.refusal().warnings = warnings.to_vec();
+    }
+
     /// Keeps warnings for the answer of a request that is refused.
     pub(crate) fn refused(&self, error: StatusError, warnings: Vec<String>) -> StatusError {
         self.refusal().warnings = warnings;
@@ -129,6 +134,7 @@ impl Call {
             lookup,
             random: rand::random(),
             ranges: &self.server.config().ranges,
+            dry_run: !self.query.texts("dryRun").is_empty(),
             is_labelled: true,
         }
     }

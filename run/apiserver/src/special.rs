@@ -108,6 +108,7 @@ impl BodyType {
             options.field_validation,
             &call.body,
         )?;
+        call.warn_if_refused(&decoded.warnings);
         check_namespace(call, &decoded.object)?;
         Ok((decoded.object, decoded.warnings))
     }

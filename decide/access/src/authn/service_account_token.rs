@@ -50,7 +50,11 @@ pub fn claims(
         let field = bound.kind.to_lowercase();
         private.set(&[&field], json!({"name": bound.name, "uid": bound.uid}));
         if let Some((name, uid)) = &bound.node {
-            private.set(&["node"], json!({"name": name, "uid": uid}));
+            private.set(&["node", "name"], name.as_str().into());
+            // A node that is not there has no uid to tell.
+            if !uid.is_empty() {
+                private.set(&["node", "uid"], uid.as_str().into());
+            }
         }
     }
     let issued = now.as_second();

@@ -1,6 +1,7 @@
 //! ServiceCIDR and IPAddress.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use meta::{FieldError, Object, ObjectExt as _, names};
 
@@ -38,8 +39,54 @@ pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
         errors.extend(crate::metadata::invalid(
             &path.index(index),
             block,
-            cidr(block),
+            strict_cidr(block),
         ));
+    }
+}
+
+/// What is wrong with a block that can be written in one way alone. Source: apimachinery `validation.IsValidCIDR`.
+fn strict_cidr(block: &str) -> Vec<String> {
+    let errors = cidr(block);
+    if !errors.is_empty() {
+        return errors;
+    }
+    let one = |why: &str| vec![why.to_owned()];
+    let (address, prefix) = block.split_once('/').unwrap_or((block, ""));
+    let has_zeros = prefix.len() > 1 && prefix.starts_with('0');
+    let (Ok(address), Ok(bits), false) =
+        (address.parse::<IpAddr>(), prefix.parse::<u8>(), has_zeros)
+    else {
+        return one("must not have leading 0s in IP or prefix length");
+    };
+    if matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
+        return one("must not have an IPv4-mapped IPv6 address");
+    }
+    let first = first_of(address, bits);
+    if first != address {
+        return one("must not have bits set beyond the prefix length");
+    }
+    let canonical = format!("{first}/{bits}");
+    if canonical == block {
+        return Vec::new();
+    }
+    let canonical = meta::field::quote(&canonical);
+    vec![format!("must be in canonical form ({canonical})")]
+}
+
+/// The first address of the block that an address is in.
+fn first_of(address: IpAddr, bits: u8) -> IpAddr {
+    let bits = u32::from(bits);
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or_default();
+            IpAddr::from((u32::from(address) & mask).to_be_bytes())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX
+                .checked_shl(128 - bits.min(128))
+                .unwrap_or_default();
+            IpAddr::from((u128::from(address) & mask).to_be_bytes())
+        }
     }
 }
 
@@ -121,6 +168,27 @@ pub(super) fn ip_address_change(new: &Object, old: &Object, errors: &mut Errors)
             &Node::root(old).child("spec"),
             "parentRef",
             errors,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_written_in_one_way_alone() {
+        let why = |block: &str| strict_cidr(block).pop().unwrap_or_default();
+        assert_eq!(why("10.1.0.0/16"), "");
+        assert_eq!(why("fd00::/112"), "");
+        let zeros = "must not have leading 0s in IP or prefix length";
+        assert_eq!(why("010.1.0.0/16"), zeros);
+        assert_eq!(why("10.1.0.0/016"), zeros);
+        let beyond = "must not have bits set beyond the prefix length";
+        assert_eq!(why("10.1.0.1/16"), beyond);
+        assert_eq!(
+            why("FD00::/112"),
+            "must be in canonical form (\"fd00::/112\")"
         );
     }
 }

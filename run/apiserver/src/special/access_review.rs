@@ -55,7 +55,12 @@ impl Special for Own {
 fn review(call: &Call, sort: Sort) -> Result<Response<Body>, StatusError> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
     let decoded = body::object(call, options.field_validation)?;
+    call.warn_if_refused(&decoded.warnings);
     let mut review = decoded.object;
+    if sort != Sort::Local {
+        // Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
+        review.remove(&["metadata", "namespace"]);
+    }
     if sort == Sort::Local && review.namespace().is_empty() {
         review.set(
             &["metadata", "namespace"],

@@ -12,7 +12,7 @@ use kinds::strategy::Operation;
 use meta::selector::LabelSelector;
 use meta::status::Cause;
 use meta::{GroupResource, Gvk, Object, ObjectExt, Status, StatusError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::binding::set_condition;
 use super::{BodyType, Special, check_namespace, created};
@@ -48,13 +48,14 @@ enum Verdict {
 impl Special for Eviction {
     async fn run(&self, call: &Call) -> Result<Response<Body>, StatusError> {
         let write_options = WriteOptions::read(&call.query, "CreateOptions")?;
-        let eviction = read(call, &write_options)?;
+        let (eviction, warnings) = read(call, &write_options)?;
         let name = call.info.name.as_str();
         if eviction.name() != name {
             return Err(StatusError::bad_request(
                 "name in URL does not match name in Eviction object",
             ));
         }
+        check_dry_run(call, &eviction)?;
         let mut options = DeleteOptions::read(&call.query, eviction.at(&["deleteOptions"]))?;
         options.dry_run |= write_options.dry_run;
         let mut request = call.admission(
@@ -66,7 +67,9 @@ impl Special for Eviction {
         );
         call.admit(&mut request)?;
         call.validate(&request)?;
-        settle(call, name, &options).await
+        let mut response = settle(call, name, &options).await?;
+        respond::warn(&mut response, &warnings);
+        Ok(response)
     }
 }
 
@@ -117,7 +120,7 @@ fn done(call: &Call, evicted: Result<(), StatusError>) -> Result<Response<Body>,
 }
 
 /// The body, in either of the two versions that say the same.
-fn read(call: &Call, options: &WriteOptions) -> Result<Object, StatusError> {
+fn read(call: &Call, options: &WriteOptions) -> Result<(Object, Vec<String>), StatusError> {
     let document = body::document(call)?;
     let version = match document.value.api_version() {
         "policy/v1beta1" => "v1beta1",
@@ -127,8 +130,25 @@ fn read(call: &Call, options: &WriteOptions) -> Result<Object, StatusError> {
     let BodyType { gvk, schema } = BodyType::of(gvk, "io.k8s.api.policy.v1.Eviction")?;
     let validation = options.field_validation;
     let decoded = body::decode_as(document, &gvk, &schema, validation, &call.body)?;
+    call.warn_if_refused(&decoded.warnings);
     check_namespace(call, &decoded.object)?;
-    Ok(decoded.object)
+    Ok((decoded.object, decoded.warnings))
+}
+
+/// A dry run may be asked for in the query, in the body, or in both alike. Source: `propagateDryRun`.
+fn check_dry_run(call: &Call, eviction: &Object) -> Result<(), StatusError> {
+    let listed = eviction.list_at(&["deleteOptions", "dryRun"]).iter();
+    let inside: Vec<&str> = listed.filter_map(Value::as_str).collect();
+    let asked = call.query.texts("dryRun");
+    if inside.is_empty() || asked.is_empty() || asked == inside {
+        return Ok(());
+    }
+    let why = format!(
+        "Non-matching dry-run options in request and content: [{}] and [{}]",
+        asked.join(" "),
+        inside.join(" ")
+    );
+    Err(StatusError::new(500, "", why))
 }
 
 fn judge(call: &Call, pod: &Object) -> Verdict {

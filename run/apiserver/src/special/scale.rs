@@ -106,7 +106,13 @@ impl Change for Rescale<'_> {
         };
         let entries = parent.list_at(MANAGED_FIELDS);
         let mut live = scale_of(parent, self.paths);
-        live.set(MANAGED_FIELDS, managed::scale_fields(entries, replicas));
+        let entries_of_scale = managed::scale_fields(entries, replicas);
+        if entries_of_scale
+            .as_array()
+            .is_some_and(|entries| !entries.is_empty())
+        {
+            live.set(MANAGED_FIELDS, entries_of_scale);
+        }
         let (mut scale, warnings) = self.wished(&live)?;
         if !matches!(self.wish, Wish::Patch(Patch::Apply(_))) {
             let manager = ownership::manager_as(self.call, self.options, API_VERSION);

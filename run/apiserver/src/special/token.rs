@@ -170,6 +170,9 @@ fn bound(call: &Call, request: &Object) -> Result<Option<Bound>, StatusError> {
             return Err(StatusError::bad_request(why));
         }
     };
+    if name.is_empty() {
+        return Err(StatusError::bad_request("Name parameter required."));
+    }
     let object = call
         .cluster()
         .get(plural, namespace, name)

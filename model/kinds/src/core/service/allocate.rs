@@ -1,6 +1,7 @@
 //! Cluster IPs and node ports: what a Service asks for, or any that is free.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use meta::{FieldError, Object, ObjectExt as _, Path, StatusError};
@@ -147,21 +148,96 @@ fn cluster_ips(
     Ok(())
 }
 
-/// First address and size of a family's block.
-fn block(family_name: &str, cx: &Context<'_>) -> Option<(u128, u128, bool)> {
-    let (address, prefix) = cx
-        .ranges
-        .service_cidrs
-        .iter()
-        .find(|(address, _)| family(address) == family_name)?;
-    let (base, bits) = match address {
-        IpAddr::V4(v4) => (u128::from(u32::from(*v4)), 32),
-        IpAddr::V6(v6) => (u128::from(*v6), 128),
-    };
-    let size = 1_u128
-        .checked_shl(bits - u32::from(*prefix))
-        .unwrap_or(u128::MAX);
-    Some((base - base % size, size, address.is_ipv4()))
+/// A block of cluster IPs.
+struct Block {
+    base: u128,
+    size: u128,
+    is_v4: bool,
+}
+
+impl Block {
+    fn new(address: IpAddr, prefix: u8) -> Self {
+        let (base, bits) = (number(address), if address.is_ipv4() { 32 } else { 128 });
+        let host_bits = bits - u32::from(prefix).min(bits);
+        let size = 1_u128.checked_shl(host_bits).unwrap_or(u128::MAX);
+        Self {
+            base: base - base % size,
+            size,
+            is_v4: address.is_ipv4(),
+        }
+    }
+
+    /// The last offset that may be given: the first address, and the last one of a v4 block, are not hosts.
+    fn last(&self) -> u128 {
+        self.size.saturating_sub(if self.is_v4 { 2 } else { 1 })
+    }
+
+    /// Whether it may give an address. Source: `servicecidr.PrefixContainsIP`.
+    fn contains(&self, ip: IpAddr) -> bool {
+        let number = number(ip);
+        self.is_v4 == ip.is_ipv4() && number > self.base && number - self.base <= self.last()
+    }
+
+    /// A free address, from the upper part of the block first: the lower one is left to people.
+    fn free(&self, taken: &Taken, random: u64) -> Option<IpAddr> {
+        let last = self.last();
+        let reserved = (self.size / 16).clamp(16, 256).min(last);
+        let start = u128::from(random) % last.saturating_sub(reserved).max(1) + reserved + 1;
+        let upper = start..=last;
+        let lower = 1..start.min(last + 1);
+        let candidates = upper.chain(reserved + 1..start).chain(lower);
+        let tries = usize::try_from(TRIES_MAX).unwrap_or(usize::MAX);
+        candidates
+            .take(tries)
+            .map(|offset| address(self.base + offset, self.is_v4))
+            .find(|ip| !taken.ips.contains(ip))
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.is_v4 { 32 } else { 128 };
+        let prefix = bits - self.size.checked_ilog2().unwrap_or_default();
+        write!(f, "{}/{prefix}", address(self.base, self.is_v4))
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+/// The blocks that addresses of a family are taken from: the server's own first, then those of other ServiceCIDRs, as
+/// long as nobody says that they are not ready.
+///
+/// Source: `ipallocator.MetaAllocator`.
+fn blocks(family_name: &str, cx: &Context<'_>) -> Vec<Block> {
+    let own = cx.ranges.service_cidrs.iter().copied();
+    let ready = cx.lookup.list("servicecidrs.networking.k8s.io", "");
+    let ready = ready.into_iter().filter(|cidr| is_ready(cidr));
+    let others = ready.flat_map(|cidr| {
+        let texts = texts(cidr.get("spec").unwrap_or(&Value::Null), "cidrs");
+        let read = |text: String| {
+            let (address, prefix) = text.split_once('/')?;
+            Some((address.parse().ok()?, prefix.parse().ok()?))
+        };
+        texts.into_iter().filter_map(read).collect::<Vec<_>>()
+    });
+    let mut all: Vec<(IpAddr, u8)> = own.chain(others).collect();
+    all.retain(|(address, _)| family(address) == family_name);
+    let blocks = all.into_iter();
+    blocks
+        .map(|(address, bits)| Block::new(address, bits))
+        .collect()
+}
+
+fn is_ready(cidr: &Object) -> bool {
+    let mut conditions = cidr.list_at(&["status", "conditions"]).iter();
+    let ready = conditions.find(|one| one.str_at(&["type"]) == Some("Ready"));
+    let is_unready = ready.is_some_and(|ready| ready.str_at(&["status"]) != Some("True"));
+    !is_unready && cidr.deletion_timestamp().is_none()
 }
 
 fn address(number: u128, is_v4: bool) -> IpAddr {
@@ -171,28 +247,17 @@ fn address(number: u128, is_v4: bool) -> IpAddr {
     }
 }
 
-/// A free address, from the upper part of the block first: the lower one is left to people.
 fn free_ip(family_name: &str, taken: &Taken, cx: &Context<'_>) -> Result<String, Refusal> {
-    let full = || Refusal::Internal("failed to allocate a serviceIP: range is full".into());
-    let (base, size, is_v4) = block(family_name, cx).ok_or_else(full)?;
-    // The first address, and the last one of a v4 block, are not hosts.
-    let last = if is_v4 {
-        size.saturating_sub(2)
+    let blocks = blocks(family_name, cx);
+    let ip = if cx.dry_run {
+        // Upstream looks for none when it stores nothing.
+        blocks.first().map(|block| address(block.base, block.is_v4))
     } else {
-        size.saturating_sub(1)
+        let mut free = blocks.iter().map(|block| block.free(taken, cx.random));
+        free.find_map(|ip| ip)
     };
-    let reserved = (size / 16).clamp(16, 256).min(last);
-    let start = u128::from(cx.random) % last.saturating_sub(reserved).max(1) + reserved + 1;
-    let upper = start..=last;
-    let lower = 1..start.min(last + 1);
-    let candidates = upper.chain((reserved + 1..start).chain(lower).take(usize::MAX));
-    let tries = usize::try_from(TRIES_MAX).unwrap_or(usize::MAX);
-    candidates
-        .take(tries)
-        .map(|offset| address(base + offset, is_v4))
-        .find(|ip| !taken.ips.contains(ip))
-        .map(|ip| ip.to_string())
-        .ok_or_else(full)
+    ip.map(|ip| ip.to_string())
+        .ok_or_else(|| Refusal::Internal("failed to allocate a serviceIP: range is full".into()))
 }
 
 fn check_ip(
@@ -213,27 +278,19 @@ fn check_ip(
             meta::field::quote(asked)
         )));
     };
-    let number = match ip {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        IpAddr::V6(v6) => u128::from(v6),
-    };
-    let inside = block(family_name, cx).is_some_and(|(base, size, is_v4)| {
-        is_v4 == ip.is_ipv4() && number > base && number - base < size
-    });
-    if !inside {
-        let cidrs = cx
-            .ranges
-            .service_cidrs
-            .iter()
-            .filter(|(address, _)| family(address) == family_name);
-        let cidrs: Vec<String> = cidrs
-            .map(|(address, prefix)| format!("{address}/{prefix}"))
-            .collect();
-        let words = format!(
-            "the provided IP ({asked}) is not in the valid range. The range of valid IPs is {}",
-            cidrs.join(",")
-        );
-        return Err(refuse(words));
+    let blocks = blocks(family_name, cx);
+    match blocks.iter().any(|block| block.contains(ip)) {
+        // Upstream does not look further when it stores nothing.
+        true if cx.dry_run => return Ok(()),
+        true => {}
+        false => {
+            let words = "the provided network does not match the current range";
+            let tried = blocks.first().filter(|_| cx.dry_run);
+            let in_dry_run = tried.map(|block| format!(
+                "the provided IP ({asked}) is not in the valid range. The range of valid IPs is {block}"
+            ));
+            return Err(refuse(in_dry_run.unwrap_or_else(|| words.to_owned())));
+        }
     }
     if taken.ips.contains(&ip) {
         return Err(refuse("provided IP is already allocated".into()));
@@ -321,4 +378,67 @@ fn free_port(used: &BTreeSet<i64>, cx: &Context<'_>) -> Option<i64> {
     (start..=last)
         .chain(first..start)
         .find(|port| !used.contains(port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Cidrs(Vec<Object>);
+
+    impl crate::strategy::Lookup for Cidrs {
+        fn get(&self, _: &str, _: &str, _: &str) -> Option<std::sync::Arc<Object>> {
+            None
+        }
+        fn list(&self, resource: &str, _: &str) -> Vec<std::sync::Arc<Object>> {
+            let is_asked = resource == "servicecidrs.networking.k8s.io";
+            let all = self.0.iter().filter(|_| is_asked);
+            all.cloned().map(std::sync::Arc::new).collect()
+        }
+    }
+
+    fn asked(ip: &str, cidrs: &Cidrs, dry_run: bool) -> Result<(), String> {
+        let cx = Context {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            operation: crate::strategy::Operation::Create,
+            subresource: None,
+            user: None,
+            lookup: cidrs,
+            random: 7,
+            ranges: &crate::strategy::Ranges::default(),
+            dry_run,
+            is_labelled: true,
+        };
+        let taken = Taken {
+            ips: BTreeSet::from([IpAddr::from([10, 77, 0, 9])]),
+            ports: BTreeSet::new(),
+        };
+        let refused = check_ip(ip, &[ip.to_owned()], "IPv4", &taken, &cx);
+        refused.map_err(|refusal| match refusal {
+            Refusal::Field(error) => error.detail,
+            Refusal::Internal(why) => why,
+        })
+    }
+
+    #[test]
+    fn addresses_come_from_every_block_that_is_ready() {
+        let cidr = |block: &str, ready: &str| {
+            json!({"metadata": {"name": "x"}, "spec": {"cidrs": [block]},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]}})
+        };
+        let cidrs = Cidrs(vec![
+            cidr("10.77.0.0/24", "True"),
+            cidr("10.78.0.0/24", "False"),
+        ]);
+        assert_eq!(asked("10.77.0.5", &cidrs, false), Ok(()));
+        assert_eq!(asked("10.96.0.5", &cidrs, false), Ok(()));
+        let why = |ip, dry_run| asked(ip, &cidrs, dry_run).unwrap_err();
+        assert!(why("10.77.0.9", false).ends_with("provided IP is already allocated"));
+        for outside in ["10.78.0.5", "10.96.0.0", "10.111.255.255", "1.2.3.4"] {
+            let words = "the provided network does not match the current range";
+            assert!(why(outside, false).ends_with(words), "{outside}");
+            let words = "The range of valid IPs is 10.96.0.0/12";
+            assert!(why(outside, true).ends_with(words), "{outside}");
+        }
+    }
 }

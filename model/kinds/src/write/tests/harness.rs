@@ -128,6 +128,7 @@ fn with_context<T>(operation: Operation, run: impl FnOnce(&Context<'_>) -> T) ->
         ..User::default()
     };
     run(&Context {
+        dry_run: true,
         is_labelled: true,
         now: jiff::Timestamp::UNIX_EPOCH,
         operation,
