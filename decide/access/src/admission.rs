@@ -10,6 +10,7 @@ mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod persistent_volume_claim_resize;
+mod pod_resize;
 mod pod_security;
 mod pod_topology_labels;
 mod priority;
@@ -112,6 +113,7 @@ const PLUGINS: &[&dyn Plugin] = &[
     &certificates::CertificateSubjectRestriction,
     &default_ingress_class::DefaultIngressClass,
     &pod_topology_labels::PodTopologyLabels,
+    &pod_resize::PodResize,
     &resource_quota::ResourceQuota,
 ];
 

@@ -133,7 +133,7 @@ pub fn update(
     };
     let at = Node::root(schema);
     let id = manager.id(Operation::Update);
-    record(
+    let is_told = record(
         live,
         new,
         &mut managers,
@@ -141,6 +141,10 @@ pub fn update(
         at,
         &reset_fields(reset),
     );
+    if !is_told {
+        // Upstream's updates never fail for this, but leave nothing tracked. Source: `FieldManager.UpdateNoErrors`.
+        return;
+    }
     entries::cap(&mut managers);
     write(new, &managers);
 }
@@ -175,7 +179,7 @@ fn forget_other_groups(managers: &mut Managers, manager: &Manager<'_>) {
     managers.retain(|_, owned| group(&owned.api_version) == wanted);
 }
 
-/// Gives what changed between the two objects to the manager.
+/// Gives what changed between the two objects to the manager; whether it can be told what did.
 fn record(
     live: &Value,
     new: &Value,
@@ -183,15 +187,18 @@ fn record(
     (id, manager): (ManagerId, &Manager<'_>),
     at: Node<'_>,
     reset: &FieldSet,
-) {
+) -> bool {
     reconcile(managers, at);
     let changes = compare(live, new, at).without(reset);
+    if changes.has_nameless {
+        return false;
+    }
     release(managers, &changes, None);
     let mut taken = changes.modified;
     taken.absorb(changes.added);
     taken.subtract(&UNTRACKED);
     if taken.is_empty() {
-        return;
+        return true;
     }
     let set = match managers.remove(&id) {
         Some(before) => {
@@ -206,6 +213,7 @@ fn record(
         time: Some(time::to_rfc3339(manager.time)),
     };
     managers.insert(id, owned);
+    true
 }
 
 /// Follows changes of the schema from granular to atomic.

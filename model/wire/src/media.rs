@@ -115,12 +115,22 @@ pub fn negotiate(accept: &str, offer: Offer) -> Option<Answer> {
             shape: Shape::Object,
         });
     }
-    let mut clauses: Vec<Clause<'_>> = accept.split(',').filter_map(Clause::read).collect();
-    clauses.sort_by(|a, b| {
+    let liked = by_liking(accept).into_iter();
+    let mut clauses = liked.filter_map(Clause::read);
+    clauses.find_map(|clause| clause.answer(offer))
+}
+
+/// The clauses of an `Accept` header that can be read, the best liked first.
+///
+/// Source: goautoneg `ParseAccept`.
+pub fn by_liking(accept: &str) -> Vec<&str> {
+    let read = |text| Some((Clause::read(text)?, text));
+    let mut clauses: Vec<(Clause<'_>, &str)> = accept.split(',').filter_map(read).collect();
+    clauses.sort_by(|(a, _), (b, _)| {
         let by_quality = b.quality.total_cmp(&a.quality);
         by_quality.then_with(|| a.wildcards().cmp(&b.wildcards()))
     });
-    clauses.iter().find_map(|clause| clause.answer(offer))
+    clauses.into_iter().map(|(_, text)| text).collect()
 }
 
 /// One media range of an `Accept` header.

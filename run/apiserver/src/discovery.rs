@@ -15,7 +15,7 @@ use http::{HeaderMap, Response, StatusCode};
 use kinds::Registry;
 use meta::StatusError;
 use serde_json::Value;
-use wire::protobuf;
+use wire::{media, protobuf};
 
 /// Media type of the aggregated documents.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -85,6 +85,9 @@ impl Discovery {
             (Some(Form::Yaml), _) => respond("application/yaml", plain.yaml.clone()),
             (Some(Form::Protobuf), _) => respond(protobuf::MEDIA_TYPE, plain.protobuf.clone()),
             (Some(_), _) => respond("application/json", plain.json.clone()),
+            (None, _) if !media::is_accepted(accept.unwrap_or_default(), PRODUCED) => {
+                Err(StatusError::no_representation(PRODUCED))
+            }
             (None, _) => Err(StatusError::not_acceptable(PRODUCED)),
         })
     }
@@ -135,16 +138,15 @@ fn respond(media_type: &str, body: Bytes) -> Result<Response<Bytes>, StatusError
         .map_err(StatusError::internal)
 }
 
-/// The first clause of an `Accept` header that can be served; an absent header means JSON.
+/// The clause of an `Accept` header that is liked best and can be served; an absent header means JSON.
 ///
 /// Upstream 1.36 no longer serves `v2beta1` of the aggregated form; neither is it here.
 fn choose(accept: &str, has_aggregated: bool) -> Option<Form> {
     if accept.trim().is_empty() {
         return Some(Form::Json);
     }
-    accept
-        .split(',')
-        .find_map(|clause| form(clause, has_aggregated))
+    let mut clauses = media::by_liking(accept).into_iter();
+    clauses.find_map(|clause| form(clause, has_aggregated))
 }
 
 fn form(clause: &str, has_aggregated: bool) -> Option<Form> {

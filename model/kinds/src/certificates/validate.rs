@@ -118,26 +118,40 @@ fn signer_name(spec: &Node<'_>, errors: &mut Errors) {
         errors.push(FieldError::invalid(&path, name, why));
         return;
     };
-    for why in names::dns1123_subdomain(domain) {
-        errors.push(FieldError::invalid(
+    if domain.len() > names::DNS1123_SUBDOMAIN_BYTES_MAX {
+        errors.push(FieldError::too_long(
             &path,
-            *domain,
-            format!("validating label {}: {why}", meta::field::quote(domain)),
+            names::DNS1123_SUBDOMAIN_BYTES_MAX,
         ));
     }
+    segment(&path, domain, names::dns1123_label, errors);
     if domain.split('.').count() < 2 {
         let why = "should be a domain with at least two segments separated by dots";
         errors.push(FieldError::invalid(&path, *domain, why));
     }
-    for why in names::dns1123_subdomain(rest) {
-        errors.push(FieldError::invalid(
-            &path,
-            *rest,
-            format!("validating label {}: {why}", meta::field::quote(rest)),
-        ));
-    }
+    segment(&path, rest, names::dns1123_subdomain, errors);
     if name.len() > SIGNER_BYTES_MAX {
         errors.push(FieldError::too_long(&path, SIGNER_BYTES_MAX));
+    }
+}
+
+/// One half of a signer's name: its labels, of which the first that is wrong is told.
+fn segment(
+    path: &meta::Path,
+    segment: &str,
+    check: impl Fn(&str) -> Vec<String>,
+    errors: &mut Errors,
+) {
+    let wrong = segment.split('.').map(|label| (label, check(label)));
+    let wrong = wrong
+        .into_iter()
+        .find(|(_, complaints)| !complaints.is_empty());
+    for (label, why) in wrong
+        .into_iter()
+        .flat_map(|(label, complaints)| complaints.into_iter().map(move |why| (label, why)))
+    {
+        let why = format!("validating label {}: {why}", meta::field::quote(label));
+        errors.push(FieldError::invalid(path, segment, why));
     }
 }
 
@@ -202,6 +216,16 @@ fn of_kind<'a>(object: &'a Object, kind: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+/// The kinds of the PEM blocks of a text.
+fn pem_blocks(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_end);
+    let kinds = lines.filter_map(|line| {
+        let kind = line.strip_prefix("-----BEGIN ")?;
+        kind.strip_suffix("-----")
+    });
+    kinds.map(str::to_owned).collect()
+}
+
 /// Through its status, a request is given a certificate once.
 fn certificate(new: &Object, old: &Object, subresource: Option<&str>, errors: &mut Errors) {
     let text = |object: &Object| {
@@ -214,8 +238,20 @@ fn certificate(new: &Object, old: &Object, subresource: Option<&str>, errors: &m
     }
     let path = meta::Path::new("status").child("certificate");
     let bytes = STANDARD.decode(&now).unwrap_or_default();
-    if !now.is_empty() && !String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----") {
-        let why = "must contain at least one CERTIFICATE PEM block";
+    let blocks = pem_blocks(&String::from_utf8_lossy(&bytes));
+    let why = match blocks.iter().find(|kind| *kind != "CERTIFICATE") {
+        Some(other) => {
+            let other = meta::field::quote(other);
+            Some(format!(
+                "only CERTIFICATE PEM blocks are allowed, found {other}"
+            ))
+        }
+        None if blocks.is_empty() => {
+            Some("must contain at least one CERTIFICATE PEM block".to_owned())
+        }
+        None => None,
+    };
+    if let Some(why) = why.filter(|_| !now.is_empty()) {
         errors.push(FieldError::invalid(&path, "<certificate data>", why));
     }
     if subresource != Some("status") {
@@ -226,5 +262,33 @@ fn certificate(new: &Object, old: &Object, subresource: Option<&str>, errors: &m
     } else if !was.is_empty() {
         let why = "updates may not modify existing certificate content";
         errors.push(FieldError::forbidden(&path, why));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signers_name_is_checked_label_by_label() {
+        let why = |text: &str| {
+            let mut errors = Errors::new();
+            segment(
+                &meta::Path::new("x"),
+                text,
+                names::dns1123_label,
+                &mut errors,
+            );
+            errors.pop().map(|error| error.detail).unwrap_or_default()
+        };
+        assert_eq!(why("example.com"), "");
+        let words = "validating label \"UP\": a lowercase RFC 1123 label must consist";
+        assert!(why("UP.Com").starts_with(words));
+    }
+
+    #[test]
+    fn pem_blocks_are_told_by_their_first_lines() {
+        let text = "x\n-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n-----BEGIN RSA KEY-----\n";
+        assert_eq!(pem_blocks(text), ["CERTIFICATE", "RSA KEY"]);
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Comparison {
     pub(super) removed: FieldSet,
     pub(super) modified: FieldSet,
     pub(super) added: FieldSet,
+    /// Whether an item of a list says nothing of what tells it from others; upstream then cannot say who owns what.
+    pub(super) has_nameless: bool,
 }
 
 impl Comparison {
@@ -29,6 +31,7 @@ impl Comparison {
     fn take(&mut self, step: impl Fn() -> Element, difference: Difference) {
         let Difference { here, below } = difference;
         if let Some(below) = below {
+            self.has_nameless |= below.has_nameless;
             for (set, below) in [
                 (&mut self.removed, below.removed),
                 (&mut self.modified, below.modified),
@@ -43,6 +46,10 @@ impl Comparison {
             Some(Change::Removed) => self.removed.add(step()),
             Some(Change::Modified) => self.modified.add(step()),
             Some(Change::Added) => self.added.add(step()),
+            Some(Change::Regrouped) => {
+                self.removed.add(step());
+                self.added.add(step());
+            }
             None => {}
         }
     }
@@ -51,6 +58,7 @@ impl Comparison {
         self.removed.absorb(other.removed);
         self.modified.absorb(other.modified);
         self.added.absorb(other.added);
+        self.has_nameless |= other.has_nameless;
     }
 }
 
@@ -60,6 +68,8 @@ enum Change {
     Removed,
     Modified,
     Added,
+    /// One item of an identity where there were many, or many where there was one: gone as what it was, new as what it is.
+    Regrouped,
 }
 
 impl Change {
@@ -81,7 +91,7 @@ struct Difference {
     below: Option<Comparison>,
 }
 
-/// Compares two objects of one type. List items that cannot be told apart are passed over; validation refuses them.
+/// Compares two objects of one type. List items that cannot be told apart are passed over, and noted.
 pub(super) fn compare(old: &Value, new: &Value, at: Node<'_>) -> Comparison {
     value(Some(old), Some(new), at).below.unwrap_or_default()
 }
@@ -146,8 +156,9 @@ fn list(list: &ListAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Compar
     if old == new {
         return out;
     }
-    let old = grouped(list, old);
-    let mut new = grouped(list, new);
+    let (old, has_nameless_old) = grouped(list, old);
+    let (mut new, has_nameless_new) = grouped(list, new);
+    out.has_nameless = has_nameless_old || has_nameless_new;
     for (element, old) in old {
         let new = new.remove(&element).unwrap_or_default();
         out.take(|| element.clone(), items(list, &old, &new));
@@ -174,23 +185,27 @@ fn items(list: &ListAtom<'_>, old: &[&Value], new: &[&Value]) -> Difference {
                 ..Difference::default()
             }
         }
-        // The one item counts as added, the many before it as removed, and the other way round.
-        ([_, _, ..], [item]) => whole(Change::Removed, value(None, Some(item), list.item)),
-        ([item], _) => whole(Change::Added, value(Some(item), None, list.item)),
+        ([_, _, ..], [item]) => whole(Change::Regrouped, value(None, Some(item), list.item)),
+        ([item], _) => whole(Change::Regrouped, value(Some(item), None, list.item)),
         ([_, _, ..], []) => whole(Change::Removed, Difference::default()),
         ([], _) => whole(Change::Added, Difference::default()),
     }
 }
 
-/// The items of a list by what tells them apart.
-fn grouped<'v>(list: &ListAtom<'_>, value: Option<&'v Value>) -> BTreeMap<Element, Vec<&'v Value>> {
+/// The items of a list by what tells them apart, and whether some do not say it.
+fn grouped<'v>(
+    list: &ListAtom<'_>,
+    value: Option<&'v Value>,
+) -> (BTreeMap<Element, Vec<&'v Value>>, bool) {
     let mut groups: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
+    let mut has_nameless = false;
     for item in value.and_then(Value::as_array).into_iter().flatten() {
-        if let Ok(element) = list.element(item) {
-            groups.entry(element).or_default().push(item);
+        match list.element(item) {
+            Ok(element) => groups.entry(element).or_default().push(item),
+            Err(_) => has_nameless = true,
         }
     }
-    groups
+    (groups, has_nameless)
 }
 
 /// Equality that takes `1` and `1.0` for the same.

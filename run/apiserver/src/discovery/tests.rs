@@ -117,5 +117,31 @@ fn what_cannot_be_produced_is_refused() {
     headers.insert(ACCEPT, HeaderValue::from_static("text/html"));
     let refusal = discovery.answer("/apis", &headers).unwrap().err().unwrap();
     assert_eq!(refusal.code(), 406);
+    let told = refusal.to_string();
+    assert!(
+        told.starts_with("406: Not Acceptable\n\nAvailable representations: application/json, ")
+    );
     assert!(discovery.answer("/nowhere", &headers).is_none());
+}
+
+#[test]
+fn the_form_that_is_liked_best_is_chosen() {
+    let discovery = Discovery::new(&kinds::builtin(), "127.0.0.1:6443");
+    let media_type = |accept| {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        let answer = discovery.answer("/api", &headers).unwrap().unwrap();
+        answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        media_type("application/json;q=0.5,application/yaml;q=0.9"),
+        "application/yaml"
+    );
+    assert_eq!(
+        media_type("application/vnd.kubernetes.protobuf;q=0.1,application/json"),
+        "application/json"
+    );
 }

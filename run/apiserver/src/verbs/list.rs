@@ -286,12 +286,21 @@ fn read_token(text: &str) -> Result<Token, StatusError> {
         Ok(token) if token.start.is_empty() => {
             format!(": encoded start key empty (version {TOKEN_VERSION})")
         }
+        Ok(token) if !is_clean(&token.start) => format!(": {}", token.start),
         Ok(token) => return Ok(token),
         Err(why) => format!(": {why}"),
     };
     Err(StatusError::bad_request(format!(
         "invalid continue token: continue key is not valid{why}"
     )))
+}
+
+/// Whether a start leads nowhere but down. Source: apiserver `storage.DecodeContinue`, Go's `path.Clean`.
+fn is_clean(start: &str) -> bool {
+    let parts = start.strip_prefix('/').unwrap_or(start).split('/');
+    parts
+        .into_iter()
+        .all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// What is written in a token; else why it cannot be read, in Go's words.
@@ -304,6 +313,9 @@ fn token_of(text: &str) -> Result<Token, String> {
         format!("illegal base64 data at input byte {at}")
     })?;
     let document = wire::json::read(&bytes)?;
+    if document.value.is_null() {
+        return Ok(Token::default());
+    }
     serde_json::from_value(document.value).map_err(|error| error.to_string())
 }
 
@@ -364,6 +376,14 @@ mod tests {
             (
                 written(r#"{"v":"meta.k8s.io/v1","rv":1,"start":""}"#),
                 ": encoded start key empty (version meta.k8s.io/v1)",
+            ),
+            (
+                written(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"../x"}"#),
+                ": ../x",
+            ),
+            (
+                written("null"),
+                ": server does not recognize this encoded version ",
             ),
         ] {
             let refused = read_token(&text).err().unwrap();

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::Response;
+use kinds::Lookup as _;
 use kinds::schema::{Schema, decode, decode_converted, restore};
 use meta::status::Details;
 use meta::{FieldError, Gvk, Object, ObjectExt, Path, StatusError};
@@ -48,9 +49,30 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
     let options = WriteOptions::read(&call.query, "PatchOptions")?;
     let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
     ownership::check_options(&options, content_type == APPLY)?;
-    let patch = match content_type {
+    let patch = decode_patch(call, content_type, options.field_validation);
+    let patch = patch.map_err(|error| absent(call, content_type).unwrap_or(error))?;
+    Ok((options, patch))
+}
+
+/// What upstream says before it reads a patch: but for an apply, there must be something to patch.
+fn absent(call: &Call, content_type: &str) -> Option<StatusError> {
+    let name = &call.info.name;
+    if !matches!(content_type, JSON | MERGE | STRATEGIC) {
+        return None;
+    }
+    let resource = call.kind.storage_resource().to_string();
+    let found = call.cluster().get(&resource, &call.info.namespace, name);
+    found.is_none().then(|| call.not_found(name))
+}
+
+fn decode_patch(
+    call: &Call,
+    content_type: &str,
+    validation: FieldValidation,
+) -> Result<Patch, StatusError> {
+    Ok(match content_type {
         JSON => Patch::Json {
-            complaints: operations(call)?,
+            complaints: operations(call, validation)?,
             patch: call.body.to_vec(),
         },
         MERGE => match read(call, "error decoding patch: ")? {
@@ -75,8 +97,7 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
             let error = StatusError::new(415, "UnsupportedMediaType", words);
             return Err(error.with_details(Details::default()));
         }
-    };
-    Ok((options, patch))
+    })
 }
 
 /// Reads a configuration to apply, which must be a map.
@@ -107,8 +128,20 @@ fn read(call: &Call, prefix: &str) -> Result<Document, StatusError> {
 /// What operations of a JSON patch consist of. Source: apiserver `handlers.jsonPatchOp`.
 const OPERATION: [&str; 4] = ["op", "from", "path", "value"];
 
+/// What Go says of the first field of an operation that is no text, in the order of its document.
+fn mistyped(operation: &Value) -> Option<String> {
+    let mut fields = operation.as_object()?.iter();
+    fields.find_map(|(field, value)| {
+        let is_text = field != "value" && OPERATION.contains(&field.as_str());
+        let sort = body::go_sort(value).filter(|_| is_text && !value.is_string())?;
+        Some(format!(
+            "json: cannot unmarshal {sort} into Go struct field jsonPatchOp.{field} of type string"
+        ))
+    })
+}
+
 /// The operations of a JSON patch must be a list; answers with what in them is not known or stands twice.
-fn operations(call: &Call) -> Result<Vec<String>, StatusError> {
+fn operations(call: &Call, validation: FieldValidation) -> Result<Vec<String>, StatusError> {
     let refuse = |why: &str| StatusError::bad_request(format!("error decoding patch: {why}"));
     let document = wire::json::read(&call.body).map_err(|why| refuse(&why))?;
     let operations = match (&document.value, body::go_sort(&document.value)) {
@@ -120,6 +153,11 @@ fn operations(call: &Call) -> Result<Vec<String>, StatusError> {
             )));
         }
     };
+    if validation != FieldValidation::Ignore
+        && let Some(why) = operations.iter().find_map(mistyped)
+    {
+        return Err(refuse(&why));
+    }
     let unknown = operations
         .iter()
         .enumerate()
@@ -434,5 +472,25 @@ impl Change for Patched<'_> {
     }
     fn ownership(&self) -> Ownership {
         self.patch.ownership()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_operation_says_what_and_where_in_texts() {
+        assert_eq!(
+            mistyped(&json!({"op": "add", "path": "/a", "value": 1})),
+            None
+        );
+        assert_eq!(mistyped(&json!({"op": null})), None);
+        assert_eq!(
+            mistyped(&json!({"op": "add", "path": 5})).unwrap(),
+            "json: cannot unmarshal number into Go struct field jsonPatchOp.path of type string"
+        );
     }
 }

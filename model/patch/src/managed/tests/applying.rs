@@ -368,3 +368,26 @@ fn entries_of_another_group_are_forgotten_and_their_fields_stay() {
     assert_eq!(live["data"], json!({"a": "1", "b": "2"}));
     assert_eq!(fields(&live, "one"), json!({"f:data": {"f:a": {}}}));
 }
+
+#[test]
+fn one_item_in_the_place_of_many_of_its_name_is_a_conflict() {
+    let schema = deployment();
+    let twice = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    let mut live = web(1, &json!([{"name": "c", "image": "i", "env": twice}]));
+    update(
+        None,
+        &mut live,
+        &manager("ann", "apps/v1", 0),
+        &schema,
+        &status(),
+    );
+    live["metadata"]["uid"] = json!("u");
+    let once = json!([{"name": "c", "image": "i", "env": [{"name": "A", "value": "3"}]}]);
+    let bob = manager("bob", "apps/v1", 1);
+    let refused = try_apply(Some(&live), &web(1, &once), &schema, &bob, false).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Apply failed with 1 conflict: conflict with \"ann\" using apps/v1: .spec.template.spec.containers[name=\"c\"].env[name=\"A\"]"
+    );
+    assert!(try_apply(Some(&live), &web(1, &once), &schema, &bob, true).is_ok());
+}

@@ -219,3 +219,17 @@ fn scaling_moves_the_count_from_parent_to_scaler() {
     assert_eq!(entries_of(&object)[0]["subresource"], "scale");
     assert_eq!(entries_of(&object)[0]["apiVersion"], "apps/v1");
 }
+
+#[test]
+fn an_item_without_its_key_leaves_nothing_tracked() {
+    let schema = builtin("io.k8s.api.core.v1.ServiceAccount").unwrap();
+    let account =
+        |secrets: Value| json!({"metadata": {"name": "a", "uid": "u"}, "secrets": secrets});
+    let ann = manager("ann", "v1", 0);
+    let mut live = account(json!([{"name": "s"}]));
+    update(None, &mut live, &ann, &schema, &[]);
+    assert_ne!(fields(&live, "ann"), Value::Null);
+    let mut new = account(json!([{"namespace": "x"}]));
+    update(Some(&live), &mut new, &ann, &schema, &[]);
+    assert_eq!(new.at(&["metadata", "managedFields"]), None);
+}

@@ -185,7 +185,9 @@ pub(super) fn ephemeral_containers(pod: &Surroundings<'_>, errors: &mut Errors) 
         for (field, value) in container.value.as_object().into_iter().flatten() {
             let is_known = EPHEMERAL_FIELDS.contains(&field.as_str())
                 || matches!(field.as_str(), "stdinOnce" | "tty");
-            let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+            // All others are pointers upstream: what is empty is there.
+            let is_empty =
+                field == "resources" && value.as_object().is_some_and(serde_json::Map::is_empty);
             if !is_known && !is_empty {
                 errors.push(FieldError::forbidden(&container.at(field), EPHEMERAL_ONLY));
             }
