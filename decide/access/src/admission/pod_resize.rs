@@ -56,7 +56,7 @@ fn beyond(pod: &Object, node: &Object) -> Option<String> {
             amounts
                 .get(name)
                 .copied()
-                .unwrap_or(Quantity::from_milli(0))
+                .unwrap_or_else(|| Quantity::from_milli(0))
         };
         (of(&requests), of(&allocatable))
     };
