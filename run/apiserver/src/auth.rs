@@ -167,6 +167,7 @@ pub(crate) fn token_user_for(
     let claims = config.tokens.verify(token).ok_or(None)?;
     match service_account_token::user_of(&claims, audiences, &cluster, now) {
         Ok(user) => {
+            server.metrics().access.token();
             let given = claims.get("aud").and_then(Value::as_array);
             let is_given = |audience: &&String| {
                 let mut given = given.into_iter().flatten();

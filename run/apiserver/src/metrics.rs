@@ -11,6 +11,8 @@ mod watches;
 
 use std::sync::Arc;
 
+use kinds::Lookup;
+use meta::ObjectExt;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -47,12 +49,19 @@ pub(crate) struct Metrics {
     pub(crate) watches: Watches,
     handshake_errors: Counter,
     in_flight: Family<RequestKind, Gauge>,
+    unavailable: Family<Service, Gauge>,
     process: Process,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestKind {
     request_kind: &'static str,
+}
+
+/// An APIService.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Service {
+    name: String,
 }
 
 /// What `/version` says. Source: component-base `metrics/version.go`.
@@ -92,6 +101,7 @@ impl Metrics {
             process: Process::register(&mut registry),
             handshake_errors: Counter::default(),
             in_flight: Family::default(),
+            unavailable: Family::default(),
             registry,
         };
         metrics.registered()
@@ -123,6 +133,12 @@ impl Metrics {
             "Requests that wait in this apiserver until others end, per request kind",
             queued,
         );
+        registry.register(
+            ALPHA,
+            "aggregator_unavailable_apiservice",
+            "Whether an APIService is unavailable; those of other servers are, since nothing is asked of these",
+            self.unavailable.clone(),
+        );
         let version = health::version();
         let said = |name: &str| {
             let said = version.get(name).and_then(Value::as_str);
@@ -150,6 +166,17 @@ impl Metrics {
     /// Notes a connection that got no further than its handshake.
     pub(crate) fn handshake_failed(&self) {
         self.handshake_errors.inc();
+    }
+
+    /// Takes note of which APIServices are served.
+    pub(crate) fn see_services(&self, cluster: &dyn Lookup) {
+        self.unavailable.clear();
+        for service in cluster.list("apiservices.apiregistration.k8s.io", "") {
+            let name = service.name().to_owned();
+            let is_elsewhere = service.at(&["spec", "service"]).is_some();
+            let unavailable = self.unavailable.get_or_create(&Service { name });
+            unavailable.set(is_elsewhere.into());
+        }
     }
 
     /// The text of a scrape, with what others count.

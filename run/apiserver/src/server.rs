@@ -102,9 +102,9 @@ impl ApiServer {
     pub(crate) fn scrape(&self) -> String {
         let store = self.config().store.as_ref();
         let others = &self.config().metrics;
-        self.inner
-            .metrics
-            .render(store, &self.inner.in_flight, others)
+        let metrics = self.metrics();
+        metrics.see_services(&self.cluster());
+        metrics.render(store, &self.inner.in_flight, others)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

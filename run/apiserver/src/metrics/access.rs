@@ -49,6 +49,7 @@ pub(crate) struct Access {
     authorizations: Family<Verdict, Counter>,
     authorization_seconds: Histograms<Verdict>,
     certificate_seconds: Histogram,
+    valid_tokens: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -72,6 +73,7 @@ impl Access {
             authorizations: Family::default(),
             authorization_seconds: Family::new_with_constructor(seconds),
             certificate_seconds: Histogram::new(CERTIFICATE_SECONDS),
+            valid_tokens: Counter::default(),
         };
         registry.register(
             ALPHA,
@@ -109,7 +111,18 @@ impl Access {
             "Remaining life of the certificates with which requests were authenticated",
             access.certificate_seconds.clone(),
         );
+        registry.register(
+            ALPHA,
+            "serviceaccount_valid_tokens_total",
+            "Tokens of service accounts that were shown and found good",
+            access.valid_tokens.clone(),
+        );
         access
+    }
+
+    /// Notes a token of a service account that is good.
+    pub(crate) fn token(&self) {
+        self.valid_tokens.inc();
     }
 
     /// Notes who a sender was found to be.

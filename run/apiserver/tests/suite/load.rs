@@ -94,14 +94,21 @@ async fn who_is_not_let_in_is_not_counted_as_a_request() {
 }
 
 #[tokio::test]
-async fn lists_tell_what_they_read() {
+async fn lists_and_services_are_told_of() {
     let talk = Talk::new().await;
     for name in ["a", "b", "c"] {
         let map = json!({"metadata": {"name": name, "labels": {"name": name}}});
         talk.post(MAPS, map).await.expect(201);
     }
     talk.get(&format!("{MAPS}?limit=2")).await.expect(200);
+    let service = json!({"metadata": {"name": "v1.shop.example.com"}, "spec": {
+        "group": "shop.example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1,
+        "service": {"namespace": "web", "name": "a"}}});
+    let services = "/apis/apiregistration.k8s.io/v1/apiservices";
+    talk.post(services, service).await.expect(201);
     let text = scraped(&talk).await;
+    let unavailable = "aggregator_unavailable_apiservice{name=\"v1.shop.example.com\"} 1\n";
+    assert!(text.contains(unavailable), "{text}");
     let maps = "group=\"\",resource=\"configmaps\"";
     for (what, count) in [
         ("list_total", 1),
