@@ -208,4 +208,17 @@ mod tests {
         assert_eq!(log(Form::Binary), Message::Binary("\n".into()));
         assert_eq!(log(Form::Base64), Message::Text("Cg==".into()));
     }
+
+    #[test]
+    fn a_log_in_no_known_form_is_refused() {
+        let request = Request::get("/")
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")
+            .header(header::SEC_WEBSOCKET_PROTOCOL, "channel.k8s.io");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let socket = Socket::wanted(&parts).unwrap();
+        let refused = socket.carry_log(Response::new(Body::empty()));
+        assert_eq!(refused.unwrap_err().0.code, 403);
+    }
 }
