@@ -16,6 +16,7 @@ mod discovery;
 mod fixed;
 pub mod health;
 mod heavy;
+mod held;
 mod limits;
 pub mod listener;
 mod metrics;

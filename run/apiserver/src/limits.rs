@@ -5,12 +5,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// The part of all reads at once that may wait with large answers.
+const UNREAD_PART: usize = 2;
+
 /// Counts the requests in flight.
 #[derive(Clone)]
 pub(crate) struct InFlight {
     reads: Arc<Bound>,
     writes: Arc<Bound>,
     long_running: Arc<Bound>,
+    unread: Arc<Bound>,
 }
 
 /// What a request counts as.
@@ -22,6 +26,8 @@ pub(crate) enum Class {
     Write,
     /// Watches and streams.
     LongRunning,
+    /// An answer that waits to be read.
+    Unread,
 }
 
 struct Bound {
@@ -51,6 +57,7 @@ impl InFlight {
             reads: bound(reads_max),
             writes: bound(writes_max),
             long_running: bound(long_running_max),
+            unread: bound(reads_max / UNREAD_PART),
         }
     }
 
@@ -72,6 +79,7 @@ impl InFlight {
             Class::Read => &self.reads,
             Class::Write => &self.writes,
             Class::LongRunning => &self.long_running,
+            Class::Unread => &self.unread,
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::request::RequestInfo;
 use crate::respond::TurnedAway;
 use crate::socket::Socket;
 use crate::turn::{Turn, Turns};
-use crate::{auth, compress, fixed, limits, proxy, respond, verbs};
+use crate::{auth, compress, fixed, held, limits, proxy, respond, verbs};
 
 /// The sender of a request that comes from inside the process, as a request extension.
 #[derive(Clone, Debug)]
@@ -150,6 +150,8 @@ impl ApiServer {
         if reads_gzip {
             response = compress::gzip(response).await;
         }
+        let longest = Duration::from_secs(self.config().limits.request_seconds);
+        let mut response = held::held(response, &info, &self.inner.in_flight, longest);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             mark(response.headers_mut(), audit_id, flow.into_inner());
         }
