@@ -3,6 +3,8 @@
 //! On the processors that the server needs too, whatever a client does is measured as the server's time. So this one has
 //! no pool, no layers and no thread but that which measures.
 
+mod lines;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +22,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub(crate) use lines::Lines;
 
 /// What is sent.
 pub(crate) type Body = Full<Bytes>;
@@ -49,13 +54,17 @@ impl Dialer {
         })
     }
 
-    /// Opens a connection.
-    pub(crate) async fn open(&self) -> Result<Connection> {
+    async fn connect(&self) -> Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.authority.as_str());
         let stream = stream.await.context("no connection")?;
         stream.set_nodelay(true).context("no option set")?;
         let stream = self.tls.connect(self.name.clone(), stream);
-        let stream = stream.await.context("no encrypted connection")?;
+        stream.await.context("no encrypted connection")
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        let stream = self.connect().await?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .context("no HTTP spoken")?;
