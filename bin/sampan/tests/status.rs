@@ -297,7 +297,10 @@ async fn credentials_that_are_refused_are_told_as_that() {
     let (code, said) = refused(&mut command).await;
     assert_eq!(code, Some(2));
     let begin = "sampan status: the cluster refuses the credentials of the kubeconfig: ";
-    assert!(said.starts_with(begin) && said.lines().count() == 1, "{said}");
+    assert!(
+        said.starts_with(begin) && said.lines().count() == 1,
+        "{said}"
+    );
     // Servers do not tell what is wrong with a certificate: this one has expired.
     assert!(said.contains("Unauthorized; renew them"), "{said}");
 }
