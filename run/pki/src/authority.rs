@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use time::OffsetDateTime;
+
+use crate::request::Request;
 
 /// How long the authority is valid, in days. Source: kubeadm, ten years.
 const AUTHORITY_DAYS: i64 = 3650;
@@ -170,15 +172,16 @@ impl Authority {
             subject: "a certificate request".into(),
             source,
         };
-        let mut request = CertificateSigningRequestParams::from_pem(request).map_err(failed)?;
-        request.params.not_before = offset(now, -BACKDATE_SECONDS);
-        request.params.not_after = offset(now, seconds);
+        let request = Request::read(request).map_err(failed)?;
         let usages = usages.iter().map(String::as_str);
-        request.params.key_usages = usages.clone().filter_map(key_usage).collect();
-        request.params.extended_key_usages = usages.filter_map(extended_usage).collect();
-        request.params.use_authority_key_identifier_extension = true;
-        request.params.is_ca = IsCa::ExplicitNoCa;
-        Ok(request.signed_by(&self.issuer).map_err(failed)?.pem())
+        let mut params = CertificateParams::default();
+        params.not_before = offset(now, -BACKDATE_SECONDS);
+        params.not_after = offset(now, seconds);
+        params.key_usages = usages.clone().filter_map(key_usage).collect();
+        params.extended_key_usages = usages.filter_map(extended_usage).collect();
+        params.use_authority_key_identifier_extension = true;
+        params.is_ca = IsCa::ExplicitNoCa;
+        request.sign(params, &self.issuer).map_err(failed)
     }
 }
 
@@ -367,6 +370,46 @@ mod tests {
         assert!(extended.client_auth && !extended.server_auth);
         assert_eq!(certificate.subject().to_string(), "CN=ann, O=dev");
         assert!(authority.sign("rubbish", &usages, 600, now()).is_err());
+    }
+
+    /// A request of somebody in several groups, as `openssl req` and as Go make it: groups apart, or together.
+    const IN_GROUPS: [&str; 2] = [
+        include_str!("../tests/groups-apart.csr"),
+        include_str!("../tests/groups-together.csr"),
+    ];
+
+    #[test]
+    fn somebody_of_several_groups_stays_in_all_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::open(directory.path(), now()).unwrap();
+        let usages = ["client auth".to_owned()];
+        for request in IN_GROUPS {
+            let signed = authority.sign(request, &usages, 600, now()).unwrap();
+            let (_, pem) = x509_parser::pem::parse_x509_pem(signed.as_bytes()).unwrap();
+            let certificate = pem.parse_x509().unwrap();
+            let groups = certificate.subject().iter_organization();
+            let groups: Vec<_> = groups.map(|group| group.as_str().unwrap()).collect();
+            assert_eq!(groups, ["dev", "ops"]);
+            let (_, authority) =
+                x509_parser::pem::parse_x509_pem(authority.certificate().as_bytes()).unwrap();
+            let authority = authority.parse_x509().unwrap();
+            certificate
+                .verify_signature(Some(authority.public_key()))
+                .unwrap();
+            let names = certificate.subject_alternative_name().unwrap().unwrap();
+            assert_eq!(names.value.general_names.len(), 3);
+        }
+        // Whoever changes what another has signed has not that one's key.
+        let mut forged = pem::parse(IN_GROUPS[0]).unwrap().into_contents();
+        let name = forged
+            .windows(4)
+            .position(|bytes| bytes == b"jane")
+            .unwrap();
+        forged[name..name + 4].copy_from_slice(b"joan");
+        let forged = pem::encode(&pem::Pem::new("CERTIFICATE REQUEST", forged));
+        let refused = authority.sign(&forged, &usages, 600, now()).unwrap_err();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert_eq!(why, "Invalid CSR signature");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod authority;
 pub mod kubeconfig;
 pub mod renewal;
+mod request;
 pub mod serving;
 pub mod token;
 
