@@ -3,8 +3,6 @@
 //! On the processors that the server needs too, whatever a client does is measured as the server's time. So this one has
 //! no pool, no layers and no thread but that which measures.
 
-mod lines;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,9 +20,6 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-
-pub(crate) use lines::Lines;
 
 /// What is sent.
 pub(crate) type Body = Full<Bytes>;
@@ -54,17 +49,13 @@ impl Dialer {
         })
     }
 
-    async fn connect(&self) -> Result<TlsStream<TcpStream>> {
+    /// Opens a connection.
+    pub(crate) async fn open(&self) -> Result<Connection> {
         let stream = TcpStream::connect(self.authority.as_str());
         let stream = stream.await.context("no connection")?;
         stream.set_nodelay(true).context("no option set")?;
         let stream = self.tls.connect(self.name.clone(), stream);
-        stream.await.context("no encrypted connection")
-    }
-
-    /// Opens a connection.
-    pub(crate) async fn open(&self) -> Result<Connection> {
-        let stream = self.connect().await?;
+        let stream = stream.await.context("no encrypted connection")?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .context("no HTTP spoken")?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::connection::{Connection, Lines};
+use crate::connection::Connection;
 use crate::report::{Better, Figure, median, milliseconds, percentile, show};
 use crate::request::{self, map, maps, send};
 use crate::{Server, settle};
@@ -124,14 +124,25 @@ impl Watches {
             version.context("no version")?
         );
         let seen = Arc::new(Seen::default());
-        let opened = (0..watchers).map(|_| Lines::watch(&server.dialer, &path));
-        let opened = try_join_all(opened).await?;
+        let open = |_| {
+            let path = path.as_str();
+            async move {
+                let mut client = server.dialer.open().await?;
+                let request = request::get(path, "application/json")?;
+                let response = client.send(request).await?;
+                anyhow::ensure!(response.status() == 200, "no watch: {}", response.status());
+                anyhow::Ok(response.into_body())
+            }
+        };
+        let bodies = try_join_all((0..watchers).map(open)).await?;
         let mut tasks = JoinSet::new();
-        for mut lines in opened {
+        for mut body in bodies {
             let seen = Arc::clone(&seen);
             tasks.spawn(async move {
-                while let Ok(events @ 1..) = lines.next().await {
-                    seen.add(events);
+                while let Some(Ok(frame)) = body.frame().await {
+                    // Every event is a line.
+                    let read = frame.data_ref().into_iter().flatten();
+                    seen.add(read.filter(|byte| **byte == b'\n').count());
                 }
             });
         }
