@@ -104,7 +104,7 @@ pub(super) async fn select(
     let page = match call.server.config().store.range(range).await {
         Ok(page) => page,
         Err(StoreError::Compacted { .. }) if token.is_some() => {
-            return Err(expired_token(call, pages_from));
+            return Err(expired_token(pages_from));
         }
         Err(StoreError::Compacted { .. }) => {
             return Err(StatusError::expired(TOO_OLD));
@@ -319,15 +319,19 @@ fn token_of(text: &str) -> Result<Token, String> {
     serde_json::from_value(document.value).map_err(|error| error.to_string())
 }
 
+/// What a token says instead of a revision to be answered at the latest, whenever it comes.
+///
+/// Source: apiserver `storage/etcd3` `handleCompactedErrorForPaging`.
+const AT_LATEST: i64 = -1;
+
 /// 410 for a page whose revision is gone, with a token that goes on inconsistently at the latest one.
-fn expired_token(call: &Call, after: Option<(Arc<str>, Arc<str>)>) -> StatusError {
+fn expired_token(after: Option<(Arc<str>, Arc<str>)>) -> StatusError {
     let why = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
     let mut error = StatusError::expired(why);
     let (namespace, name) = after.unwrap_or_default();
-    let rv = i64::try_from(call.server.config().store.revision().0).unwrap_or(i64::MAX);
     let token = Token {
         v: TOKEN_VERSION.into(),
-        rv,
+        rv: AT_LATEST,
         start: format!("{namespace}/{name}"),
     };
     let text = TOKEN_LETTERS.encode(serde_json::to_vec(&token).unwrap_or_default());

@@ -7,6 +7,7 @@ mod answers;
 mod bootstrap;
 mod late;
 mod load;
+mod mirrors;
 mod protobuf;
 mod races;
 mod recordings;

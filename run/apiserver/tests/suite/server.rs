@@ -75,7 +75,7 @@ impl Talk {
         Self::over(Arc::new(store), limits).await
     }
 
-    async fn over(store: Arc<dyn Store>, limits: Limits) -> Self {
+    pub(crate) async fn over(store: Arc<dyn Store>, limits: Limits) -> Self {
         let server = ApiServer::new(Config {
             store,
             registry: kinds::builtin(),
