@@ -192,7 +192,7 @@ async fn record(mut watch: Watch, world: &World) -> Truth {
                 truth.insert(event.entry.revision.0, Changed { was, is });
             }
             Ok(Some(Ok(WatchItem::Progress(_)))) => {}
-            Ok(ended) => panic!("the recorder's watch ended: {ended:?}"),
+            Ok(ended) => unreachable!("the recorder's watch ended: {ended:?}"),
             Err(_) if world.is_over.load(Ordering::Acquire) => return truth,
             Err(_) => {}
         }
@@ -250,7 +250,10 @@ async fn watch_on(world: &World, random: &mut Random) -> Option<Watched> {
     let mut reached = from;
     while (watched.len() as u64) < events_max || is_initial {
         let Some(event) = events.next_within(LULL).await else {
-            if is_initial { continue } else { break }
+            if is_initial {
+                continue;
+            }
+            break;
         };
         let kind = event["type"].as_str().unwrap().to_owned();
         if kind == "ERROR" {
@@ -351,10 +354,8 @@ async fn list(world: &World, random: &mut Random) -> Listed {
             let at = listed.pages.last().map_or(0, |page| page.0);
             assert!(at < world.compacted.load(Ordering::Acquire), "{at} is kept");
             assert_eq!(answer.body["reason"], "Expired");
-            next = answer.body["metadata"]["continue"]
-                .as_str()
-                .unwrap()
-                .to_owned();
+            let token = &answer.body["metadata"]["continue"];
+            token.as_str().unwrap().clone_into(&mut next);
             listed.broken_at.get_or_insert(listed.pages.len());
             continue;
         }
