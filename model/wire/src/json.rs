@@ -2,6 +2,7 @@
 //!
 //! Source: sigs.k8s.io/json: paths and wording of duplicate fields; encoding/json for what is no JSON at all.
 
+mod indent;
 mod lossy;
 mod order;
 mod syntax;
@@ -11,6 +12,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+pub use indent::Indenter;
 pub use order::paths;
 
 /// Most duplicate keys that are reported for one document. Source: sigs.k8s.io/json.

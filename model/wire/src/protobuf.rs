@@ -15,7 +15,9 @@ use kinds::schema::{Field, StructType, Type, TypeGraph};
 use serde_json::{Map, Value, json};
 
 pub use discovery::discovery;
-pub use write::{FRAME_HEAD_BYTES, frame, has_form, open_list, push_item, seal, write};
+pub use write::{
+    ENVELOPE_END, FRAME_HEAD_BYTES, frame, has_form, open_envelope, open_list, push_item, write,
+};
 
 /// What every enveloped body starts with.
 const MAGIC: &[u8] = b"k8s\0";

@@ -51,6 +51,8 @@ pub struct Limits {
     pub writes_max: usize,
     /// Longest time a request other than a watch or a stream may take, in seconds. Source: `--request-timeout`.
     pub request_seconds: u64,
+    /// Bytes of large answers that are made, or wait to be read, at once; one user gets half of it.
+    pub answer_bytes_max: usize,
     /// Watches and streams, at once.
     pub long_running_max: usize,
     /// Tries of a write that meets a conflict it may settle itself.
@@ -71,6 +73,7 @@ impl Limits {
             reads_max: 400,
             writes_max: 200,
             request_seconds: 60,
+            answer_bytes_max: 256 << 20,
             long_running_max: 10_000,
             write_tries_max: 64,
             revision_wait_ms: 3_000,

@@ -10,6 +10,7 @@ use meta::StatusError;
 use serde_json::{Value, json};
 use wire::media::Format;
 
+use crate::limits::Class;
 use crate::server::ApiServer;
 use crate::{health, respond, zpages};
 
@@ -32,7 +33,10 @@ pub(crate) async fn answer(
         "/version" | "/version/" => Some(pretty(&health::version())),
         "/metrics" | "/metrics/slis" => {
             let scraped = match path {
-                "/metrics" => server.scrape(),
+                "/metrics" => {
+                    let scrape = async { server.scrape() };
+                    server.heavy().run(Class::Read, scrape).await
+                }
                 _ => health::slis(&server.config().checks),
             };
             let accept = parts.headers.get(http::header::ACCEPT);
@@ -97,14 +101,12 @@ async fn documents(
     if !parts.uri.path().starts_with("/openapi/") {
         return Ok(None);
     }
-    let (server, uri, headers) = (server.clone(), parts.uri.clone(), parts.headers.clone());
-    let answer = tokio::task::spawn_blocking(move || {
+    let answer = server.heavy().run(Class::Read, async {
         let openapi = server.config().openapi.as_ref()?;
-        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
-        openapi.answer(&server.config().registry, path, query, &headers)
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        openapi.answer(&server.config().registry, path, query, &parts.headers)
     });
-    let answer = answer.await.map_err(StatusError::internal)?;
-    Ok(answer.map(whole))
+    Ok(answer.await)
 }
 
 fn whole(response: Response<Bytes>) -> Response<Body> {

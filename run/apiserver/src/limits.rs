@@ -5,16 +5,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The part of all reads at once that may wait with large answers.
-const UNREAD_PART: usize = 2;
-
 /// Counts the requests in flight.
 #[derive(Clone)]
 pub(crate) struct InFlight {
     reads: Arc<Bound>,
     writes: Arc<Bound>,
     long_running: Arc<Bound>,
-    unread: Arc<Bound>,
 }
 
 /// What a request counts as.
@@ -26,8 +22,6 @@ pub(crate) enum Class {
     Write,
     /// Watches and streams.
     LongRunning,
-    /// An answer that waits to be read.
-    Unread,
 }
 
 struct Bound {
@@ -57,7 +51,6 @@ impl InFlight {
             reads: bound(reads_max),
             writes: bound(writes_max),
             long_running: bound(long_running_max),
-            unread: bound(reads_max / UNREAD_PART),
         }
     }
 
@@ -79,7 +72,6 @@ impl InFlight {
             Class::Read => &self.reads,
             Class::Write => &self.writes,
             Class::LongRunning => &self.long_running,
-            Class::Unread => &self.unread,
         }
     }
 }

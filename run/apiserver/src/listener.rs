@@ -49,6 +49,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 ///
 /// Source: kube-apiserver's default for `--http2-max-streams-per-connection`.
 const STREAMS_MAX: u32 = 1000;
+/// Most bytes that wait to be sent in one HTTP/2 request's answer: as many as a piece of an answer has.
+const SEND_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of headers over HTTP/2. Source: `net/http` `DefaultMaxHeaderBytes`.
 const HEADER_BYTES_MAX: u32 = 1 << 20;
 /// Most headers over HTTP/1: room for somebody of many groups. Upstream bounds their bytes alone, but hyper lays out room for
@@ -300,6 +302,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(SEND_BYTES_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);

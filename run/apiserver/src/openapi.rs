@@ -3,10 +3,14 @@
 //! Only the compressed form is kept: it is what nearly all clients ask for, and a tenth of the plain one.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use axum::body::Body;
+use bytes::buf::Reader;
+use bytes::{Buf as _, Bytes};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -16,10 +20,13 @@ use http::header::{
 };
 use http::response::Builder;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use jiff::{Span, Timestamp};
 use kinds::{Kind, Registry};
 use serde_json::{Map, json};
 use wire::openapi;
+
+use crate::held::Streamed;
 
 const JSON: &str = "application/json";
 
@@ -42,7 +49,7 @@ pub trait OpenApi: Send + Sync {
         path: &str,
         query: &str,
         headers: &HeaderMap,
-    ) -> Option<Response<Bytes>>;
+    ) -> Option<Response<Body>>;
 }
 
 /// The documents of a registry. A document is made anew when rows of its group version changed.
@@ -59,6 +66,7 @@ struct Document {
     /// SHA-512 of the content, in upper-case hex.
     hash: String,
     compressed: Bytes,
+    plain_bytes: u64,
 }
 
 /// The name under which the protobuf form of version 2 is kept.
@@ -125,7 +133,7 @@ impl Documents {
         self.document("v3", registry, |_| true, make)
     }
 
-    fn v2(&self, registry: &Registry, headers: &HeaderMap) -> Option<Response<Bytes>> {
+    fn v2(&self, registry: &Registry, headers: &HeaderMap) -> Option<Response<Body>> {
         let document = |name: &str, form: fn(Vec<u8>) -> Option<Vec<u8>>| {
             let make = || form(openapi::v2(registry));
             self.document(name, registry, |_| true, make)
@@ -151,7 +159,7 @@ impl Documents {
         name: &str,
         query: &str,
         headers: &HeaderMap,
-    ) -> Option<Response<Bytes>> {
+    ) -> Option<Response<Body>> {
         let document = self.v3(registry, name)?;
         let mut builder = Response::builder();
         let hash = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "hash");
@@ -160,7 +168,7 @@ impl Documents {
                 return builder
                     .status(StatusCode::MOVED_PERMANENTLY)
                     .header(LOCATION, versioned_url(name, &document.hash))
-                    .body(Bytes::new())
+                    .body(Body::empty())
                     .ok();
             }
             builder = builder.header(CACHE_CONTROL, "public, immutable");
@@ -183,7 +191,7 @@ impl OpenApi for Documents {
         path: &str,
         query: &str,
         headers: &HeaderMap,
-    ) -> Option<Response<Bytes>> {
+    ) -> Option<Response<Body>> {
         let path = path.strip_suffix('/').unwrap_or(path);
         match path.strip_prefix("/openapi/")? {
             "v2" => self.v2(registry, headers),
@@ -229,9 +237,9 @@ fn accepted(headers: &HeaderMap, protobuf: &[&str]) -> Option<Form> {
     Some(found.unwrap_or(Form::None))
 }
 
-fn not_acceptable() -> Option<Response<Bytes>> {
+fn not_acceptable() -> Option<Response<Body>> {
     let builder = Response::builder().status(StatusCode::NOT_ACCEPTABLE);
-    builder.body(Bytes::new()).ok()
+    builder.body(Body::empty()).ok()
 }
 
 fn has(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
@@ -256,15 +264,8 @@ impl Document {
             rows,
             hash: hex.concat(),
             compressed: compressed.into(),
+            plain_bytes: plain.len() as u64,
         })
-    }
-
-    /// The document as it was before it was compressed.
-    fn plain(&self) -> Option<Bytes> {
-        let mut plain = Vec::new();
-        let mut decoder = GzDecoder::new(self.compressed.as_ref());
-        decoder.read_to_end(&mut plain).ok()?;
-        Some(plain.into())
     }
 
     fn is_of(&self, rows: &[Arc<Kind>]) -> bool {
@@ -282,7 +283,7 @@ impl Document {
         headers: &HeaderMap,
         media_type: &str,
         builder: Builder,
-    ) -> Option<Response<Bytes>> {
+    ) -> Option<Response<Body>> {
         let etag = format!("\"{}\"", self.hash);
         let builder = builder
             .header(VARY, "Accept, Accept-Encoding")
@@ -290,15 +291,59 @@ impl Document {
         if has(headers, &IF_NONE_MATCH, &etag) {
             return builder
                 .status(StatusCode::NOT_MODIFIED)
-                .body(Bytes::new())
+                .body(Body::empty())
                 .ok();
         }
         let builder = builder.header(CONTENT_TYPE, media_type);
+        // Neither form is there once more for each answer.
+        let builder = builder.extension(Streamed);
         if has(headers, &ACCEPT_ENCODING, "gzip") {
             let builder = builder.header(CONTENT_ENCODING, "gzip");
-            return builder.body(self.compressed.clone()).ok();
+            return builder.body(Body::from(self.compressed.clone())).ok();
         }
-        builder.body(self.plain()?).ok()
+        builder.body(Body::new(Plain::new(self))).ok()
+    }
+}
+
+/// Bytes of a document that are there uncompressed at once.
+const PLAIN_PIECE_BYTES: usize = 64 << 10;
+
+/// A document as it was before it was compressed, made while it is read.
+struct Plain {
+    decoder: GzDecoder<Reader<Bytes>>,
+    bytes_left: u64,
+}
+
+impl Plain {
+    fn new(document: &Document) -> Self {
+        Self {
+            decoder: GzDecoder::new(document.compressed.clone().reader()),
+            bytes_left: document.plain_bytes,
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let mut piece = Vec::with_capacity(PLAIN_PIECE_BYTES);
+        let most = PLAIN_PIECE_BYTES as u64;
+        (&mut self.decoder).take(most).read_to_end(&mut piece)?;
+        self.bytes_left = self.bytes_left.saturating_sub(piece.len() as u64);
+        Ok((!piece.is_empty()).then(|| piece.into()))
+    }
+}
+
+impl http_body::Body for Plain {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(self.next().transpose().map(|piece| piece.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes_left)
     }
 }
 

@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use kinds::{Kind, Strategy};
 use meta::{Status, StatusError};
 use serde_json::Value;
+use wire::json::Indenter;
 use wire::media::{Format, Shape};
 use wire::present::Presentation;
 use wire::protobuf;
@@ -232,15 +233,22 @@ pub(crate) fn json(
     code: StatusCode,
     json: impl Into<Bytes>,
 ) -> Result<Response<Body>, StatusError> {
-    let (json, pretty) = (json.into(), call.query.flag("pretty"));
-    if call.answer.format == Format::Json && !pretty {
-        return Ok(bytes(code, Format::Json.media_type(), lined(json)));
+    let json = json.into();
+    match call.answer.format {
+        Format::Json => {
+            let text = if call.query.flag("pretty") {
+                Indenter::document(&json).into()
+            } else {
+                lined(json)
+            };
+            Ok(bytes(code, Format::Json.media_type(), text))
+        }
+        Format::Protobuf => envelope(code, &json),
+        Format::Yaml => {
+            let parsed: Value = serde_json::from_slice(&json).map_err(StatusError::internal)?;
+            value(code, Format::Yaml, false, &parsed)
+        }
     }
-    if call.answer.format == Format::Protobuf {
-        return envelope(code, &json);
-    }
-    let parsed: Value = serde_json::from_slice(&json).map_err(StatusError::internal)?;
-    value(code, call.answer.format, pretty, &parsed)
 }
 
 /// The `includeObject` policy of a Table request.

@@ -16,6 +16,9 @@ use crate::cluster::{self, NODE_NAME};
 use crate::options::ListOptions;
 use crate::server::ApiServer;
 
+/// A watch of more values than this looks at every change: to be told of each value takes a place in an index.
+const WATCHED_TERMS_MAX: usize = 64;
+
 /// A selection by labels, fields, and what the reader may know.
 pub(crate) struct Selection {
     labels: LabelSelector,
@@ -136,10 +139,11 @@ impl Selection {
             .collect()
     }
 
-    /// The terms of which what is selected has one, now or before a change; `None` when there are no such.
+    /// The terms of which what is selected has one, now or before a change; `None` when there are no such, or too many to
+    /// be told of each.
     pub(crate) fn any_of(&self, kind: &Kind) -> Option<AnyOf> {
         self.terms(kind).into_iter().find_map(|test| match test {
-            TermTest::AnyOf(any) => Some(any),
+            TermTest::AnyOf(any) => Some(any).filter(|any| any.0.len() <= WATCHED_TERMS_MAX),
             TermTest::NoneOf(_) | TermTest::Named(_) | TermTest::Unnamed(_) => None,
         })
     }

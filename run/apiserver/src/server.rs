@@ -18,22 +18,25 @@ use kinds::Kind;
 use kinds::strategy::{Operation, User};
 use meta::selector::FieldSelector;
 use meta::{Gvr, StatusError};
-use wire::media::{self, Answer, Format, Offer};
-use wire::protobuf;
+use wire::media::Format;
 
 use crate::call::Call;
 use crate::cluster::{Cluster, Parsed};
 use crate::config::Config;
 use crate::discovery::Discovery;
+use crate::form::{accept, indented, negotiate, refusal_format};
+use crate::heavy::Heavy;
+use crate::held::Kept;
 use crate::limits::{Class, InFlight};
 use crate::metrics::{Asked, Metrics, Sized};
 use crate::options::Query;
 use crate::policy::{FlowMark, PolicyCache};
 use crate::request::RequestInfo;
 use crate::respond::TurnedAway;
+use crate::room::Room;
 use crate::socket::Socket;
 use crate::turn::{Turn, Turns};
-use crate::{auth, compress, fixed, held, limits, proxy, respond, verbs};
+use crate::{auth, compress, fixed, health, held, limits, proxy, respond, verbs};
 
 /// The sender of a request that comes from inside the process, as a request extension.
 #[derive(Clone, Debug)]
@@ -51,9 +54,19 @@ struct Inner {
     parsed: Parsed,
     discovery: Discovery,
     in_flight: InFlight,
+    heavy: Heavy,
+    room: Room,
     metrics: Metrics,
     started: Timestamp,
     turns: Turns,
+}
+
+/// What is learnt of a request on the way to its answer.
+#[derive(Default)]
+struct Learnt {
+    /// The name of its sender.
+    user: OnceLock<String>,
+    flow: OnceLock<FlowMark>,
 }
 
 impl ApiServer {
@@ -63,6 +76,8 @@ impl ApiServer {
         let inner = Inner {
             discovery: Discovery::new(&config.registry, &config.address),
             in_flight: InFlight::new(limits.reads_max, limits.writes_max, limits.long_running_max),
+            heavy: Heavy::new(),
+            room: Room::new(limits.answer_bytes_max),
             metrics: Metrics::new(&config.address),
             started: (config.clock)(),
             config,
@@ -96,6 +111,16 @@ impl ApiServer {
 
     pub(crate) fn discovery(&self) -> &Discovery {
         &self.inner.discovery
+    }
+
+    /// Where large work takes its turn.
+    pub(crate) fn heavy(&self) -> &Heavy {
+        &self.inner.heavy
+    }
+
+    /// The room that large answers take.
+    pub(crate) fn room(&self) -> &Room {
+        &self.inner.room
     }
 
     /// The metrics as text.
@@ -143,17 +168,15 @@ impl ApiServer {
         let asked = self.asked(&info, &parts, &query);
         let reads_gzip = compress::accepts(&parts.headers);
         let refused_in = refusal_format(&info, &parts.headers);
-        let flow = OnceLock::new();
-        let bounded = self.bounded(parts, body, query, &info, asked.as_ref(), &flow);
+        let learnt = Learnt::default();
+        let bounded = self.bounded(parts, body, query, &info, asked.as_ref(), &learnt);
         let response = bounded.await;
         let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
-        if reads_gzip {
-            response = compress::gzip(response).await;
+        if limits::class(&info.verb, &info.subresource) != Class::LongRunning {
+            response = self.held(response, learnt.user.get(), reads_gzip).await;
         }
-        let longest = Duration::from_secs(self.config().limits.request_seconds);
-        let mut response = held::held(response, &info, &self.inner.in_flight, longest);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            mark(response.headers_mut(), audit_id, flow.into_inner());
+            mark(response.headers_mut(), audit_id, learnt.flow.into_inner());
         }
         let code = response.status().as_u16();
         let requests = &self.inner.metrics.requests;
@@ -163,6 +186,24 @@ impl ApiServer {
             Some(size) => sized(response, size),
             None => response,
         }
+    }
+
+    /// A complete answer as it waits to be read; a refusal when too much waits already.
+    async fn held(
+        &self,
+        response: Response<Body>,
+        user: Option<&String>,
+        reads_gzip: bool,
+    ) -> Response<Body> {
+        let user = user.map_or("", String::as_str);
+        let Some(mut response) = held::kept(response, self.room(), user) else {
+            return respond::too_many();
+        };
+        if reads_gzip {
+            response = compress::gzip(response).await;
+        }
+        let longest = Duration::from_secs(self.config().limits.request_seconds);
+        held::held(response, longest)
     }
 
     /// A request as metrics name it: names that are not served would make a series each.
@@ -190,12 +231,16 @@ impl ApiServer {
         query: Query,
         info: &RequestInfo,
         asked: Option<&Asked>,
-        flow: &OnceLock<FlowMark>,
+        learnt: &Learnt,
     ) -> Result<Response<Body>, StatusError> {
         if !info.is_resource {
             // Read before anybody is asked for, and kept by all that takes no time.
             query.timeout()?;
-            return match self.admit(&parts, &query, info, flow) {
+            let permit = self.inner.in_flight.enter(Class::Read);
+            if permit.is_none() && !health::is_asked(parts.uri.path()) {
+                return Ok(respond::too_many());
+            }
+            return match self.admit(&parts, &query, info, learnt) {
                 Ok(_) => fixed::answer(self, &parts).await,
                 Err(error) => Ok(respond::turned_away(&error, Format::Json)),
             };
@@ -213,15 +258,21 @@ impl ApiServer {
             return Ok(respond::too_many());
         };
         let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
-        let answering = self.answer(parts, body, query, info.clone(), flow);
+        let answering = self.answer(parts, body, query, info.clone(), learnt);
         if class != Class::LongRunning {
             let answered = tokio::time::timeout(longest, answering).await;
-            return answered.unwrap_or_else(|_| {
+            let mut answered = answered.unwrap_or_else(|_| {
                 if let Some(asked) = asked {
                     requests.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
                 }
                 Err(out_of_time())
-            });
+            })?;
+            if class == Class::Write {
+                answered
+                    .extensions_mut()
+                    .insert(Kept::Write(Arc::new(permit)));
+            }
+            return Ok(answered);
         }
         let response = answering.await?;
         // What is long-running lasts until its body ends.
@@ -244,7 +295,7 @@ impl ApiServer {
         parts: &Parts,
         query: &Query,
         info: &RequestInfo,
-        flow: &OnceLock<FlowMark>,
+        learnt: &Learnt,
     ) -> Result<User, StatusError> {
         let access = &self.inner.metrics.access;
         let begun = Instant::now();
@@ -265,12 +316,13 @@ impl ApiServer {
             || limits::class(&info.verb, &info.subresource) != Class::LongRunning
         {
             let flows = self.inner.policy.flows(&self.cluster());
-            flows.mark(&attributes).map(|mark| flow.set(mark));
+            flows.mark(&attributes).map(|mark| learnt.flow.set(mark));
         }
         let begun = Instant::now();
         let decision = auth::decide(self, &attributes);
         access.authorized(&decision, begun.elapsed());
         auth::require(decision, &attributes)?;
+        learnt.user.get_or_init(|| attributes.user.name.clone());
         Ok(attributes.user)
     }
 
@@ -280,9 +332,9 @@ impl ApiServer {
         body: Body,
         query: Query,
         info: RequestInfo,
-        flow: &OnceLock<FlowMark>,
+        learnt: &Learnt,
     ) -> Result<Response<Body>, StatusError> {
-        let user = match self.admit(&parts, &query, &info, flow) {
+        let user = match self.admit(&parts, &query, &info, learnt) {
             Ok(user) => user,
             Err(error) => {
                 let format = refusal_format(&info, &parts.headers);
@@ -320,15 +372,14 @@ impl ApiServer {
         let answer = negotiate(accept(&parts.headers), &kind, &info)?;
         check_name(&info.name)?;
         let query = indented(query, &parts.headers);
-        let body = Limited::new(body, self.config().limits.body_bytes_max)
-            .collect()
-            .await;
-        let body =
-            body.map_err(|error| unreadable(error.as_ref(), self.config().limits.body_bytes_max))?;
-        let body = body.to_bytes();
-        if limits::class(&info.verb, &info.subresource) == Class::Write {
+        // What a read or a watch brings is not looked at, and so not kept.
+        let body = if limits::class(&info.verb, &info.subresource) == Class::Write {
+            let body = self.read(body).await?;
             self.inner.metrics.requests.read(&info, body.len());
-        }
+            body
+        } else {
+            Bytes::new()
+        };
         let call = Call {
             server: self.clone(),
             api_version: kind.api_version(),
@@ -343,6 +394,14 @@ impl ApiServer {
             refusal: Arc::default(),
         };
         verbs::run(call).await
+    }
+
+    /// The whole body of a request.
+    async fn read(&self, body: Body) -> Result<Bytes, StatusError> {
+        let limit = self.config().limits.body_bytes_max;
+        let body = Limited::new(body, limit).collect().await;
+        let body = body.map_err(|error| unreadable(error.as_ref(), limit))?;
+        Ok(body.to_bytes())
     }
 
     /// Whether a path lies below a group that is served, whatever its version.
@@ -463,78 +522,6 @@ fn check_name(name: &str) -> Result<(), StatusError> {
     Err(StatusError::bad_request(format!(
         "Name parameter invalid: {quoted}: {why}"
     )))
-}
-
-/// What a client reads; empty when it does not say.
-pub(crate) fn accept(headers: &HeaderMap) -> &str {
-    let accept = headers.get(http::header::ACCEPT);
-    accept
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-}
-
-/// In what form a resource is answered. What no route produces is refused before what cannot be produced.
-fn negotiate(accept: &str, kind: &Kind, info: &RequestInfo) -> Result<Answer, StatusError> {
-    let routed = match info.verb.as_str() {
-        "list" | "watch" => media::LISTED,
-        _ => media::PRODUCED,
-    };
-    if !media::is_accepted(accept, routed) {
-        return Err(StatusError::no_representation(routed));
-    }
-    let offer = Offer {
-        // Only a client that names protobuf gets it.
-        protobuf: accept.contains("protobuf") && protobuf::has_form(&kind.gvk()),
-        has_table: has_table(kind, info),
-    };
-    let answer = media::negotiate(accept, offer)
-        .ok_or_else(|| StatusError::not_acceptable(media::PRODUCED))?;
-    // What is liked best of objects must do for events too, of which there is no stream in YAML.
-    if info.verb == "watch" && answer.format == Format::Yaml {
-        return Err(StatusError::not_acceptable(media::STREAMED));
-    }
-    Ok(answer)
-}
-
-/// Whether what a request names can be shown as a Table: not what is only posted, nor most subresources.
-///
-/// Source: the storages in kube-apiserver `pkg/registry` that are a `rest.TableConvertor`.
-fn has_table(kind: &Kind, info: &RequestInfo) -> bool {
-    match info.subresource.as_str() {
-        "" => kind.verbs.iter().any(|verb| *verb == "get"),
-        "status" => kind.kind != "ResourceClaim",
-        "scale" => true,
-        _ => false,
-    }
-}
-
-/// Programs that people look at answers with, by the start of their name. Source: apiserver `isPrettyPrint`.
-const SHOWING: [&str; 3] = ["curl", "Wget", "Mozilla/5.0"];
-
-/// Whether a request is of a program that shows answers to people.
-pub(crate) fn is_for_people(headers: &HeaderMap) -> bool {
-    let agent = headers.get(http::header::USER_AGENT);
-    let agent = agent.and_then(|agent| agent.to_str().ok());
-    let agent = agent.unwrap_or_default();
-    SHOWING.iter().any(|name| agent.starts_with(name))
-}
-
-/// Asks for indented answers in the name of a program that shows them to people and does not say.
-fn indented(mut query: Query, headers: &HeaderMap) -> Query {
-    if is_for_people(headers) {
-        query.default("pretty", "true");
-    }
-    query
-}
-
-/// In what format a request is refused.
-fn refusal_format(info: &RequestInfo, headers: &HeaderMap) -> Format {
-    let every = Offer {
-        protobuf: true,
-        has_table: true,
-    };
-    let answer = media::negotiate(accept(headers), every).filter(|_| info.is_resource);
-    answer.map_or(Format::Json, |answer| answer.refused_in())
 }
 
 /// Source: apiserver `server/filters/timeout.go`.

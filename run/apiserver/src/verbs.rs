@@ -16,7 +16,7 @@ use http::Response;
 use meta::StatusError;
 
 use crate::call::Call;
-use crate::{heavy, respond, special};
+use crate::{heavy, limits, respond, special};
 
 /// Runs the verb of a call.
 ///
@@ -26,7 +26,9 @@ pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
     let (kind, format) = (Arc::clone(&call.kind), call.answer.refused_in());
     let refusal = Arc::clone(&call.refusal);
     let result = if heavy::is_heavy(&call) {
-        heavy::run(perform(call)).await
+        let server = call.server.clone();
+        let class = limits::class(&call.info.verb, &call.info.subresource);
+        server.heavy().run(class, perform(call)).await
     } else {
         perform(call).await
     };

@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 use wire::media::Format;
 
 use crate::config::Config;
-use crate::server::{ApiServer, accept, is_for_people};
+use crate::form::{accept, is_for_people};
+use crate::server::ApiServer;
 use crate::{health, respond};
 
 /// The pages' paths.

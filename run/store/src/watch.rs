@@ -132,6 +132,11 @@ impl Watch {
         }
     }
 
+    /// Bytes that what happened before the watch was opened takes in its queue, beside the events, which others share.
+    pub fn backlog_bytes(&self) -> usize {
+        self.queue.lock().backlog * size_of::<WatchItem>()
+    }
+
     /// The next item if it is there already. `None` also after the end.
     pub fn try_next(&mut self) -> Option<Result<WatchItem, WatchEnd>> {
         match self.queue.lock().pop() {

@@ -36,19 +36,29 @@ pub fn write(object: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A message in the envelope that says what it is.
-pub fn seal(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+pub(super) fn seal(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+    let mut out = open_envelope(api_version, kind, raw.len());
+    out.reserve_exact(raw.len() + ENVELOPE_END.len());
+    out.extend_from_slice(raw);
+    out.extend_from_slice(ENVELOPE_END);
+    out
+}
+
+/// What stands before a message of so many bytes, and says what it is; [`ENVELOPE_END`] stands behind it.
+pub fn open_envelope(api_version: &str, kind: &str, raw_bytes: usize) -> Vec<u8> {
     let mut type_meta = Vec::with_capacity(api_version.len() + kind.len() + 4);
     bytes(&mut type_meta, 1, api_version.as_bytes());
     bytes(&mut type_meta, 2, kind.as_bytes());
-    let mut out = Vec::with_capacity(raw.len() + type_meta.len() + 24);
+    let mut out = Vec::with_capacity(MAGIC.len() + type_meta.len() + 24);
     out.extend_from_slice(MAGIC);
     bytes(&mut out, 1, &type_meta);
-    bytes(&mut out, 2, raw);
-    // The content's encoding and type: not said.
-    bytes(&mut out, 3, b"");
-    bytes(&mut out, 4, b"");
+    tag(&mut out, 2, 2);
+    varint(&mut out, raw_bytes as u64);
     out
 }
+
+/// What stands behind an enveloped message: the content's encoding and type, which are not said.
+pub const ENVELOPE_END: &[u8] = &[3 << 3 | 2, 0, 4 << 3 | 2, 0];
 
 /// The message of a list up to its first item; [`push_item`] adds those.
 pub fn open_list(head: &Head) -> Option<Vec<u8>> {

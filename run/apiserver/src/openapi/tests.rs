@@ -1,5 +1,7 @@
 //! What clients and caches get.
 
+use futures::FutureExt as _;
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 
 use super::*;
@@ -18,9 +20,10 @@ fn ask(
     for (name, value) in headers {
         map.insert(name.clone(), value.parse().unwrap());
     }
-    documents
-        .answer(&kinds::builtin(), path, query, &map)
-        .unwrap()
+    let answer = documents.answer(&kinds::builtin(), path, query, &map);
+    let (parts, body) = answer.unwrap().into_parts();
+    let body = body.collect().now_or_never().unwrap();
+    Response::from_parts(parts, body.unwrap().to_bytes())
 }
 
 fn body(response: &Response<Bytes>) -> Value {
@@ -63,6 +66,18 @@ fn documents_come_compressed_to_those_who_ask() {
     let plain = ask(&documents, "/openapi/v2", "", &[]);
     assert!(!plain.headers().contains_key(CONTENT_ENCODING));
     assert_eq!(text.as_bytes(), plain.body());
+}
+
+#[test]
+fn a_plain_document_is_made_while_it_is_read() {
+    let documents = Documents::new(clock);
+    let document = documents.v3(&kinds::builtin(), "api/v1").unwrap();
+    let mut body = Plain::new(&document);
+    let whole = document.plain_bytes;
+    let frame = body.frame().now_or_never().unwrap().unwrap().unwrap();
+    assert_eq!(frame.into_data().unwrap().len(), PLAIN_PIECE_BYTES);
+    let left = whole - PLAIN_PIECE_BYTES as u64;
+    assert_eq!(http_body::Body::size_hint(&body).exact(), Some(left));
 }
 
 #[test]

@@ -25,6 +25,7 @@ use wire::table::{self, Carried};
 use super::list::settle;
 use crate::background::Background;
 use crate::call::Call;
+use crate::held::{Beginning, Held};
 use crate::metrics::Events;
 use crate::options::{ListOptions, parse_revision};
 use crate::selection::Selection;
@@ -54,8 +55,23 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     let seconds = options
         .timeout_seconds
         .unwrap_or_else(|| limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2));
+    let bytes = bytes_kept(&opened);
+    let beginning = if bytes > BEGINNING_BYTES {
+        let (room, user) = (presenter.call.server.room(), &presenter.call.user);
+        let Some(share) = room.take(&user.name, bytes) else {
+            return Ok(respond::too_many());
+        };
+        Some(Beginning::new(share))
+    } else {
+        None
+    };
+    let longest = Duration::from_secs(limits.request_seconds);
+    let giving_up = beginning
+        .as_ref()
+        .map(|beginning| beginning.giving_up(longest));
     let mut state = Running {
         presenter,
+        beginning,
         initial: opened.initial.into_iter(),
         ends_initial_events: options.sends_initial_events && options.allows_bookmarks,
         watch: opened.watch,
@@ -69,7 +85,22 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
         is_over: false,
     };
     state.set_alarm();
-    Ok(answer(format, Body::new(state)))
+    let body = Body::new(state);
+    Ok(answer(
+        format,
+        match giving_up {
+            Some(giving_up) => Body::new(Held::new(body, None, giving_up)),
+            None => body,
+        },
+    ))
+}
+
+/// A watch that begins with less than this takes no room: what any watch takes.
+const BEGINNING_BYTES: usize = 16 << 10;
+
+/// What a watch keeps until it has told what was there when it was opened.
+fn bytes_kept(opened: &Opened) -> usize {
+    size_of_val(opened.initial.as_slice()) + opened.watch.backlog_bytes()
 }
 
 fn answer(format: Format, body: Body) -> Response<Body> {
@@ -149,6 +180,8 @@ async fn open(
 /// A running watch.
 struct Running {
     presenter: Presenter,
+    /// Takes room until all was told that was there when the watch was opened.
+    beginning: Option<Beginning>,
     initial: std::vec::IntoIter<Entry>,
     ends_initial_events: bool,
     watch: Watch,
@@ -216,6 +249,8 @@ impl Running {
                     }
                 }
                 Some(Ok(WatchItem::Progress(revision))) => {
+                    self.initial = Vec::new().into_iter();
+                    self.beginning = None;
                     self.revision = self.revision.max(revision);
                 }
                 Some(Err(end)) => {

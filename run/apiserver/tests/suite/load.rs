@@ -1,6 +1,7 @@
 //! Too much at once: bounds answer 429, a watcher that does not read hurts nobody.
 
 use axum::body::Body;
+use futures::FutureExt;
 use http::Request;
 use http_body_util::BodyExt;
 use sampan_apiserver::Identity;
@@ -124,7 +125,11 @@ async fn lists_and_services_are_told_of() {
 
 #[tokio::test]
 async fn a_scrape_tells_what_was_asked_and_how_it_went() {
-    let talk = full_of_reads().await;
+    let talk = Talk::with(Limits {
+        reads_max: 1,
+        ..Limits::upstream()
+    })
+    .await;
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
     talk.post(MAPS, map.clone()).await.expect(201);
     let apply = format!("{MAPS}/b?fieldManager=test&dryRun=All");
@@ -132,7 +137,12 @@ async fn a_scrape_tells_what_was_asked_and_how_it_went() {
     let applied = Body::from(applied.to_string());
     let applied = talk.send("PATCH", &apply, "application/apply-patch+yaml", applied);
     applied.await.expect(201);
-    talk.get(MAPS).await;
+    // One read waits for what does not come, so that the next is one too many.
+    let path = format!("{MAPS}?resourceVersion=1000000&resourceVersionMatch=NotOlderThan");
+    let mut waiting = Box::pin(talk.get(&path));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(talk.get(MAPS).await.code, 429);
+    drop(waiting);
     let text = scraped(&talk).await;
     let line = |start: &str, parts: &[&str]| {
         let mut lines = text.lines().filter(|line| line.starts_with(start));

@@ -11,6 +11,7 @@ mod mirrors;
 mod protobuf;
 mod races;
 mod recordings;
+mod room;
 mod rows;
 mod server;
 mod special;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use kinds::Kind;
 use meta::{Object, StatusError};
 use tokio::task::JoinError;
+use wire::json::Indenter;
 use wire::list::{self, Head};
 use wire::media::{Format, Shape};
 use wire::present::Presentation;
@@ -17,7 +18,10 @@ use wire::protobuf;
 
 use super::Selected;
 use crate::call::Call;
-use crate::{compress, respond};
+use crate::held::Kept;
+use crate::limits::{self, Class};
+use crate::respond;
+use crate::room::{STREAM_BYTES, Share};
 
 /// A piece is made of objects of so many bytes together; one that is larger is a piece of its own.
 ///
@@ -28,6 +32,8 @@ const PIECE_ASIDE_BYTES: usize = 128 * 1024;
 /// Pieces that are in the making at once, of forms that take longer to make than to send. Source: none; bounds what one
 /// list takes of memory and processors.
 const PIECES_AHEAD: usize = 2;
+/// What an answer in YAML takes while it is made, for each byte of its objects: they are read as values, then written.
+const YAML_BYTES: usize = 16;
 
 /// A list of items that are not stored.
 pub(crate) async fn answer_items(
@@ -50,6 +56,13 @@ pub(in crate::verbs) async fn answer(
     let presentation = respond::presentation(call, &call.kind)?;
     respond::check_list(call)?;
     let (format, head) = (call.answer.format, presentation.head(&selected.head));
+    let room = match bytes_held(call, &selected.items) {
+        0 => None,
+        bytes => match call.server.room().take(&call.user.name, bytes) {
+            None => return Ok(respond::too_many()),
+            room => room,
+        },
+    };
     if matches!(presentation.shape(), Shape::Table(_)) {
         order(&mut selected.items, call.kind.strategy.row_order());
     }
@@ -82,8 +95,9 @@ pub(in crate::verbs) async fn answer(
     };
     let first = writer.write(pieces.next().unwrap_or_default());
     let first = first.map_err(refusal)?;
-    let is_plain = format == Format::Json && !call.query.flag("pretty");
-    let is_whole = pieces.is_over || !is_plain || compress::accepts(&call.headers);
+    if pieces.is_over && format != Format::Protobuf {
+        return respond::json(call, StatusCode::OK, first);
+    }
     let first = stream::iter(std::iter::once(Ok(first)));
     let rest = stream::iter(pieces);
     let pieces = if is_costly {
@@ -93,24 +107,83 @@ pub(in crate::verbs) async fn answer(
         let rest = rest.map(move |piece| writer.write(piece));
         first.chain(rest).boxed()
     };
-    if !is_whole {
-        let mut response = respond::bytes(StatusCode::OK, format.media_type(), Bytes::new());
-        *response.body_mut() = Body::from_stream(pieces);
-        return Ok(response);
-    }
-    // What is formatted or compressed is so as a whole, and the envelope of protobuf says how long it is.
-    let whole: Vec<Bytes> = pieces.try_collect().await.map_err(refusal)?;
-    if format == Format::Protobuf {
-        let list = whole.concat();
-        drop(whole);
-        let body = protobuf::seal(&head.api_version, &head.kind, &list);
-        return Ok(respond::bytes(StatusCode::OK, format.media_type(), body));
-    }
-    let whole = match <[Bytes; 1]>::try_from(whole) {
-        Ok([whole]) => whole,
-        Err(several) => several.concat().into(),
+    respond_with(call, &head, pieces, room).await
+}
+
+/// The response of pieces, in the format the client asked for.
+async fn respond_with(
+    call: &Call,
+    head: &Head,
+    pieces: PieceStream,
+    mut room: Option<Share>,
+) -> Result<Response<Body>, StatusError> {
+    let format = call.answer.format;
+    let pieces = match format {
+        Format::Json if call.query.flag("pretty") => indented(pieces),
+        Format::Json => pieces,
+        Format::Yaml => {
+            let whole: Vec<Bytes> = pieces.try_collect().await.map_err(refusal)?;
+            return respond::json(call, StatusCode::OK, whole.concat());
+        }
+        Format::Protobuf => {
+            let pieces = pieces.try_collect().await.map_err(refusal)?;
+            let (pieces, bytes) = enveloped(head, pieces);
+            if bytes <= PIECE_BYTES {
+                let whole = pieces.concat();
+                return Ok(respond::bytes(StatusCode::OK, format.media_type(), whole));
+            }
+            if let Some(room) = &mut room {
+                room.shrink_to(bytes);
+            }
+            stream::iter(pieces.into_iter().map(Ok)).boxed()
+        }
     };
-    respond::json(call, StatusCode::OK, whole)
+    let mut response = respond::bytes(StatusCode::OK, format.media_type(), Bytes::new());
+    *response.body_mut() = Body::from_stream(pieces);
+    if let Some(room) = room {
+        response.extensions_mut().insert(Kept::Room(Arc::new(room)));
+    }
+    Ok(response)
+}
+
+/// What an answer with these objects takes of memory until it is read; nothing where that is hardly worth counting.
+fn bytes_held(call: &Call, items: &[Bytes]) -> usize {
+    let bytes: usize = items.iter().map(Bytes::len).sum();
+    // What was done is not refused for want of room.
+    let is_write = limits::class(&call.info.verb, &call.info.subresource) == Class::Write;
+    if is_write || bytes <= PIECE_BYTES {
+        return 0;
+    }
+    match call.answer.format {
+        // Made while it is read, of objects that others share.
+        Format::Json => size_of_val(items) + STREAM_BYTES,
+        Format::Yaml => bytes * YAML_BYTES,
+        Format::Protobuf => bytes,
+    }
+}
+
+type PieceStream = BoxStream<'static, Result<Bytes, PieceError>>;
+
+/// JSON that is indented while it is read.
+fn indented(pieces: PieceStream) -> PieceStream {
+    let mut indenter = Indenter::default();
+    let pieces = pieces.map_ok(move |piece| {
+        let mut out = Vec::new();
+        indenter.push(&piece, &mut out);
+        Bytes::from(out)
+    });
+    let end = stream::iter([Ok(Bytes::from_static(b"\n"))]);
+    pieces.chain(end).boxed()
+}
+
+/// The pieces of a message in the envelope, which says how long it is; and their bytes together.
+fn enveloped(head: &Head, mut pieces: Vec<Bytes>) -> (Vec<Bytes>, usize) {
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    let opening = protobuf::open_envelope(&head.api_version, &head.kind, bytes);
+    let around = opening.len() + protobuf::ENVELOPE_END.len();
+    pieces.insert(0, opening.into());
+    pieces.push(Bytes::from_static(protobuf::ENVELOPE_END));
+    (pieces, bytes + around)
 }
 
 /// Orders the items of a Table as upstream prints them; what is equal stays in the order of names.
