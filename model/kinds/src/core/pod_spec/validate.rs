@@ -1,6 +1,7 @@
 //! What is wrong with a pod spec, in upstream's order. Source: `ValidatePodSpec`.
 
 mod annotations;
+mod confinement;
 mod containers;
 mod env;
 mod probes;
@@ -14,6 +15,7 @@ mod windows;
 pub(crate) use annotations::{
     MIRROR, changed as changed_annotations, specific as specific_annotations,
 };
+pub(in crate::core) use confinement::{agreement, app_armor_profile, confine};
 pub(crate) use resources::{amount, container_resource, resource_name};
 pub(crate) use scheduling::{node_selector, tolerations};
 pub(crate) use template::{Selector, template, template_for_controller};
