@@ -44,11 +44,11 @@ pub(super) fn annotations(holder: &Value, spec: &Node<'_>, path: &Path, errors: 
             continue;
         };
         let path = path.key(key);
-        let is_here = |list: &&str| {
+        let is_here = |list: &str| {
             let containers = spec.items(list);
             containers.iter().any(|it| it.text("name") == name)
         };
-        if !LISTS.iter().any(|list| is_here(list)) {
+        if !LISTS.iter().any(|it| is_here(it)) {
             errors.push(FieldError::invalid(&path, name, "container not found"));
         }
         let is_known = matches!(*text, "" | "runtime/default" | "unconfined");
