@@ -356,7 +356,8 @@ fn requested(number: i64, listed: &[Value]) -> Option<i64> {
 
 fn take_port(asked: i64, used: &mut BTreeSet<i64>, cx: &Context<'_>) -> Result<(), String> {
     let (first, last) = cx.ranges.node_ports;
-    if asked < i64::from(first) || asked > i64::from(last) {
+    // A dry run asks only whether the port is taken. Source: `portAllocationOperation.Allocate`.
+    if !cx.dry_run && (asked < i64::from(first) || asked > i64::from(last)) {
         return Err(format!(
             "provided port is not in the valid range. The range of valid ports is {first}-{last}"
         ));
@@ -383,6 +384,7 @@ fn free_port(used: &BTreeSet<i64>, cx: &Context<'_>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::Ranges;
 
     struct Cidrs(Vec<Object>);
 
@@ -397,18 +399,23 @@ mod tests {
         }
     }
 
-    fn asked(ip: &str, cidrs: &Cidrs, dry_run: bool) -> Result<(), String> {
-        let cx = Context {
+    fn context<'a>(cidrs: &'a Cidrs, ranges: &'a Ranges, dry_run: bool) -> Context<'a> {
+        Context {
             now: jiff::Timestamp::UNIX_EPOCH,
             operation: crate::strategy::Operation::Create,
             subresource: None,
             user: None,
             lookup: cidrs,
             random: 7,
-            ranges: &crate::strategy::Ranges::default(),
+            ranges,
             dry_run,
             is_labelled: true,
-        };
+        }
+    }
+
+    fn asked(ip: &str, cidrs: &Cidrs, dry_run: bool) -> Result<(), String> {
+        let ranges = Ranges::default();
+        let cx = context(cidrs, &ranges, dry_run);
         let taken = Taken {
             ips: BTreeSet::from([IpAddr::from([10, 77, 0, 9])]),
             ports: BTreeSet::new(),
@@ -418,6 +425,18 @@ mod tests {
             Refusal::Field(error) => error.detail,
             Refusal::Internal(why) => why,
         })
+    }
+
+    #[test]
+    fn a_dry_run_takes_ports_out_of_range() {
+        let (cidrs, ranges) = (Cidrs(Vec::new()), Ranges::default());
+        let take = |dry_run| {
+            let mut used = BTreeSet::from([5]);
+            let cx = context(&cidrs, &ranges, dry_run);
+            [5, 6].map(|port| take_port(port, &mut used, &cx).is_ok())
+        };
+        assert_eq!(take(false), [false, false]);
+        assert_eq!(take(true), [false, true]);
     }
 
     #[test]
