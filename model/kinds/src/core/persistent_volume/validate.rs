@@ -63,7 +63,7 @@ pub(super) fn check(object: &Object) -> Errors {
             errors.push(FieldError::required(&affinity.at("required"), why));
         }
     }
-    sources(&spec, &mut errors);
+    sources(&spec, object.name(), &mut errors);
     let is_root = matches!(
         spec.child("hostPath").text("path").trim_end_matches('/'),
         "" | "/"
@@ -151,7 +151,7 @@ fn capacity(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn sources(spec: &Node<'_>, errors: &mut Errors) {
+fn sources(spec: &Node<'_>, name: &str, errors: &mut Errors) {
     let mut found = false;
     for (field, second) in SOURCES.into_iter().chain([("csi", "csi")]) {
         let Some(source) = spec.get(field) else {
@@ -164,7 +164,11 @@ fn sources(spec: &Node<'_>, errors: &mut Errors) {
         }
         found = true;
         let before = errors.len();
-        volume_source::check(field, &source, errors);
+        if field == "iscsi" {
+            volume_source::persistent_iscsi(&source, name, errors);
+        } else {
+            volume_source::check(field, &source, errors);
+        }
         if field == "gcePersistentDisk" {
             // Upstream reports what is wrong with these disks at another name.
             for error in errors.iter_mut().skip(before) {
