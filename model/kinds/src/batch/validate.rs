@@ -278,8 +278,15 @@ pub(super) fn job_update(new: &Object, old: &Object) -> Errors {
         if is_open {
             pods.drop_field("metadata");
             let inner = pods.child_mut("spec");
-            for field in ["nodeSelector", "tolerations", "schedulingGates", "affinity"] {
+            for field in ["nodeSelector", "tolerations", "schedulingGates"] {
                 inner.drop_field(field);
+            }
+            // Of the affinity only what it says of nodes may change; without that nothing is left of most.
+            if let Some(affinity) = inner.get_mut("affinity") {
+                affinity.drop_field("nodeAffinity");
+                if affinity.as_object().is_none_or(serde_json::Map::is_empty) {
+                    inner.drop_field("affinity");
+                }
             }
         }
         pods
@@ -430,6 +437,23 @@ mod tests {
             &mut errors,
         );
         assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn a_suspended_job_may_be_sent_to_other_nodes_but_not_to_other_pods() {
+        let job = |affinity: Value| {
+            json!({"metadata": {"name": "x"}, "spec": {"suspend": true, "manualSelector": true,
+                "template": {"spec": {"affinity": affinity}}}})
+        };
+        let told = |new: &Value| {
+            let errors = job_update(new, &job(json!(null)));
+            errors
+                .iter()
+                .filter(|error| error.field == "spec.template.spec")
+                .count()
+        };
+        assert_eq!(told(&job(json!({"nodeAffinity": {}}))), 0);
+        assert_eq!(told(&job(json!({"podAffinity": {}}))), 1);
     }
 
     #[test]

@@ -127,7 +127,8 @@ fn cluster_ips(
     let kept = old.map(|old| texts(old, "clusterIPs")).unwrap_or_default();
     for (index, family_name) in texts(spec, "ipFamilies").iter().enumerate() {
         let asked = ips.get(index).cloned().unwrap_or_default();
-        if !asked.is_empty() && kept.contains(&asked) {
+        // An address that was there is not exchanged: validation says so. Source: `Allocators.updateClusterIPs`.
+        if !asked.is_empty() && index < kept.len() {
             continue;
         }
         let ip = if asked.is_empty() {
@@ -425,6 +426,21 @@ mod tests {
             Refusal::Field(error) => error.detail,
             Refusal::Internal(why) => why,
         })
+    }
+
+    #[test]
+    fn an_address_that_is_exchanged_is_left_to_validation() {
+        let (cidrs, ranges) = (Cidrs(Vec::new()), Ranges::default());
+        let cx = context(&cidrs, &ranges, false);
+        let nothing = Taken {
+            ips: BTreeSet::new(),
+            ports: BTreeSet::new(),
+        };
+        let spec =
+            |ip: &str| json!({"type": "ClusterIP", "clusterIPs": [ip], "ipFamilies": ["IPv4"]});
+        let (mut new, old) = (spec("1.2.3.4"), spec("10.96.0.5"));
+        assert!(cluster_ips(&mut new, Some(&old), &nothing, &cx).is_ok());
+        assert!(cluster_ips(&mut new, None, &nothing, &cx).is_err());
     }
 
     #[test]
