@@ -58,6 +58,19 @@ pub enum PkiError {
         /// The key.
         key: PathBuf,
     },
+    /// The authority's certificate is not good now, so that nobody would believe what it signed.
+    #[error("{} is good from {from} to {to}, and it is {now}: set the clock, or remove the file to have another made for the same key",
+        certificate.display())]
+    Untimely {
+        /// The certificate.
+        certificate: PathBuf,
+        /// When it begins.
+        from: Timestamp,
+        /// When it ends.
+        to: Timestamp,
+        /// What the clock says.
+        now: Timestamp,
+    },
     /// A certificate could not be made.
     #[error("cannot issue a certificate for {subject}")]
     Issue {
@@ -134,13 +147,14 @@ impl Authority {
             write_private(&certificate_path, &make_certificate(&key, now)?)?;
         }
         let certificate = read(&certificate_path)?;
-        let of_certificate = public_key(&certificate).ok_or_else(|| damaged(&certificate_path))?;
-        if of_certificate != key.subject_public_key_info() {
+        let facts = Facts::read(&certificate).ok_or_else(|| damaged(&certificate_path))?;
+        if facts.public_key != key.subject_public_key_info() {
             return Err(PkiError::Strangers {
                 certificate: certificate_path,
                 key: key_path,
             });
         }
+        facts.check_time(&certificate_path, now)?;
         let issuer =
             Issuer::from_ca_cert_pem(&certificate, key).map_err(|_| PkiError::Damaged {
                 path: certificate_path,
@@ -237,10 +251,42 @@ fn cannot_make(source: rcgen::Error) -> PkiError {
     }
 }
 
-/// The public key of a certificate, as it stands in it.
-fn public_key(certificate: &str) -> Option<Vec<u8>> {
-    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).ok()?;
-    Some(pem.parse_x509().ok()?.public_key().raw.to_vec())
+/// What a certificate says.
+struct Facts {
+    public_key: Vec<u8>,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Facts {
+    fn read(certificate: &str) -> Option<Self> {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).ok()?;
+        let certificate = pem.parse_x509().ok()?;
+        let validity = certificate.validity();
+        let time = |time: &x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp());
+        Some(Self {
+            public_key: certificate.public_key().raw.to_vec(),
+            from: time(&validity.not_before).ok()?,
+            to: time(&validity.not_after).ok()?,
+        })
+    }
+
+    /// An end is final. A clock that is behind may be set right any moment, so that is only told.
+    fn check_time(&self, certificate: &Path, now: Timestamp) -> Result<(), PkiError> {
+        let untimely = PkiError::Untimely {
+            certificate: certificate.into(),
+            from: self.from,
+            to: self.to,
+            now,
+        };
+        if now > self.to {
+            return Err(untimely);
+        }
+        if now < self.from {
+            tracing::warn!("{untimely}");
+        }
+        Ok(())
+    }
 }
 
 /// The authority's certificate for its key, PEM.
@@ -362,7 +408,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ca.crt");
         let open = || Authority::open(directory.path(), now());
-        let key = |made: Result<Authority, PkiError>| public_key(made.unwrap().certificate());
+        let key = |made: Result<Authority, PkiError>| {
+            let facts = Facts::read(made.unwrap().certificate());
+            facts.unwrap().public_key
+        };
         let first = key(open());
         std::fs::remove_file(&path).unwrap();
         assert_eq!(key(open()), first);
@@ -371,6 +420,24 @@ mod tests {
         std::fs::write(&path, stranger.certificate()).unwrap();
         let refused = open().err().unwrap();
         assert!(matches!(refused, PkiError::Strangers { .. }), "{refused}");
+    }
+
+    #[test]
+    fn an_authority_that_has_ended_is_refused_and_made_anew_for_its_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let later = now() + SignedDuration::from_secs(AUTHORITY_DAYS * SECONDS_PER_DAY + 1);
+        let open = |now| Authority::open(directory.path(), now).map(drop);
+        open(now()).unwrap();
+        open(now() - SignedDuration::from_hours(24)).unwrap();
+        let refused = open(later).unwrap_err().to_string();
+        assert!(
+            refused.contains(
+                "ca.crt is good from 2026-11-20T23:55:00Z to 2036-11-18T00:00:00Z, and it is"
+            ),
+            "{refused}"
+        );
+        std::fs::remove_file(directory.path().join("ca.crt")).unwrap();
+        open(later).unwrap();
     }
 
     #[test]
