@@ -27,8 +27,7 @@ pub(crate) fn rows() -> Vec<Kind> {
                 &print::apps::CONTROLLER_REVISION,
                 controller_revision::check,
             )
-            .changes(controller_revision::change)
-            .fixed(),
+            .changes(controller_revision::change),
         )
         .build(),
         V1.namespaced("DaemonSet", "daemonsets", daemon_set::DaemonSet)

@@ -13,6 +13,11 @@ use node::Node;
 /// Most values in one document: more than fit into the largest body.
 const NODES_MAX: usize = 3 << 20;
 
+/// Most values, and ends of lists and maps, that aliases may repeat: a few lines of them can stand for billions.
+///
+/// Source: go-yaml `decode.go`, `alias_ratio_range_low`, up to which nearly all values may come from aliases.
+const REPEATED_MAX: usize = 400_000;
+
 /// Reads the first YAML document of a text; JSON is YAML too. Of keys that stand twice in a map the last counts.
 ///
 /// # Errors
@@ -40,6 +45,7 @@ fn node(text: &str) -> Result<Node, serde_saphyr::Error> {
     options.duplicate_keys = DuplicateKeyPolicy::LastWins;
     options.with_snippet = false;
     options.budget = serde_saphyr::budget! { max_nodes: NODES_MAX, max_events: 2 * NODES_MAX };
+    options.alias_limits = serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_MAX };
     serde_saphyr::from_str_with_options(text, options)
 }
 
@@ -114,6 +120,23 @@ mod tests {
             (Some("one two\n"), Some("one\ntwo\n"))
         );
         assert_eq!(document["q"], "on");
+    }
+
+    #[test]
+    fn aliases_repeat_no_more_than_upstream_lets_them() {
+        let lines = |count: usize| {
+            let line = |(level, name): (usize, char)| {
+                let inner = (b'a' + u8::try_from(level).unwrap()) as char;
+                format!(
+                    "{name}: &{name} [{}]\n",
+                    vec![format!("*{inner}"); 9].join(",")
+                )
+            };
+            let aliases: String = ('b'..='i').enumerate().take(count).map(line).collect();
+            format!("a: &a [x,x,x,x,x,x,x,x,x]\n{aliases}")
+        };
+        assert!(read(lines(3).as_bytes()).is_ok());
+        assert!(read(lines(5).as_bytes()).is_err());
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Limits {
     pub answer_bytes_max: usize,
     /// Watches and streams, at once.
     pub long_running_max: usize,
+    /// Connections on which nothing was asked yet, in or after their handshake: then the oldest gives way.
+    pub newcomers_max: usize,
     /// Tries of a write that meets a conflict it may settle itself.
     pub write_tries_max: usize,
     /// Longest wait for a revision that has not happened yet, in milliseconds. Source: apiserver's 3 s.
@@ -75,6 +77,7 @@ impl Limits {
             request_seconds: 60,
             answer_bytes_max: 256 << 20,
             long_running_max: 10_000,
+            newcomers_max: 4_096,
             write_tries_max: 64,
             revision_wait_ms: 3_000,
             watch_seconds: 1_800,

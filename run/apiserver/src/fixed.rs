@@ -35,7 +35,10 @@ pub(crate) async fn answer(
             let scraped = match path {
                 "/metrics" => {
                     let scrape = async { server.scrape() };
-                    server.heavy().run(Class::Read, scrape).await
+                    match server.heavy().run(Class::Read, scrape).await {
+                        Some(scraped) => scraped,
+                        None => return Ok(respond::too_many()),
+                    }
                 }
                 _ => health::slis(&server.config().checks),
             };
@@ -106,7 +109,7 @@ async fn documents(
         let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
         openapi.answer(&server.config().registry, path, query, &parts.headers)
     });
-    Ok(answer.await)
+    Ok(answer.await.unwrap_or_else(|| Some(respond::too_many())))
 }
 
 fn whole(response: Response<Bytes>) -> Response<Body> {

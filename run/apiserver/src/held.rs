@@ -36,6 +36,12 @@ pub(crate) enum Kept {
 #[derive(Clone, Copy)]
 pub(crate) struct Streamed;
 
+/// Whether an answer is handed on as a whole, and so takes no room.
+pub(crate) fn is_small(response: &Response<Body>) -> bool {
+    let size = response.body().size_hint().exact();
+    size.is_some_and(|size| size <= PIECE_BYTES as u64)
+}
+
 /// Takes room for a large answer that has none yet. `None` when there is not enough.
 pub(crate) fn kept(
     mut response: Response<Body>,
@@ -47,8 +53,10 @@ pub(crate) fn kept(
     if extensions.get::<Kept>().is_some() {
         return Some(response);
     }
+    if is_small(&response) {
+        return Some(response);
+    }
     let bytes = match response.body().size_hint().exact() {
-        Some(size) if size <= PIECE_BYTES as u64 => return Some(response),
         Some(size) if !is_streamed => usize::try_from(size).unwrap_or(usize::MAX),
         _ => STREAM_BYTES,
     };
@@ -62,8 +70,7 @@ pub(crate) fn held(mut response: Response<Body>, longest: Duration) -> Response<
     let Some(kept) = response.extensions_mut().remove::<Kept>() else {
         return response;
     };
-    let size = response.body().size_hint().exact();
-    if size.is_some_and(|size| size <= PIECE_BYTES as u64) {
+    if is_small(&response) {
         return response;
     }
     let giving_up = GivingUp::After(longest);

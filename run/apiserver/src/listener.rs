@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of requests; who the client is by its certificate travels as a [`Peer`] extension.
 
+mod newcomers;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -32,8 +34,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Peer};
-use crate::background::{Ended, Ending};
+use crate::background::{Background, Ended, Ending};
 use crate::server::ApiServer;
+use newcomers::{Newcomer, Newcomers};
 
 /// Most connections open at once; more wait in the kernel's queue.
 const CONNECTIONS_MAX: u32 = 8192;
@@ -194,6 +197,7 @@ pub async fn serve(
 ) {
     let ending = Arc::new(Ending::default());
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let newcomers = Newcomers::new(server.config().limits.newcomers_max);
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -205,6 +209,7 @@ pub async fn serve(
                     tls: tls.clone(),
                     server: server.clone(),
                     ending: Arc::clone(&ending),
+                    newcomer: newcomers.enter(),
                 };
                 tokio::spawn(async move {
                     connection.serve(stream).await;
@@ -246,6 +251,7 @@ struct Connection {
     tls: Tls,
     server: ApiServer,
     ending: Arc<Ending>,
+    newcomer: Newcomer,
 }
 
 impl Connection {
@@ -253,8 +259,10 @@ impl Connection {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.tls.config));
         let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
         let mut ended = Ended::new(&self.ending);
+        let way = self.newcomer.gives_way();
         let stream = tokio::select! {
             () = poll_fn(|context| ended.poll(context)) => return,
+            () = way.cancelled() => return,
             shaken = shaken => match shaken {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => {
@@ -271,14 +279,20 @@ impl Connection {
         let peer = session
             .peer_certificates()
             .and_then(|chain| self.tls.peer(chain));
-        let (server, ending) = (self.server, self.ending);
-        let service =
-            service_fn(move |request| answer(server.clone(), peer.clone(), &ending, request));
+        let (server, ending, newcomer) = (self.server, self.ending, self.newcomer);
+        let service = service_fn(move |request| {
+            newcomer.asks();
+            answer(server.clone(), peer.clone(), &ending, request)
+        });
         let builder = builder();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = pin!(connection.into_owned());
         let mut is_ending = false;
+        let mut gives_way = Background::new(way.clone().cancelled_owned());
         let served = poll_fn(|context| {
+            if gives_way.poll(context, |_| way.is_cancelled()).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
             if !is_ending && ended.poll(context).is_ready() {
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();

@@ -142,8 +142,11 @@ impl Selection {
     /// The terms of which what is selected has one, now or before a change; `None` when there are no such, or too many to
     /// be told of each.
     pub(crate) fn any_of(&self, kind: &Kind) -> Option<AnyOf> {
-        self.terms(kind).into_iter().find_map(|test| match test {
-            TermTest::AnyOf(any) => Some(any).filter(|any| any.0.len() <= WATCHED_TERMS_MAX),
+        let labels = self.labels.0.iter();
+        let few = labels.filter(|asked| asked.values.len() <= WATCHED_TERMS_MAX);
+        let mut tests = self.field_terms(kind).into_iter().chain(few.map(test));
+        tests.find_map(|test| match test {
+            TermTest::AnyOf(any) => Some(any),
             TermTest::NoneOf(_) | TermTest::Named(_) | TermTest::Unnamed(_) => None,
         })
     }
@@ -164,11 +167,8 @@ impl Selection {
 fn test(asked: &Requirement) -> TermTest {
     let values = || {
         let values = asked.values.iter();
-        AnyOf(
-            values
-                .map(|value| cluster::label(&asked.key, value))
-                .collect(),
-        )
+        let terms = values.map(|value| cluster::label(&asked.key, value));
+        AnyOf::new(terms.collect())
     };
     let name = || cluster::label_name(&asked.key).into();
     match asked.operator {

@@ -76,7 +76,7 @@ impl ApiServer {
         let inner = Inner {
             discovery: Discovery::new(&config.registry, &config.address),
             in_flight: InFlight::new(limits.reads_max, limits.writes_max, limits.long_running_max),
-            heavy: Heavy::new(),
+            heavy: Heavy::new(&limits),
             room: Room::new(limits.answer_bytes_max),
             metrics: Metrics::new(&config.address),
             started: (config.clock)(),
@@ -267,10 +267,9 @@ impl ApiServer {
                 }
                 Err(out_of_time())
             })?;
-            if class == Class::Write {
-                answered
-                    .extensions_mut()
-                    .insert(Kept::Write(Arc::new(permit)));
+            if class == Class::Write && !held::is_small(&answered) {
+                let kept = Kept::Write(Arc::new(permit));
+                answered.extensions_mut().insert(kept);
             }
             return Ok(answered);
         }

@@ -28,7 +28,8 @@ pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
     let result = if heavy::is_heavy(&call) {
         let server = call.server.clone();
         let class = limits::class(&call.info.verb, &call.info.subresource);
-        server.heavy().run(class, perform(call)).await
+        let done = server.heavy().run(class, perform(call)).await;
+        done.unwrap_or_else(|| Ok(respond::too_many()))
     } else {
         perform(call).await
     };

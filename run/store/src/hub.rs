@@ -184,8 +184,8 @@ impl Watchers {
         let id = self.next_id;
         self.next_id += 1;
         match (&scope.terms, &scope.namespace) {
-            (Some(AnyOf(terms)), namespace) => {
-                for term in terms {
+            (Some(any), namespace) => {
+                for term in any.terms() {
                     let watcher = TermWatcher {
                         namespace: namespace.clone(),
                         queue: Arc::clone(&queue),
@@ -209,8 +209,8 @@ impl Watchers {
 
     fn remove(&mut self, scope: &WatchScope, id: u64) {
         match (&scope.terms, &scope.namespace) {
-            (Some(AnyOf(terms)), _) => {
-                for term in terms {
+            (Some(any), _) => {
+                for term in any.terms() {
                     if let Some(watchers) = self.by_term.get_mut(term) {
                         watchers.remove(&id);
                         if watchers.is_empty() {

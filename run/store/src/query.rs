@@ -25,14 +25,26 @@ impl Term {
     }
 }
 
-/// Terms of which an object must have one; no object has one of none.
+/// Terms of which an object must have one; no object has one of none. In order, for there may be thousands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AnyOf(pub Vec<Term>);
+pub struct AnyOf(Vec<Term>);
 
 impl AnyOf {
+    /// Any of these terms.
+    pub fn new(mut terms: Vec<Term>) -> Self {
+        terms.sort();
+        terms.dedup();
+        Self(terms)
+    }
+
+    /// The terms, each once.
+    pub fn terms(&self) -> &[Term] {
+        &self.0
+    }
+
     /// Whether one of these terms is this.
     pub fn contains(&self, term: &Term) -> bool {
-        self.0.contains(term)
+        self.0.binary_search(term).is_ok()
     }
 
     /// Whether one of an object's terms is among these.
@@ -155,4 +167,22 @@ pub struct Snapshot {
     pub revision: Revision,
     /// Every object.
     pub entries: Vec<Entry>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_of_many_terms_is_found_whatever_their_order() {
+        let terms = |values: &[&str]| values.iter().map(|value| Term::new("a", *value)).collect();
+        let any = AnyOf::new(terms(&["c", "a", "b", "a"]));
+        assert_eq!(any, AnyOf::new(terms(&["a", "b", "c"])));
+        assert!(
+            ["a", "b", "c"]
+                .iter()
+                .all(|value| any.contains(&Term::new("a", *value)))
+        );
+        assert!(!any.contains(&Term::new("a", "d")) && !any.contains(&Term::new("b", "a")));
+    }
 }

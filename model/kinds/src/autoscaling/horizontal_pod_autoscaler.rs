@@ -53,11 +53,8 @@ impl Strategy for V2Form {
 }
 
 impl Strategy for V1Form {
-    /// Source: `Convert_v1_HorizontalPodAutoscaler_To_autoscaling_HorizontalPodAutoscaler`, for the target.
     fn default(&self, new: &mut Object) {
-        let spec = new.child_mut("spec");
-        spec.default_to("minReplicas", 1);
-        spec.default_to("targetCPUUtilizationPercentage", CPU_PERCENT);
+        new.child_mut("spec").default_to("minReplicas", 1);
     }
     fn has_generation(&self) -> bool {
         false
@@ -129,17 +126,5 @@ fn fill(rules: &mut Value, defaults: &Value) {
         if rules.get(field).is_none() {
             rules.put(field, value.clone());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_older_form_shows_the_target_that_it_is_stored_with() {
-        let mut asked = json!({"spec": {"maxReplicas": 2}});
-        V1Form.default(&mut asked);
-        assert_eq!(asked["spec"]["targetCPUUtilizationPercentage"], CPU_PERCENT);
     }
 }

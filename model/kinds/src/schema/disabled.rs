@@ -1,9 +1,8 @@
 //! Fields of features that are off by default in 1.36: they are read, owned by who wrote them, and dropped before storing.
 
 /// Type and field. Source: pkg/features, and `dropDisabledFields` of the strategies.
-const FIELDS: [(&str, &str); 16] = [
+const FIELDS: [(&str, &str); 14] = [
     ("CSIDriverSpec", "preventPodSchedulingIfMissing"),
-    ("Device", "nodeAllocatableResourceMappings"),
     ("DeviceAttribute", "bools"),
     ("DeviceAttribute", "ints"),
     ("DeviceAttribute", "strings"),
@@ -14,7 +13,6 @@ const FIELDS: [(&str, &str); 16] = [
     ("LeaseSpec", "strategy"),
     ("Lifecycle", "stopSignal"),
     ("PodSpec", "schedulingGroup"),
-    ("PodStatus", "nodeAllocatableResourceClaimStatuses"),
     ("RollingUpdateStatefulSetStrategy", "maxUnavailable"),
     ("VolumeProjection", "clusterTrustBundle"),
     ("VolumeProjection", "podCertificate"),

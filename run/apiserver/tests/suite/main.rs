@@ -5,6 +5,7 @@
 mod admission;
 mod answers;
 mod bootstrap;
+mod connections;
 mod late;
 mod load;
 mod mirrors;

@@ -69,7 +69,7 @@ impl Random {
         let mut term = || Term::new("node", self.below(3).to_string());
         let terms = [term(), term()];
         let count = usize::try_from(self.below(3)).unwrap_or_default();
-        (count > 0).then(|| AnyOf(terms.into_iter().take(count).collect()))
+        (count > 0).then(|| AnyOf::new(terms.into_iter().take(count).collect()))
     }
 
     fn test(&mut self) -> Option<TermTest> {

@@ -113,7 +113,7 @@ pub(super) async fn several_terms_narrow_together(store: Subject) {
         create(&store, key("n", name), terms).await;
     }
     let any = |name: &str, values: &[&str]| {
-        AnyOf(values.iter().map(|value| Term::new(name, *value)).collect())
+        AnyOf::new(values.iter().map(|value| Term::new(name, *value)).collect())
     };
     let asked = |terms: &[AnyOf]| Range {
         terms: terms.iter().cloned().map(Into::into).collect(),
@@ -134,7 +134,7 @@ pub(super) async fn several_terms_narrow_together(store: Subject) {
         names(&store, asked(&[any("app", &["db"]), both])).await,
         ["c", "e"]
     );
-    let nothing = asked(&[either.clone(), AnyOf(Vec::new())]);
+    let nothing = asked(&[either.clone(), AnyOf::new(Vec::new())]);
     assert_eq!(names(&store, nothing).await, Vec::<String>::new());
     let page = Range {
         after: Some(("n".into(), "a".into())),
@@ -158,7 +158,7 @@ pub(super) async fn terms_can_be_ruled_out_and_asked_for_by_name(store: Subject)
     }
     let none = |values: &[&str]| {
         let terms = values.iter().map(|value| Term::new("app", *value));
-        TermTest::NoneOf(AnyOf(terms.collect()))
+        TermTest::NoneOf(AnyOf::new(terms.collect()))
     };
     let asked = |terms: &[TermTest]| Range {
         terms: terms.to_vec(),

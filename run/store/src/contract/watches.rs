@@ -88,7 +88,10 @@ pub(super) async fn watch_of_a_term_sees_objects_enter_and_leave(store: Subject)
 pub(super) async fn watch_of_several_terms_sees_each_event_once(store: Subject) {
     let from = store.revision();
     let scope = WatchScope {
-        terms: Some(AnyOf(vec![Term::new("node", "1"), Term::new("node", "2")])),
+        terms: Some(AnyOf::new(vec![
+            Term::new("node", "1"),
+            Term::new("node", "2"),
+        ])),
         ..WatchScope::all("pods")
     };
     let mut live = open(&store, scope.clone(), from).await;

@@ -4,7 +4,7 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use super::{Posting, Resource, SEPARATOR, Slot, Version, slot};
-use crate::{AnyOf, Entry, Range, Term, TermTest};
+use crate::{Entry, Range, Term, TermTest};
 
 /// The character after [`SEPARATOR`]: behind every name of a namespace, before those of the next.
 const BEHIND: char = '\u{1}';
@@ -71,8 +71,9 @@ impl Resource {
         let counted = |test| Some((self.count(test)?, test));
         let narrowest = range.terms.iter().filter_map(counted);
         match narrowest.min_by_key(|(count, _)| *count) {
-            Some((_, TermTest::AnyOf(AnyOf(terms)))) => {
-                if let [term] = &**terms {
+            Some((_, TermTest::AnyOf(any))) => {
+                let terms = any.terms();
+                if let [term] = terms {
                     let versions = self.with_term(term, &part).filter(is_met);
                     return take(versions, range.limit);
                 }
@@ -161,7 +162,8 @@ impl Resource {
             prefix: None,
         };
         match test {
-            TermTest::AnyOf(AnyOf(terms)) => {
+            TermTest::AnyOf(any) => {
+                let terms = any.terms();
                 let versions = terms.iter().flat_map(|term| self.with_term(term, &whole));
                 Some(versions.take(COUNTED_MAX).count())
             }
