@@ -2,8 +2,8 @@
 //!
 //! Source: `pkg/controller/nodelifecycle`. Pods that taints drive away are `taint_eviction`'s business.
 //!
-// DIFFERS: upstream measures silence by its own clock and evicts at a rate per zone; here silence is measured from the
-// last heartbeat (or from the start of this process), and evictions wait only while no node at all is healthy.
+// DIFFERS: upstream evicts at a rate per zone; here evictions wait only while no node at all is healthy. What the status
+// of a node says of its last heartbeat counts only where there is no lease, and by the clock that nodes have in common.
 
 use std::sync::Arc;
 
@@ -48,8 +48,8 @@ pub struct NodeLifecycle;
 pub struct Observed {
     /// The node.
     pub node: Arc<Object>,
-    /// Its lease.
-    pub lease: Option<Arc<Object>>,
+    /// How long its lease was not renewed, as this process saw it; `None` when there is none.
+    pub unrenewed_for: Option<SignedDuration>,
     /// Its pods, read only while it is not ready.
     pub pods: Vec<Arc<Object>>,
     /// Whether some node is ready.
@@ -82,7 +82,7 @@ impl Controller for NodeLifecycle {
             snapshot.on_node(&PODS, &key.name)
         };
         Some(Observed {
-            lease: snapshot.get(&LEASES, &Key::new(LEASE_NAMESPACE, &key.name)),
+            unrenewed_for: snapshot.unchanged_for(&LEASES, &Key::new(LEASE_NAMESPACE, &key.name)),
             pods,
             is_any_ready: is_ready
                 || snapshot
@@ -96,7 +96,7 @@ impl Controller for NodeLifecycle {
 
     fn decide(seen: &Observed, now: Timestamp) -> Decision {
         let mut decision = Decision::default();
-        let silent_at = silent_at(seen);
+        let silent_at = silent_at(seen, now);
         if silent_at > now {
             decision.wake(silent_at);
         } else if let Some(patch) = silenced(&seen.node, now) {
@@ -130,21 +130,20 @@ fn is_ready(node: &Object) -> bool {
 }
 
 /// When the node counts as silent.
-fn silent_at(seen: &Observed) -> Timestamp {
+///
+/// Nothing that the node wrote is read where it has a lease: its clock may be another, and ours may be set at any time.
+fn silent_at(seen: &Observed, now: Timestamp) -> Timestamp {
+    if let Some(unrenewed) = seen.unrenewed_for {
+        let left = SignedDuration::from_secs(GRACE_SECONDS).saturating_sub(unrenewed);
+        return now.saturating_add(left).unwrap_or(now);
+    }
     let ready = seen
         .node
         .get("status")
         .and_then(|status| condition::find(status, "Ready"));
-    let renewed = seen
-        .lease
-        .as_ref()
-        .and_then(|lease| lease.str_at(&["spec", "renewTime"]));
-    let reported = ready.and_then(|ready| ready.str_at(&["lastHeartbeatTime"]));
-    let heard = [renewed, reported]
-        .into_iter()
-        .flatten()
-        .filter_map(meta::time::from_rfc3339)
-        .max();
+    let heard = ready
+        .and_then(|ready| ready.str_at(&["lastHeartbeatTime"]))
+        .and_then(meta::time::from_rfc3339);
     let grace = if heard.is_some() {
         GRACE_SECONDS
     } else {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use meta::{Key, Object, Resource};
 
 /// What the process was told when it started.
@@ -32,4 +32,6 @@ pub trait Snapshot {
     fn controlled_by(&self, resource: &Resource, uid: &str) -> Vec<Arc<Object>>;
     /// The objects whose `spec.nodeName` is this; an empty name asks for those without node.
     fn on_node(&self, resource: &Resource, node: &str) -> Vec<Arc<Object>>;
+    /// How long ago this process saw a lease change, by a clock that nobody sets; `None` for one that is not there.
+    fn unchanged_for(&self, resource: &Resource, key: &Key) -> Option<SignedDuration>;
 }

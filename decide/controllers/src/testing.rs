@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use meta::{Key, Object, ObjectExt, Resource};
 use serde_json::{Value, json};
 
@@ -12,7 +12,12 @@ use crate::controller::{Controller, Decision};
 use crate::snapshot::{Settings, Snapshot};
 
 /// The objects of a small world.
-pub(crate) struct World(BTreeMap<(Resource, Key), Arc<Object>>, Settings, usize);
+pub(crate) struct World(
+    BTreeMap<(Resource, Key), Arc<Object>>,
+    Settings,
+    usize,
+    BTreeMap<Key, SignedDuration>,
+);
 
 impl World {
     pub(crate) fn new(objects: impl IntoIterator<Item = (Resource, Object)>) -> Self {
@@ -21,7 +26,7 @@ impl World {
             root_ca: Some("CA".into()),
             api_address: Some(([192, 0, 2, 1], 6443).into()),
         };
-        let mut world = Self(BTreeMap::new(), settings, 0);
+        let mut world = Self(BTreeMap::new(), settings, 0, BTreeMap::new());
         for (resource, object) in objects {
             world.put(&resource, object);
         }
@@ -30,6 +35,10 @@ impl World {
     pub(crate) fn put(&mut self, resource: &Resource, object: Object) {
         self.0
             .insert((resource.clone(), object.key()), Arc::new(object));
+    }
+    /// Says for how many seconds a lease has not changed.
+    pub(crate) fn unchanged(&mut self, key: Key, seconds: i64) {
+        self.3.insert(key, SignedDuration::from_secs(seconds));
     }
     pub(crate) fn remove(&mut self, resource: &Resource, key: &Key) {
         self.0.remove(&(resource.clone(), key.clone()));
@@ -160,6 +169,9 @@ impl Snapshot for World {
         let mut all = self.list(resource, "");
         all.retain(|object| crate::pod::node_name(object) == node);
         all
+    }
+    fn unchanged_for(&self, _: &Resource, key: &Key) -> Option<SignedDuration> {
+        self.3.get(key).copied()
     }
 }
 

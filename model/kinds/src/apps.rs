@@ -27,7 +27,8 @@ pub(crate) fn rows() -> Vec<Kind> {
                 &print::apps::CONTROLLER_REVISION,
                 controller_revision::check,
             )
-            .changes(controller_revision::change),
+            .changes(controller_revision::change)
+            .fixed(),
         )
         .build(),
         V1.namespaced("DaemonSet", "daemonsets", daemon_set::DaemonSet)

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, Object, ObjectExt as _, names};
+use meta::{FieldError, Object, ObjectExt as _, Path, names};
 
-use crate::check::{Errors, Node, ip, parse_ip};
+use crate::check::{Errors, Node, ip, parse_ip, quantity};
 
 /// Goes through a status: the new object, then the old one.
 type Rule = fn(&Object, &Object, &mut Errors);
 
 /// The kinds whose status has rules. Source: the `Validate*StatusUpdate` of each.
-const RULES: [(&str, Rule); 16] = [
+const RULES: [(&str, Rule); 17] = [
     ("Deployment", |new, old, errors| {
         counts(new, old, &DEPLOYMENT, errors);
     }),
@@ -35,6 +35,7 @@ const RULES: [(&str, Rule); 16] = [
     ("Service", service),
     ("Ingress", ingress),
     ("PersistentVolumeClaim", claim),
+    ("VolumeAttachment", attachment),
     ("PodDisruptionBudget", budget),
     ("ValidatingAdmissionPolicy", policy),
     ("Job", crate::batch::validate::status::check),
@@ -246,11 +247,77 @@ fn claim(new: &Object, _old: &Object, errors: &mut Errors) {
         "NodeResizePending",
     ];
     let status = Node::root(new).child("status");
+    for (_, amount) in status.entries("capacity") {
+        not_less_than_nothing(&amount, errors);
+    }
+    let path = status.at("allocatedResourceStatuses");
     for (resource, state) in status.entries("allocatedResourceStatuses") {
+        claimed_resource(resource, &path, errors);
         if !STATUSES.iter().any(|known| *state.value == *known) {
-            let path = status.at("allocatedResourceStatuses");
             errors.push(FieldError::not_supported(&path, resource, &STATUSES));
         }
+    }
+    let path = status.at("allocatedResources");
+    for (resource, amount) in status.entries("allocatedResources") {
+        if claimed_resource(resource, &path, errors) {
+            not_less_than_nothing(&amount, errors);
+        }
+    }
+}
+
+/// What a claim may be resized in: storage, or what a vendor names. Source: `validatePersistentVolumeClaimResourceKey`.
+fn claimed_resource(name: &str, path: &Path, errors: &mut Errors) -> bool {
+    let whys = names::qualified_name(name);
+    let is_native = !name.contains('/') || name.contains("kubernetes.io/");
+    if !whys.is_empty() {
+        errors.extend(crate::metadata::invalid(path, name, whys));
+        return false;
+    }
+    if is_native && name != "storage" {
+        errors.push(FieldError::not_supported(path, name, &["storage"]));
+        return false;
+    }
+    true
+}
+
+/// Source: `validateBasicResource`.
+fn not_less_than_nothing(amount: &Node<'_>, errors: &mut Errors) {
+    let whole = quantity(amount.value).value();
+    if whole < 0 {
+        let why = "must be a valid resource quantity";
+        errors.push(FieldError::invalid(&amount.path, whole, why));
+    }
+}
+
+/// Source: `validateVolumeAttachmentStatus`.
+fn attachment(new: &Object, _old: &Object, errors: &mut Errors) {
+    const METADATA_BYTES_MAX: usize = 256 << 10;
+    const MESSAGE_BYTES_MAX: usize = 1024;
+    let status = Node::root(new).child("status");
+    let metadata = status.entries("attachmentMetadata");
+    let bytes = |value: &Node<'_>| value.value.as_str().map_or(0, str::len);
+    let all: usize = metadata
+        .iter()
+        .map(|(key, value)| key.len() + bytes(value))
+        .sum();
+    if all > METADATA_BYTES_MAX {
+        errors.push(FieldError::too_long(
+            &status.at("attachmentMetadata"),
+            METADATA_BYTES_MAX,
+        ));
+    }
+    for field in ["attachError", "detachError"] {
+        let Some(error) = status.get(field) else {
+            continue;
+        };
+        // The bound that upstream names is another one.
+        if error.text("message").len() > MESSAGE_BYTES_MAX {
+            errors.push(FieldError::too_long(
+                &error.at("message"),
+                METADATA_BYTES_MAX,
+            ));
+        }
+        error.in_range("errorCode", 0, i64::from(i32::MAX), errors);
     }
 }
 
@@ -389,5 +456,15 @@ mod tests {
     fn conditions_are_whole() {
         let status = json!({"conditions": [{"type": "Ready", "status": "Yes", "reason": "1"}]});
         assert_eq!(said("PodDisruptionBudget", &status, &json!({})).len(), 3);
+    }
+
+    #[test]
+    fn claims_grow_in_storage_and_not_below_nothing() {
+        let status = json!({"capacity": {"storage": "-1"}, "allocatedResources": {"cpu": "1", "storage": "1Gi"},
+            "allocatedResourceStatuses": {"storage": "NodeResizePending", "x.y/z": "Gone"}});
+        let told = said("PersistentVolumeClaim", &status, &json!({}));
+        assert_eq!(told.len(), 3, "{told:?}");
+        let status = json!({"attachError": {"errorCode": -1, "message": "m"}});
+        assert_eq!(said("VolumeAttachment", &status, &json!({})).len(), 1);
     }
 }

@@ -49,8 +49,7 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
             return Ok(user.clone());
         }
     }
-    let token = bearer(&parts.headers).map(Cow::Borrowed);
-    let token = match token {
+    let token = match bearer(&parts.headers) {
         Some(token) => Some(token),
         None => socket_token(&parts.headers)?.map(Cow::Owned),
     };
@@ -61,15 +60,15 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(http::header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
+/// The token of a request: the second word of its header, whatever bytes it has, if that is none but words.
+///
+/// Source: apiserver `authentication/request/bearertoken`.
+fn bearer(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let header = headers.get(http::header::AUTHORIZATION)?.as_bytes();
+    let mut words = header.trim_ascii().split(|byte| *byte == b' ');
+    let is_bearer = words.next()?.eq_ignore_ascii_case(b"bearer");
+    let token = words.next().filter(|token| !token.is_empty())?;
+    is_bearer.then(|| String::from_utf8_lossy(token))
 }
 
 /// What a protocol of a WebSocket begins with that is a token: browsers can set no other header.
@@ -379,6 +378,20 @@ mod tests {
         let name = HeaderValue::from_bytes(&[0xe9]).unwrap();
         headers.insert("impersonate-user", name);
         assert_eq!(wanted(&headers).user, "\u{fffd}");
+    }
+
+    #[test]
+    fn a_token_is_the_second_word() {
+        let token = |header: &[u8]| {
+            let header = HeaderValue::from_bytes(header).unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, header)]);
+            bearer(&headers).map(Cow::into_owned)
+        };
+        assert_eq!(token(b" bearer a b"), Some("a".to_owned()));
+        assert_eq!(token(b"Bearer \xe9"), Some("\u{fffd}".to_owned()));
+        for none in ["Bearer", "Bearer  a", "Basic a", "Bearera"] {
+            assert_eq!(token(none.as_bytes()), None, "{none}");
+        }
     }
 
     fn asking(protocols: &str) -> HeaderMap {

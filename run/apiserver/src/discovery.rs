@@ -85,12 +85,20 @@ impl Discovery {
             (Some(Form::Yaml), _) => respond("application/yaml", plain.yaml.clone()),
             (Some(Form::Protobuf), _) => respond(protobuf::MEDIA_TYPE, plain.protobuf.clone()),
             (Some(_), _) => respond("application/json", plain.json.clone()),
+            // The page of one group has no route of its own. Source: kube-aggregator `apiGroupHandler`.
+            (None, _) if is_group(path) => Err(StatusError::not_acceptable(PRODUCED)),
             (None, _) if !media::is_accepted(accept.unwrap_or_default(), PRODUCED) => {
                 Err(StatusError::no_representation(PRODUCED))
             }
             (None, _) => Err(StatusError::not_acceptable(PRODUCED)),
         })
     }
+}
+
+/// Whether the path is `/apis/GROUP`.
+fn is_group(path: &str) -> bool {
+    let group = path.strip_prefix("/apis/");
+    group.is_some_and(|group| !group.contains('/'))
 }
 
 impl Document {

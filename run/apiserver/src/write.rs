@@ -21,7 +21,7 @@ use commit::{Step, commit};
 pub(crate) use create::create;
 pub(crate) use delete::{Deleted, delete};
 pub(crate) use metadata::{Identity, without_version};
-pub(crate) use update::{Change, check_name, update};
+pub(crate) use update::{Change, check_identity, check_name, update};
 
 /// A write that was carried out (or would have been, when dry).
 pub(crate) struct Written {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use meta::{Key, Object, ObjectExt, Resource, raw};
+use tokio::time::{Duration, Instant};
 
 use crate::rest::Detail;
 
@@ -14,6 +15,8 @@ use crate::rest::Detail;
 const DECODED_MAX: usize = 512;
 /// The same where only metadata is kept: nothing reads it over and over.
 const DECODED_METADATA_MAX: usize = 256;
+/// The kind whose objects say by their changes that somebody is alive.
+const HEARTBEAT: &str = "Lease";
 /// Separates namespace and name in a slot; sorts before every other character.
 const SEPARATOR: char = '\0';
 
@@ -48,6 +51,8 @@ pub struct Cache {
     objects: BTreeMap<Slot, Packed>,
     by_controller: BTreeMap<String, BTreeSet<Slot>>,
     by_node: BTreeMap<String, BTreeSet<Slot>>,
+    /// When heartbeats came.
+    came: BTreeMap<Slot, Instant>,
     decoded: Mutex<Decoded>,
 }
 
@@ -154,6 +159,7 @@ impl Cache {
             objects: BTreeMap::new(),
             by_controller: BTreeMap::new(),
             by_node: BTreeMap::new(),
+            came: BTreeMap::new(),
             decoded: Mutex::default(),
         }
     }
@@ -162,6 +168,11 @@ impl Cache {
         let slot = slot(&key.namespace, &key.name);
         let (slot, packed) = self.objects.get_key_value(&slot)?;
         Some(self.read(slot, packed))
+    }
+    /// How long a heartbeat is ago, whatever its sender's clock says and ours was set to; `None` for kinds that are none.
+    pub fn unchanged_for(&self, key: &Key) -> Option<Duration> {
+        let came = self.came.get(&slot(&key.namespace, &key.name))?;
+        Some(came.elapsed())
     }
     /// Number of objects.
     pub fn len(&self) -> usize {
@@ -250,6 +261,9 @@ impl Cache {
                 on_node.insert(Arc::clone(&slot));
             }
         }
+        if self.resource.kind == HEARTBEAT {
+            self.came.insert(Arc::clone(&slot), Instant::now());
+        }
         self.objects.insert(slot, object.clone());
         Some(PackedChange {
             old: taken.map(|(_, old)| old),
@@ -284,6 +298,7 @@ impl Cache {
 
     fn take(&mut self, slot: &Slot) -> Option<(Slot, Packed)> {
         let (slot, old) = self.objects.remove_entry(slot)?;
+        self.came.remove(&slot);
         unindex(&mut self.by_controller, &old.controller(), &slot);
         if let Some(node) = old.node(&self.resource) {
             unindex(&mut self.by_node, &node, &slot);
@@ -371,6 +386,23 @@ mod tests {
         let mut cache = pods();
         assert!(cache.apply(pod("a", "1", "", "x")).is_some());
         assert!(cache.apply(pod("a", "1", "", "x")).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_ages_until_the_next_one() {
+        const LEASES: Resource =
+            Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases");
+        let mut cache = Cache::new(LEASES, Detail::Whole);
+        let key = Key::new("default", "a");
+        cache.apply(pod("a", "1", "", ""));
+        tokio::time::advance(Duration::from_secs(7)).await;
+        let same = pod("a", "1", "", "");
+        cache.replace(BTreeMap::from([(same.slot(), same)]));
+        assert_eq!(cache.unchanged_for(&key), Some(Duration::from_secs(7)));
+        cache.apply(pod("a", "2", "", ""));
+        assert_eq!(cache.unchanged_for(&key), Some(Duration::ZERO));
+        cache.delete(&slot("default", "a"));
+        assert_eq!(cache.unchanged_for(&key), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use client::{Informer, Informers};
 use controllers::{Settings, Snapshot};
+use jiff::SignedDuration;
 use meta::{Key, Object, Resource};
 
 /// The informers of the kinds that one controller reads; clones share them.
@@ -108,5 +109,9 @@ impl Snapshot for World {
         informer
             .map(|informer| informer.cache().on_node(node))
             .unwrap_or_default()
+    }
+    fn unchanged_for(&self, resource: &Resource, key: &Key) -> Option<SignedDuration> {
+        let age = self.informer(resource)?.cache().unchanged_for(key)?;
+        SignedDuration::try_from(age).ok()
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
 use time::OffsetDateTime;
 
@@ -48,6 +48,28 @@ pub enum PkiError {
     Damaged {
         /// The file.
         path: PathBuf,
+    },
+    /// The authority's certificate is of another key.
+    #[error("{} is not the certificate of {}: restore one of them, or remove the directory to start with new keys",
+        certificate.display(), key.display())]
+    Strangers {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// The authority's certificate is not good now, so that nobody would believe what it signed.
+    #[error("{} is good from {from} to {to}, and it is {now}: set the clock, or remove the file to have another made for the same key",
+        certificate.display())]
+    Untimely {
+        /// The certificate.
+        certificate: PathBuf,
+        /// When it begins.
+        from: Timestamp,
+        /// When it ends.
+        to: Timestamp,
+        /// What the clock says.
+        now: Timestamp,
     },
     /// A certificate could not be made.
     #[error("cannot issue a certificate for {subject}")]
@@ -108,20 +130,31 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `ca.crt` and `ca.key` from a directory; makes them when neither is there.
+    /// Reads `ca.crt` and `ca.key` from a directory; makes what is not there, but no key for a certificate.
     ///
     /// # Errors
     /// The directory cannot be used, or the files are damaged.
     pub fn open(directory: &Path, now: Timestamp) -> Result<Self, PkiError> {
         let (certificate_path, key_path) = (directory.join("ca.crt"), directory.join("ca.key"));
         if !certificate_path.exists() && !key_path.exists() {
-            let made = make_authority(now)?;
-            write_private(&key_path, &made.key)?;
-            write_private(&certificate_path, &made.certificate)?;
+            let key = KeyPair::generate().map_err(cannot_make)?;
+            write_private(&key_path, &key.serialize_pem())?;
+        }
+        let damaged = |path: &Path| PkiError::Damaged { path: path.into() };
+        let key = KeyPair::from_pem(&read(&key_path)?).map_err(|_| damaged(&key_path))?;
+        // Killed in between, the key is alone.
+        if !certificate_path.exists() {
+            write_private(&certificate_path, &make_certificate(&key, now)?)?;
         }
         let certificate = read(&certificate_path)?;
-        let key = KeyPair::from_pem(&read(&key_path)?)
-            .map_err(|_| PkiError::Damaged { path: key_path })?;
+        let facts = Facts::read(&certificate).ok_or_else(|| damaged(&certificate_path))?;
+        if facts.public_key != key.subject_public_key_info() {
+            return Err(PkiError::Strangers {
+                certificate: certificate_path,
+                key: key_path,
+            });
+        }
+        facts.check_time(&certificate_path, now)?;
         let issuer =
             Issuer::from_ca_cert_pem(&certificate, key).map_err(|_| PkiError::Damaged {
                 path: certificate_path,
@@ -211,11 +244,53 @@ fn extended_usage(name: &str) -> Option<ExtendedKeyUsagePurpose> {
     }
 }
 
-fn make_authority(now: Timestamp) -> Result<KeyedCertificate, PkiError> {
-    let failed = |source| PkiError::Issue {
+fn cannot_make(source: rcgen::Error) -> PkiError {
+    PkiError::Issue {
         subject: "the cluster".into(),
         source,
-    };
+    }
+}
+
+/// What a certificate says.
+struct Facts {
+    public_key: Vec<u8>,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Facts {
+    fn read(certificate: &str) -> Option<Self> {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).ok()?;
+        let certificate = pem.parse_x509().ok()?;
+        let validity = certificate.validity();
+        let time = |time: &x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp());
+        Some(Self {
+            public_key: certificate.public_key().raw.to_vec(),
+            from: time(&validity.not_before).ok()?,
+            to: time(&validity.not_after).ok()?,
+        })
+    }
+
+    /// An end is final. A clock that is behind may be set right any moment, so that is only told.
+    fn check_time(&self, certificate: &Path, now: Timestamp) -> Result<(), PkiError> {
+        let untimely = PkiError::Untimely {
+            certificate: certificate.into(),
+            from: self.from,
+            to: self.to,
+            now,
+        };
+        if now > self.to {
+            return Err(untimely);
+        }
+        if now < self.from {
+            tracing::warn!("{untimely}");
+        }
+        Ok(())
+    }
+}
+
+/// The authority's certificate for its key, PEM.
+fn make_certificate(key: &KeyPair, now: Timestamp) -> Result<String, PkiError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params
@@ -229,14 +304,8 @@ fn make_authority(now: Timestamp) -> Result<KeyedCertificate, PkiError> {
     ];
     params.not_before = offset(now, -BACKDATE_SECONDS);
     params.not_after = offset(now, AUTHORITY_DAYS * SECONDS_PER_DAY);
-    let key = KeyPair::generate().map_err(failed)?;
-    let certificate = params.self_signed(&key).map_err(failed)?;
-    let not_after = now + SignedDuration::from_secs(AUTHORITY_DAYS * SECONDS_PER_DAY);
-    Ok(KeyedCertificate {
-        certificate: certificate.pem(),
-        key: key.serialize_pem(),
-        not_after,
-    })
+    let certificate = params.self_signed(key).map_err(cannot_make)?;
+    Ok(certificate.pem())
 }
 
 fn leaf_params(identity: &Identity, now: Timestamp) -> Result<CertificateParams, rcgen::Error> {
@@ -332,6 +401,43 @@ mod tests {
             .certificate()
             .to_owned();
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_key_alone_gets_its_certificate_and_keeps_what_it_signed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.crt");
+        let open = || Authority::open(directory.path(), now());
+        let key = |made: Result<Authority, PkiError>| {
+            let facts = Facts::read(made.unwrap().certificate());
+            facts.unwrap().public_key
+        };
+        let first = key(open());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(key(open()), first);
+        let other = tempfile::tempdir().unwrap();
+        let stranger = Authority::open(other.path(), now()).unwrap();
+        std::fs::write(&path, stranger.certificate()).unwrap();
+        let refused = open().err().unwrap();
+        assert!(matches!(refused, PkiError::Strangers { .. }), "{refused}");
+    }
+
+    #[test]
+    fn an_authority_that_has_ended_is_refused_and_made_anew_for_its_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let later = now() + SignedDuration::from_secs(AUTHORITY_DAYS * SECONDS_PER_DAY + 1);
+        let open = |now| Authority::open(directory.path(), now).map(drop);
+        open(now()).unwrap();
+        open(now() - SignedDuration::from_hours(24)).unwrap();
+        let refused = open(later).unwrap_err().to_string();
+        assert!(
+            refused.contains(
+                "ca.crt is good from 2026-11-20T23:55:00Z to 2036-11-18T00:00:00Z, and it is"
+            ),
+            "{refused}"
+        );
+        std::fs::remove_file(directory.path().join("ca.crt")).unwrap();
+        open(later).unwrap();
     }
 
     #[test]

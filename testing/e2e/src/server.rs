@@ -19,7 +19,8 @@ use crate::tools;
 pub struct Server {
     directory: TempDir,
     search_path: OsString,
-    _process: Child,
+    flags: Vec<String>,
+    process: Child,
 }
 
 impl Server {
@@ -36,30 +37,29 @@ impl Server {
     /// # Errors
     /// It does not build or does not start.
     pub async fn start_with(flags: &[&str]) -> Result<Self> {
-        static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-        let binary = BINARY.get_or_try_init(cluster::binary).await?;
         let search_path = tools::search_path()?;
         let directory = tempfile::tempdir()?;
-        let mut command = Command::new(binary);
-        command
-            .args(["server", "--port", "0", "--data-dir"])
-            .arg(directory.path().join("data"))
-            .arg("--kubeconfig")
-            .arg(directory.path().join("kubeconfig"))
-            .args(flags)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let mut process = command.spawn()?;
-        let stdout = process.stdout.take().context("the output is piped")?;
-        cluster::line(&mut BufReader::new(stdout).lines(), "is ready").await?;
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let process = run(directory.path(), &flags).await?;
         for folder in ["home", "work"] {
             std::fs::create_dir(directory.path().join(folder))?;
         }
         Ok(Self {
             directory,
             search_path,
-            _process: process,
+            flags,
+            process,
         })
+    }
+
+    /// Kills the server without a warning and starts it over the same data, elsewhere.
+    ///
+    /// # Errors
+    /// It does not start again.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill().await?;
+        self.process = run(self.directory.path(), &self.flags).await?;
+        Ok(())
     }
 
     /// The administrator's kubeconfig.
@@ -122,4 +122,23 @@ impl Server {
         }
         story::judge(path, &told)
     }
+}
+
+/// A server with data in a directory, once it is ready.
+async fn run(directory: &Path, flags: &[String]) -> Result<Child> {
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    let binary = BINARY.get_or_try_init(cluster::binary).await?;
+    let mut command = Command::new(binary);
+    command
+        .args(["server", "--port", "0", "--data-dir"])
+        .arg(directory.join("data"))
+        .arg("--kubeconfig")
+        .arg(directory.join("kubeconfig"))
+        .args(flags)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut process = command.spawn()?;
+    let stdout = process.stdout.take().context("the output is piped")?;
+    cluster::line(&mut BufReader::new(stdout).lines(), "is ready").await?;
+    Ok(process)
 }

@@ -13,11 +13,11 @@ fn node(name: &str, ready: &str) -> Object {
     })
 }
 
-fn lease(renewed: i64) -> Object {
-    json!({
-        "metadata": { "name": "node-1", "namespace": "kube-node-lease" },
-        "spec": { "renewTime": time(renewed).to_string() },
-    })
+/// A world whose node-1 has not renewed its lease for so many seconds.
+fn unrenewed(seconds: i64, objects: impl IntoIterator<Item = (Resource, Object)>) -> World {
+    let mut world = World::new(objects);
+    world.unchanged(Key::new(LEASE_NAMESPACE, "node-1"), seconds);
+    world
 }
 
 fn key() -> Key {
@@ -42,20 +42,31 @@ fn taints(world: &World) -> Vec<String> {
 
 #[test]
 fn a_renewed_lease_keeps_a_node_alive() {
-    let world = World::new([(NODES, node("node-1", "True")), (LEASES, lease(100))]);
-    let decision = decide(&world, 120);
-    assert!(decision.actions.is_empty());
-    assert_eq!(decision.wake_at, Some(time(150)));
+    let world = unrenewed(20, [(NODES, node("node-1", "True"))]);
+    // Whatever the clock is set to.
+    for now in [120, 86_400, -86_400] {
+        let decision = decide(&world, now);
+        assert!(decision.actions.is_empty());
+        assert_eq!(decision.wake_at, Some(time(now + 30)));
+    }
+}
+
+#[test]
+fn a_dead_node_is_silent_though_the_clock_was_set_back() {
+    let world = unrenewed(50, [(NODES, node("node-1", "True"))]);
+    assert!(!decide(&world, -86_400).actions.is_empty());
 }
 
 #[test]
 fn a_silent_node_becomes_unknown_and_its_pods_not_ready() {
-    let mut world = World::new([
-        (NODES, node("node-1", "True")),
-        (NODES, node("node-2", "True")),
-        (LEASES, lease(0)),
-        (PODS, pod("a", "", "node-1", Some(0))),
-    ]);
+    let mut world = unrenewed(
+        50,
+        [
+            (NODES, node("node-1", "True")),
+            (NODES, node("node-2", "True")),
+            (PODS, pod("a", "", "node-1", Some(0))),
+        ],
+    );
     let rounds = world.settle::<NodeLifecycle>(&key(), time(51));
     assert_eq!(
         events(&rounds[0]),
@@ -89,7 +100,7 @@ fn a_silent_node_becomes_unknown_and_its_pods_not_ready() {
 
 #[test]
 fn nobody_is_driven_away_while_no_node_is_healthy() {
-    let mut world = World::new([(NODES, node("node-1", "True")), (LEASES, lease(0))]);
+    let mut world = unrenewed(50, [(NODES, node("node-1", "True"))]);
     world.settle::<NodeLifecycle>(&key(), time(51));
     assert_eq!(
         taints(&world),
@@ -109,7 +120,7 @@ fn taints_go_when_the_node_is_ready_again_and_others_stay() {
             taint("mine", "NoSchedule"),
         ]),
     );
-    let mut world = World::new([(NODES, back), (LEASES, lease(10))]);
+    let mut world = unrenewed(10, [(NODES, back)]);
     world.settle::<NodeLifecycle>(&key(), time(20));
     assert_eq!(taints(&world), ["mine:NoSchedule"]);
 }
@@ -122,7 +133,7 @@ fn pressure_and_cordon_become_taints() {
         pressed.get_mut("status").unwrap(),
         json!({ "type": "DiskPressure", "status": "True" }),
     );
-    let mut world = World::new([(NODES, pressed), (LEASES, lease(10))]);
+    let mut world = unrenewed(10, [(NODES, pressed)]);
     world.settle::<NodeLifecycle>(&key(), time(20));
     assert_eq!(
         taints(&world),
@@ -142,6 +153,6 @@ fn silence_before_this_process_started_does_not_count() {
             { "type": "Ready", "status": "True", "lastHeartbeatTime": time(-9000).to_string() },
         ]),
     );
-    let world = World::new([(NODES, old), (LEASES, lease(-9000))]);
+    let world = World::new([(NODES, old)]);
     assert_eq!(decide(&world, 10).wake_at, Some(time(50)));
 }

@@ -243,12 +243,6 @@ pub(super) fn stateful_set(object: &Object, is_new: bool) -> Errors {
     }
     if is_new {
         for claim in spec.items("volumeClaimTemplates") {
-            let metadata = claim.child("metadata");
-            errors.extend(labels(metadata.value.get("labels"), &metadata.at("labels")));
-            errors.extend(annotations(
-                metadata.value.get("annotations"),
-                &metadata.at("annotations"),
-            ));
             claim_spec_errors(&claim.child("spec"), &mut errors);
         }
     }

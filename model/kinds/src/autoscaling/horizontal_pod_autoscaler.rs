@@ -53,8 +53,11 @@ impl Strategy for V2Form {
 }
 
 impl Strategy for V1Form {
+    /// Source: `Convert_v1_HorizontalPodAutoscaler_To_autoscaling_HorizontalPodAutoscaler`, for the target.
     fn default(&self, new: &mut Object) {
-        new.child_mut("spec").default_to("minReplicas", 1);
+        let spec = new.child_mut("spec");
+        spec.default_to("minReplicas", 1);
+        spec.default_to("targetCPUUtilizationPercentage", CPU_PERCENT);
     }
     fn has_generation(&self) -> bool {
         false
@@ -126,5 +129,17 @@ fn fill(rules: &mut Value, defaults: &Value) {
         if rules.get(field).is_none() {
             rules.put(field, value.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_form_shows_the_target_that_it_is_stored_with() {
+        let mut asked = json!({"spec": {"maxReplicas": 2}});
+        V1Form.default(&mut asked);
+        assert_eq!(asked["spec"]["targetCPUUtilizationPercentage"], CPU_PERCENT);
     }
 }

@@ -45,11 +45,19 @@ fn chosen_job_spec(spec: &Node<'_>, errors: &mut Errors) {
         Some(selector) => label_selector(&selector, errors),
     }
     let pods = spec.child("template");
-    if !Selector::Expressions(spec.value.get("selector")).matches(&pods) {
+    let selector = spec.child("selector");
+    if is_valid(&selector) && !Selector::Expressions(spec.value.get("selector")).matches(&pods) {
         let marks = pods.child("metadata").child("labels");
         let why = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid(&marks.path, marks.value.clone(), why));
     }
+}
+
+/// Whether the selector can be read at all; only then upstream asks what it matches.
+fn is_valid(selector: &Node<'_>) -> bool {
+    let mut errors = Errors::new();
+    label_selector(selector, &mut errors);
+    errors.is_empty()
 }
 
 /// Labels that the pods of a job have, with whether they hold its uid (else its name).
@@ -90,7 +98,9 @@ fn generated_selector(object: &Object, old: Option<&Object>, spec: &Node<'_>, er
     }
     let selector = spec.child("selector");
     let pods = json!({"metadata": {"labels": expected}});
-    if !Selector::Expressions(Some(selector.value)).matches(&Node::root(&pods)) {
+    if is_valid(&selector)
+        && !Selector::Expressions(Some(selector.value)).matches(&Node::root(&pods))
+    {
         let why = "`selector` not auto-generated";
         errors.push(FieldError::invalid(
             &selector.path,
@@ -268,8 +278,15 @@ pub(super) fn job_update(new: &Object, old: &Object) -> Errors {
         if is_open {
             pods.drop_field("metadata");
             let inner = pods.child_mut("spec");
-            for field in ["nodeSelector", "tolerations", "schedulingGates", "affinity"] {
+            for field in ["nodeSelector", "tolerations", "schedulingGates"] {
                 inner.drop_field(field);
+            }
+            // Of the affinity only what it says of nodes may change; without that nothing is left of most.
+            if let Some(affinity) = inner.get_mut("affinity") {
+                affinity.drop_field("nodeAffinity");
+                if affinity.as_object().is_none_or(serde_json::Map::is_empty) {
+                    inner.drop_field("affinity");
+                }
             }
         }
         pods
@@ -405,6 +422,38 @@ mod tests {
         assert_eq!(left(&one, &two), left(&two, &one));
         let other = pods("d", "2");
         assert_ne!(left(&one, &other), left(&other, &one));
+    }
+
+    #[test]
+    fn a_selector_that_cannot_be_read_is_not_asked_what_it_matches() {
+        let labels = json!({"controller-uid": "u", "job-name": "x"});
+        let job = json!({"metadata": {"name": "x", "uid": "u"}, "spec": {
+            "selector": {"matchLabels": {"Bad Key!": "x"}}, "template": {"metadata": {"labels": labels}}}});
+        let mut errors = Errors::new();
+        generated_selector(
+            &job,
+            Some(&job),
+            &Node::root(&job).child("spec"),
+            &mut errors,
+        );
+        assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn a_suspended_job_may_be_sent_to_other_nodes_but_not_to_other_pods() {
+        let job = |affinity: Value| {
+            json!({"metadata": {"name": "x"}, "spec": {"suspend": true, "manualSelector": true,
+                "template": {"spec": {"affinity": affinity}}}})
+        };
+        let told = |new: &Value| {
+            let errors = job_update(new, &job(json!(null)));
+            errors
+                .iter()
+                .filter(|error| error.field == "spec.template.spec")
+                .count()
+        };
+        assert_eq!(told(&job(json!({"nodeAffinity": {}}))), 0);
+        assert_eq!(told(&job(json!({"podAffinity": {}}))), 1);
     }
 
     #[test]

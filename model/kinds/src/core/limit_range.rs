@@ -202,7 +202,10 @@ fn compare(item: &Node<'_>, name: &str, errors: &mut Errors) {
             let limit_micros = (most.nanos() * 1_000_000).checked_div(least.nanos());
             if let Some(micros) = limit_micros.filter(|micros| ratio.nanos() / 1_000 > *micros) {
                 let sign = if micros < 0 { "-" } else { "" };
-                let (whole, rest) = (micros.abs() / 1_000_000, micros.abs() % 1_000_000);
+                let (most, least) = (most.nanos().abs(), least.nanos().abs());
+                // Shown as Go shows a float: rounded.
+                let shown = (most * 2_000_000 + least) / (2 * least);
+                let (whole, rest) = (shown / 1_000_000, shown % 1_000_000);
                 let why =
                     format!("ratio {ratio} is greater than max/min = {sign}{whole}.{rest:06}");
                 errors.push(FieldError::invalid(&path, ratio.to_string(), why));

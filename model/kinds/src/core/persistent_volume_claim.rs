@@ -83,14 +83,15 @@ fn normalize_data_sources(spec: &mut Value, was: &Value) {
         }
     }
     let is_abroad = |source: &Value| !text(source, "namespace").is_empty();
-    if spec.get("dataSourceRef").is_some_and(is_abroad) {
+    let had_reference = was.get("dataSourceRef").is_some();
+    if !had_reference && spec.get("dataSourceRef").is_some_and(is_abroad) {
         spec.drop_field("dataSourceRef");
     }
     let source = spec.get("dataSource").cloned();
     let reference = spec.get("dataSourceRef").cloned();
     match (source, reference) {
         (Some(source), None) => spec.put("dataSourceRef", source),
-        (None, Some(reference)) => spec.put("dataSource", reference),
+        (None, Some(reference)) if !is_abroad(&reference) => spec.put("dataSource", reference),
         _ => {}
     }
 }
@@ -111,5 +112,17 @@ mod tests {
         let was = json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "x"}});
         normalize_data_sources(&mut changed, &was);
         assert_eq!(changed.get("dataSource"), odd.get("dataSource"));
+    }
+
+    #[test]
+    fn a_source_elsewhere_is_dropped_unless_there_was_one() {
+        let abroad = json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "x", "namespace": "z"}});
+        let mut new = abroad.clone();
+        normalize_data_sources(&mut new, &Value::Null);
+        assert_eq!(new, json!({}));
+        let was = json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "x"}});
+        let mut changed = abroad.clone();
+        normalize_data_sources(&mut changed, &was);
+        assert_eq!(changed, abroad);
     }
 }

@@ -58,6 +58,7 @@ impl Strategy for Pod {
             );
         }
         new.put("status", status);
+        pod_spec::validate::confine(new);
     }
     fn prepare_subresource(&self, new: &mut Object, old: &Object, cx: &Context<'_>) {
         match cx.subresource {

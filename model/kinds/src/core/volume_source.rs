@@ -26,7 +26,11 @@ const NEEDED: [(&str, &[&str]); 18] = [
     ("storageos", &["volumeName"]),
     ("csi", &["volumeHandle"]),
 ];
-const PARTITION: &str = "must be between 0 and 255, inclusive";
+const ISCSI_FORMAT: &str = "must be valid format";
+/// Longest name of a volume with its portal where an initiator is named.
+const ISCSI_BYTES_MAX: usize = 64;
+/// Upstream says 1 and takes 0. Source: `pdPartitionErrorMsg`.
+const PARTITION: &str = "must be between 1 and 255, inclusive";
 
 /// Source: `validateQuobyteVolumeSource`.
 fn quobyte(source: &Node<'_>, errors: &mut Errors) {
@@ -136,21 +140,95 @@ fn secret_name(source: &Node<'_>, errors: &mut Errors) {
 }
 
 fn iscsi(source: &Node<'_>, errors: &mut Errors) {
-    let name = source.text("iqn");
-    if !name.is_empty()
-        && !["iqn", "eui", "naa"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-    {
-        let why = "must be valid format starting with iqn, eui, or naa";
-        errors.push(FieldError::invalid(&source.at("iqn"), name, why));
+    let prefix = "must be valid format starting with iqn, eui, or naa";
+    if !source.text("iqn").is_empty() {
+        iscsi_name(source, "iqn", "iqn", prefix, errors);
     }
+    iscsi_access(source, errors);
+    if source.has("initiatorName") {
+        iscsi_name(source, "initiatorName", "initiatorname", prefix, errors);
+    }
+}
+
+/// As a PersistentVolume has it. Source: `validateISCSIPersistentVolumeSource`.
+pub(super) fn persistent_iscsi(source: &Node<'_>, volume: &str, errors: &mut Errors) {
+    source.needs("targetPortal", errors);
+    let portal = source.text("targetPortal");
+    if source.has("initiatorName") && volume.len() + 1 + portal.len() > ISCSI_BYTES_MAX {
+        let why = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+        errors.push(FieldError::invalid(&source.at("targetportal"), portal, why));
+    }
+    if source.text("iqn").is_empty() {
+        source.needs("iqn", errors);
+    } else {
+        iscsi_name(source, "iqn", "iqn", ISCSI_FORMAT, errors);
+    }
+    iscsi_access(source, errors);
+    secret_name(source, errors);
+    if source.has("initiatorName") {
+        iscsi_name(
+            source,
+            "initiatorName",
+            "initiatorname",
+            ISCSI_FORMAT,
+            errors,
+        );
+    }
+}
+
+fn iscsi_access(source: &Node<'_>, errors: &mut Errors) {
     source.in_range("lun", 0, 255, errors);
-    if (source.flag("chapAuthDiscovery") || source.flag("chapAuthSession"))
-        && !source.has("secretRef")
-    {
+    let is_checked = source.flag("chapAuthDiscovery") || source.flag("chapAuthSession");
+    if is_checked && !source.has("secretRef") {
         errors.push(FieldError::required(&source.at("secretRef"), ""));
     }
+}
+
+/// A name of one of three forms. `shown` is what upstream calls the field.
+fn iscsi_name(source: &Node<'_>, field: &str, shown: &str, prefix: &str, errors: &mut Errors) {
+    let name = source.text(field);
+    let extended = |kind: &str, characters: usize| {
+        let rest = name.strip_prefix(kind).unwrap_or_default();
+        let mut rest = rest.chars();
+        rest.next().is_some_and(|first| first != '\n')
+            && rest.as_str().len() == characters
+            && rest.all(|letter| letter.is_ascii_alphanumeric())
+    };
+    let (is_known, is_formed) = match name.get(..3) {
+        Some("iqn") => (
+            true,
+            name.match_indices("iqn.")
+                .any(|(at, _)| is_qualified(name.get(at + 4..))),
+        ),
+        Some("eui") => (true, extended("eui", 16)),
+        Some("naa") => (true, extended("naa", 32)),
+        _ => (false, false),
+    };
+    let why = if is_known { ISCSI_FORMAT } else { prefix };
+    if !is_formed {
+        errors.push(FieldError::invalid(&source.at(shown), name, why));
+    }
+}
+
+/// Whether this is `YYYY-MM.AUTHORITY:NAME`. Source: `iscsiInitiatorIqnRegex`.
+fn is_qualified(rest: Option<&str>) -> bool {
+    let Some((authority, name)) = rest.and_then(|rest| rest.split_once(':')) else {
+        return false;
+    };
+    let Some((date, authority)) = authority.split_once('.') else {
+        return false;
+    };
+    let is_date = date.len() == 7
+        && date.bytes().enumerate().all(|(place, byte)| match place {
+            4 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    is_date
+        && !authority.is_empty()
+        && authority.bytes().all(is_part)
+        && !name.is_empty()
+        && !name.contains([',', ';', '*', '&', '$', '|', ' ', '\t', '\n', '\r', '\x0c'])
 }
 
 fn azure_disk(source: &Node<'_>, errors: &mut Errors) {
@@ -243,4 +321,42 @@ pub(crate) fn csi_driver_name(holder: &Node<'_>, field: &str, errors: &mut Error
         names::dns1123_subdomain(&name.to_lowercase()),
         errors,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_of_storage_have_one_of_three_forms() {
+        let is_well = |name: &str| {
+            let (source, mut errors) = (json!({"iqn": name}), Errors::new());
+            iscsi_name(
+                &Node::root(&source),
+                "iqn",
+                "iqn",
+                ISCSI_FORMAT,
+                &mut errors,
+            );
+            errors.is_empty()
+        };
+        assert!(is_well(
+            "iqn.2001-04.com.example:storage:diskarrays-sn-a8675309"
+        ));
+        assert!(is_well("eui.02004567A425678D"));
+        assert!(is_well("naa.62004567BA64678D0123456789ABCDEF"));
+        for wrong in [
+            "",
+            "x",
+            "iqn",
+            "iqn.2001-4.com:a",
+            "iqn.2001-04.com:",
+            "iqn.2001-04.com:a b",
+            "eui.0",
+        ] {
+            assert!(!is_well(wrong), "{wrong}");
+        }
+    }
 }

@@ -8,6 +8,8 @@ use crate::check::{Errors, Node};
 const DISTINGUISHER: &str = "io.k8s.api.flowcontrol.v1.FlowDistinguisherMethod";
 const METHODS: [&str; 2] = ["ByNamespace", "ByUser"];
 const PRECEDENCE_MAX: i64 = 10_000;
+/// Bits of the hash that deals hands. Source: `shufflesharding.MaxHashBits`.
+const HASH_BITS_MAX: u32 = 60;
 const QUEUES_MAX: i64 = 10_000_000;
 
 /// A FlowSchema.
@@ -321,13 +323,35 @@ fn queuing(queuing: &Node<'_>, errors: &mut Errors) {
             ));
         } else if value > most {
             errors.push(FieldError::invalid(&queuing.at(field), value, why));
+        } else if field == "handSize" && needs_more_entropy(queues, value) {
+            let why = format!(
+                "required entropy bits of deckSize {queues} and handSize {value} should not be greater than {HASH_BITS_MAX}"
+            );
+            errors.push(FieldError::invalid(&queuing.at(field), value, why));
         }
     }
 }
 
+/// Whether a hand cannot be dealt from one hash: as many bits as the logarithm of the deck to the base of two, for each card.
+///
+/// Source: `shufflesharding.RequiredEntropyBits`.
+fn needs_more_entropy(deck: i64, hand: i64) -> bool {
+    let hands = u32::try_from(hand)
+        .ok()
+        .and_then(|hand| i128::from(deck).checked_pow(hand));
+    hands.is_none_or(|hands| hands > 1 << HASH_BITS_MAX)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::bad_url;
+    use super::{bad_url, needs_more_entropy};
+
+    #[test]
+    fn hands_are_dealt_from_one_hash() {
+        assert!(!needs_more_entropy(32768, 4));
+        assert!(needs_more_entropy(32769, 4));
+        assert!(needs_more_entropy(10_000_000, 10_000_000));
+    }
 
     #[test]
     fn urls_end_with_their_star() {

@@ -303,9 +303,10 @@ fn binding(object: &Object, now: jiff::Timestamp) -> Vec<Value> {
         let names: Vec<String> = same
             .map(|subject| {
                 let name = subject.str_at(&["name"]).unwrap_or_default();
+                // A service account without a namespace has its slash all the same.
                 match subject.str_at(&["namespace"]) {
-                    Some(namespace) if kind == "ServiceAccount" && !namespace.is_empty() => {
-                        format!("{namespace}/{name}")
+                    namespace if kind == "ServiceAccount" => {
+                        format!("{}/{name}", namespace.unwrap_or_default())
                     }
                     _ => name.to_owned(),
                 }

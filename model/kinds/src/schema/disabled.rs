@@ -1,8 +1,9 @@
 //! Fields of features that are off by default in 1.36: they are read, owned by who wrote them, and dropped before storing.
 
 /// Type and field. Source: pkg/features, and `dropDisabledFields` of the strategies.
-const FIELDS: [(&str, &str); 14] = [
+const FIELDS: [(&str, &str); 16] = [
     ("CSIDriverSpec", "preventPodSchedulingIfMissing"),
+    ("Device", "nodeAllocatableResourceMappings"),
     ("DeviceAttribute", "bools"),
     ("DeviceAttribute", "ints"),
     ("DeviceAttribute", "strings"),
@@ -13,6 +14,7 @@ const FIELDS: [(&str, &str); 14] = [
     ("LeaseSpec", "strategy"),
     ("Lifecycle", "stopSignal"),
     ("PodSpec", "schedulingGroup"),
+    ("PodStatus", "nodeAllocatableResourceClaimStatuses"),
     ("RollingUpdateStatefulSetStrategy", "maxUnavailable"),
     ("VolumeProjection", "clusterTrustBundle"),
     ("VolumeProjection", "podCertificate"),

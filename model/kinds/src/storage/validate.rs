@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meta::{FieldError, Object, Path, names};
 
-use crate::check::{Errors, Node};
+use crate::check::{Errors, Node, quantity};
 use crate::core::csi_driver_name;
 use crate::edit::Edit as _;
 
@@ -19,11 +19,7 @@ pub(super) fn storage_class(object: &Object, errors: &mut Errors) {
     if provisioner.is_empty() {
         root.needs("provisioner", errors);
     } else {
-        root.complain(
-            "provisioner",
-            names::qualified_name(&provisioner.to_lowercase()),
-            errors,
-        );
+        driver_like(&root.at("provisioner"), provisioner, errors);
     }
     parameters(&root, errors);
     if !root.text("reclaimPolicy").is_empty() {
@@ -34,14 +30,26 @@ pub(super) fn storage_class(object: &Object, errors: &mut Errors) {
         &["Immediate", "WaitForFirstConsumer"],
         errors,
     );
-    let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
-    for term in root.items("allowedTopologies") {
+    allowed_topologies(&root, errors);
+}
+
+/// The name of who provisions, which is read and shown in small letters. Source: `validateProvisioner`.
+fn driver_like(path: &Path, name: &str, errors: &mut Errors) {
+    let name = name.to_lowercase();
+    let complaints = names::qualified_name(&name);
+    errors.extend(crate::metadata::invalid(path, &name, complaints));
+}
+
+/// Every earlier term that says the same is told. Source: `validateAllowedTopologies`.
+fn allowed_topologies(root: &Node<'_>, errors: &mut Errors) {
+    let given = root.items("allowedTopologies");
+    // Upstream compares with as many places that nobody fills, which are empty.
+    let mut terms = vec![BTreeMap::new(); given.len()];
+    for term in given {
         let known = topology(&term, errors);
-        // Upstream compares with the places of terms still to come as well, which are empty.
-        if known.is_empty() || terms.contains(&known) {
-            let path = term.at("matchLabelExpressions");
-            errors.push(FieldError::duplicate(&path, ""));
-        }
+        let path = term.at("matchLabelExpressions");
+        let same = terms.iter().filter(|before| **before == known);
+        errors.extend(same.map(|_| FieldError::duplicate(&path, "")));
         terms.push(known);
     }
 }
@@ -214,11 +222,7 @@ pub(super) fn volume_attributes_class(object: &Object, errors: &mut Errors) {
     if driver.is_empty() {
         root.needs("driverName", errors);
     } else {
-        root.complain(
-            "driverName",
-            names::qualified_name(&driver.to_lowercase()),
-            errors,
-        );
+        driver_like(&root.at("driverName"), driver, errors);
     }
     if !root.has_items("parameters") {
         let why = "must contain at least one key/value pair";
@@ -321,6 +325,13 @@ pub(super) fn csi_storage_capacity(object: &Object, errors: &mut Errors) {
         errors,
     );
     crate::check::label_selector(&root.child("nodeTopology"), errors);
+    if let Some(capacity) = root.get("capacity")
+        && quantity(capacity.value).is_negative()
+    {
+        let why = crate::check::NEGATIVE;
+        let path = root.at("capacity");
+        errors.push(FieldError::invalid(&path, capacity.value.clone(), why));
+    }
 }
 
 #[cfg(test)]
@@ -336,6 +347,35 @@ mod tests {
         let mut errors = Errors::new();
         csi_driver(&driver, &mut errors);
         assert_eq!(errors.len(), 2);
+    }
+
+    #[test]
+    fn a_capacity_is_not_less_than_nothing() {
+        let capacity = json!({"storageClassName": "s", "capacity": "-1"});
+        let mut errors = Errors::new();
+        csi_storage_capacity(&capacity, &mut errors);
+        assert_eq!(errors.len(), 1);
+    }
+
+    #[test]
+    fn terms_are_told_for_each_that_said_the_same_before() {
+        let term = json!({"matchLabelExpressions": [{"key": "a", "values": ["b"]}]});
+        let class = json!({"provisioner": "p", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate",
+            "allowedTopologies": [term, term, term]});
+        let mut errors = Errors::new();
+        storage_class(&class, &mut errors);
+        assert_eq!(errors.len(), 3);
+    }
+
+    #[test]
+    fn the_name_of_a_driver_is_shown_as_it_is_read() {
+        let class = json!({"driverName": "UP_er/x", "parameters": {"a": "b"}});
+        let mut errors = Errors::new();
+        volume_attributes_class(&class, &mut errors);
+        assert_eq!(
+            errors.first().and_then(|error| error.bad_value.clone()),
+            Some(json!("up_er/x"))
+        );
     }
 
     #[test]

@@ -121,6 +121,9 @@ fn what_cannot_be_produced_is_refused() {
     assert!(
         told.starts_with("406: Not Acceptable\n\nAvailable representations: application/json, ")
     );
+    let group = discovery.answer("/apis/apps", &headers).unwrap();
+    let told = group.err().unwrap().to_string();
+    assert!(told.starts_with("only the following media types are accepted: application/json, "));
     assert!(discovery.answer("/nowhere", &headers).is_none());
 }
 

@@ -85,6 +85,7 @@ async fn settle(
         options.resource_version.get_or_insert(version);
         options
     };
+    let mut last = None;
     for _ in 0..call.server.config().limits.write_tries_max {
         let pod = call
             .cluster()
@@ -108,11 +109,12 @@ async fn settle(
                 return Err(processed(&budget));
             }
             // It may run by now, and count.
-            (Err(error), None) if error.code() == 409 && is_free => {}
+            (Err(error), None) if error.code() == 409 && is_free => last = Some(error),
             (evicted, _) => return done(call, evicted),
         }
     }
-    Err(StatusError::modified(&call.kind.group_resource(), name))
+    let modified = || StatusError::modified(&call.kind.group_resource(), name);
+    Err(last.unwrap_or_else(modified))
 }
 
 fn done(call: &Call, evicted: Result<(), StatusError>) -> Result<Response<Body>, StatusError> {

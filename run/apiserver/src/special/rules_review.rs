@@ -22,6 +22,7 @@ impl Special for RulesReview {
     async fn run(&self, call: &Call) -> Result<Response<Body>, StatusError> {
         let options = WriteOptions::read(&call.query, "CreateOptions")?;
         let decoded = body::object(call, options.field_validation)?;
+        call.warn_if_refused(&decoded.warnings);
         let namespace = decoded.object.str_at(&["spec", "namespace"]);
         let namespace = namespace.unwrap_or_default();
         if namespace.is_empty() {

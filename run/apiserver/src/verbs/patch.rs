@@ -447,7 +447,7 @@ impl Change for Patched<'_> {
         let decoded = self.patch.outcome(old, &self.target, self.validation)?;
         self.call.keep_emptied(decoded.emptied);
         let mut new = decoded.object;
-        if write::check_name(&new, self.name).is_err() {
+        if write::check_identity(self.call, &new, self.name).is_err() {
             // The caller says so, with the warnings.
             return Ok((new, decoded.warnings));
         }

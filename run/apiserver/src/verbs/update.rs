@@ -13,7 +13,8 @@ use crate::{body, respond, write};
 pub(super) async fn update(call: &Call) -> Result<Response<Body>, StatusError> {
     let options = WriteOptions::read(&call.query, "UpdateOptions")?;
     let body = body::object(call, options.field_validation)?;
-    write::check_name(&body.object, &call.info.name)?;
+    call.warn_if_refused(&body.warnings);
+    write::check_identity(call, &body.object, &call.info.name)?;
     let change = Replace {
         body,
         creates: kinds::write::allows_create_on_update(&call.kind),

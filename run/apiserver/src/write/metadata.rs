@@ -102,7 +102,22 @@ pub(super) fn keep(new: &mut Object, old: &Object) {
     new.remove(&["metadata", "selfLink"]);
 }
 
-/// The namespace an object is written to. Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
+/// Whether an object may be written to a namespace. Source: `rest.EnsureObjectNamespaceMatchesRequestNamespace`.
+pub(super) fn check_namespace(
+    kind: &Kind,
+    object: &Object,
+    requested: &str,
+) -> Result<(), StatusError> {
+    let given = object.namespace();
+    if !kind.is_namespaced() || given.is_empty() || given == requested {
+        return Ok(());
+    }
+    let why =
+        "the namespace of the provided object does not match the namespace sent on the request";
+    Err(StatusError::bad_request(why))
+}
+
+/// The namespace an object is written to.
 pub(super) fn settle_namespace(
     kind: &Kind,
     object: &mut Object,
@@ -112,13 +127,9 @@ pub(super) fn settle_namespace(
         object.remove(&["metadata", "namespace"]);
         return Ok(());
     }
-    match object.namespace() {
-        "" => object.set(&["metadata", "namespace"], requested.into()),
-        given if given == requested => {}
-        _ => {
-            let why = "the namespace of the provided object does not match the namespace sent on the request";
-            return Err(StatusError::bad_request(why));
-        }
+    check_namespace(kind, object, requested)?;
+    if object.namespace().is_empty() {
+        object.set(&["metadata", "namespace"], requested.into());
     }
     Ok(())
 }

@@ -59,7 +59,8 @@ pub(crate) async fn update(
                 return Err(call.not_found(name));
             }
             let (mut object, warnings) = change.change(None)?;
-            check_name(&object, name).map_err(|error| call.refused(error, warnings.clone()))?;
+            check_identity(call, &object, name)
+                .map_err(|error| call.refused(error, warnings.clone()))?;
             if !object.uid().is_empty() {
                 return Err(no_such_uid(call, name, object.uid(), options, change));
             }
@@ -86,7 +87,8 @@ async fn attempt(
     let kind = &call.kind;
     let old = stored::object(kind, entry)?;
     let (new, mut warnings) = change.change(Some(&old))?;
-    check_name(&new, old.name()).map_err(|error| call.refused(error, warnings.clone()))?;
+    check_identity(call, &new, old.name())
+        .map_err(|error| call.refused(error, warnings.clone()))?;
     let is_conditional = !new.resource_version().is_empty() && new.resource_version() != "0";
     metadata::check_preconditions(
         &kind.group_resource(),
@@ -220,6 +222,14 @@ fn settle(
     warnings.extend(more);
     patch::managed::keep_times_if_unchanged(old, &mut new);
     Ok(new)
+}
+
+/// An update says of itself where it goes, or nothing: first the namespace, then the name.
+///
+/// Source: apiserver `UpdateResource`, `patcher.applyPatch`.
+pub(crate) fn check_identity(call: &Call, new: &Object, name: &str) -> Result<(), StatusError> {
+    metadata::check_namespace(&call.kind, new, &call.info.namespace)?;
+    check_name(new, name)
 }
 
 /// A body must have the name that the path has. Source: apiserver `checkName`.

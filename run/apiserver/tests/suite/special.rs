@@ -132,8 +132,22 @@ async fn evictions_ask_the_disruption_budget() {
     elsewhere["metadata"]["namespace"] = "other".into();
     assert_eq!(talk.post(&path, elsewhere).await.code, 400);
     let (path, body) = evict("b");
+    let mut another = body.clone();
+    another["deleteOptions"] = json!({"preconditions": {"uid": "another"}});
     let refused = talk.post(&path, body).await;
     assert_eq!(refused.code, 429);
+    let mut waiting = talk.get(&format!("{PODS}/b")).await.expect(200);
+    waiting["status"]["phase"] = "Pending".into();
+    talk.put(&format!("{PODS}/b/status"), waiting)
+        .await
+        .expect(200);
+    let refusal = talk.post(&path, another).await;
+    assert_eq!(refusal.code, 409);
+    let told = refusal.body["message"].as_str().unwrap();
+    assert!(
+        told.contains("the UID in the precondition (another) does not match"),
+        "{told}"
+    );
     assert_eq!(
         refused.body["details"]["causes"][0]["reason"],
         "DisruptionBudget"

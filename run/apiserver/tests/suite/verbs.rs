@@ -40,6 +40,15 @@ async fn an_object_is_created_read_changed_and_deleted() {
         409,
         "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again",
     );
+    for other in [
+        json!({"metadata": {"namespace": "other"}}),
+        json!({"metadata": {"namespace": "other", "name": "b"}}),
+    ] {
+        talk.put(&format!("{MAPS}/a"), other).await.refused(
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        );
+    }
     let gone = talk
         .delete(&format!("{MAPS}/a"), json!({}))
         .await

@@ -23,6 +23,8 @@ const UNFINISHED_SUFFIX: &str = ".tmp";
 #[derive(Debug, Clone)]
 pub(super) struct Directory {
     path: PathBuf,
+    /// It has no format yet: no store was ever opened in it.
+    is_new: bool,
     /// Holds the advisory lock; the kernel releases it whatever way the process ends.
     _lock: Arc<File>,
 }
@@ -44,11 +46,12 @@ impl Directory {
             .create(path)
             .map_err(OpenError::io("create directory", path))?;
         let lock = lock(path)?;
-        let directory = Self {
+        let mut directory = Self {
             path: path.to_owned(),
+            is_new: false,
             _lock: Arc::new(lock),
         };
-        directory.check_format()?;
+        directory.is_new = !directory.has_format()?;
         Ok(directory)
     }
 
@@ -117,11 +120,17 @@ impl Directory {
         Ok(found)
     }
 
-    fn check_format(&self) -> Result<(), OpenError> {
+    /// Whether no store was ever opened in the directory.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Whether there is a format, which this version reads.
+    fn has_format(&self) -> Result<bool, OpenError> {
         let path = self.path.join(FORMAT_FILE);
         match fs::read_to_string(&path) {
-            Ok(text) => self.check_format_text(&path, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.write_format(&path),
+            Ok(text) => self.check_format_text(&path, &text).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(bad_format(path)),
             Err(source) => Err(OpenError::Io {
                 action: "read",
@@ -149,15 +158,18 @@ impl Directory {
         }
     }
 
-    fn write_format(&self, path: &Path) -> Result<(), OpenError> {
-        let files = self.files()?;
-        if !files.segments.is_empty() || !files.checkpoints.is_empty() {
-            return Err(OpenError::Corrupt {
-                file: path.to_owned(),
-                offset: 0,
-                detail: "the file is missing beside a store's other files".to_owned(),
-            });
+    /// Why a store without a format cannot be opened.
+    pub(super) fn without_format(&self) -> OpenError {
+        OpenError::Corrupt {
+            file: self.path.join(FORMAT_FILE),
+            offset: 0,
+            detail: "the file is missing beside a store's other files".to_owned(),
         }
+    }
+
+    /// Writes the format, beside the first segment: from then on a directory without a log has lost it.
+    pub(super) fn write_format(&self) -> Result<(), OpenError> {
+        let path = &self.path.join(FORMAT_FILE);
         let failed = || OpenError::io("write", path);
         let unfinished = Self::unfinished(path);
         let mut file = File::create(&unfinished).map_err(failed())?;
@@ -283,14 +295,6 @@ mod tests {
             let refused = Directory::open(dir.path()).unwrap_err();
             assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
         }
-    }
-
-    #[test]
-    fn missing_format_beside_a_log_is_damage() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("log-0000000000000001"), b"x").unwrap();
-        let refused = Directory::open(dir.path()).unwrap_err();
-        assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
     }
 
     #[test]

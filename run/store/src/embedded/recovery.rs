@@ -75,7 +75,11 @@ pub(super) fn recover(
     };
     let heads = segments(directory, &files, covered)?;
     let Some((last, older)) = heads.split_last() else {
+        if !directory.is_new() {
+            return Err(corrupt(directory.segment(1), 0, "it is missing"));
+        }
         let current = new_segment(directory, 1, &replay, sizes)?;
+        directory.write_format()?;
         return Ok(replay.finish(directory, sizes, faults, VecDeque::new(), current));
     };
     replay.next = heads.first().map_or(1, |head| head.first);
@@ -83,6 +87,13 @@ pub(super) fn recover(
         replay.sealed(directory, head, following)?;
     }
     let ending = replay.last(directory, last)?;
+    if directory.is_new() {
+        // Killed before the format was written, nothing can have been written behind it.
+        if replay.next > 1 || covered > 0 || !ending.is_clean {
+            return Err(directory.without_format());
+        }
+        directory.write_format()?;
+    }
     let path = directory.segment(last.id);
     let resumed =
         Segment::resume(&path, *last, ending.offset as u64).map_err(OpenError::io("sync", path))?;

@@ -1,5 +1,7 @@
 //! The embedded store under restarts, tears, cuts, flips, missing files, full and failing disks.
 
+mod missing;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -370,28 +372,6 @@ async fn random_damage_never_panics_nor_invents() {
             let found = objects(&store).await;
             assert!(states.contains(&found), "round {round}: {found:?}");
         }
-    }
-}
-
-#[tokio::test]
-async fn missing_files_are_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open_small(dir.path(), SMALL).unwrap();
-    for n in 0..400 {
-        put(&store, "web", &n.to_string()).await.unwrap();
-    }
-    drop(store);
-    let segments = files(dir.path(), "log-");
-    assert!(segments.len() > 3, "{segments:?}");
-    for missing in &segments[..segments.len() - 1] {
-        let image = crash(dir.path());
-        let name = missing.file_name().unwrap();
-        fs::remove_file(image.path().join(name)).unwrap();
-        let refused = open_small(image.path(), SMALL).unwrap_err();
-        let OpenError::Corrupt { file, .. } = refused else {
-            panic!("{refused}")
-        };
-        assert_eq!(file.file_name(), Some(name));
     }
 }
 

@@ -70,7 +70,10 @@ pub(crate) fn check(new: &Object, old: &Object, errors: &mut Errors) {
         let why = "terminating>0 is invalid for finished job";
         refuse(&new, "terminating", why, errors);
     }
-    if (changes("ready") || changes("active")) && new.count("ready") > new.count("active") {
+    if (changes("ready") || changes("active"))
+        && new.status.has("ready")
+        && new.count("ready") > new.count("active")
+    {
         refuse(
             &new,
             "ready",

@@ -1,6 +1,6 @@
 //! What is wrong with a PersistentVolume. Source: `ValidatePersistentVolumeSpec`.
 
-use meta::{FieldError, Object, Path, names};
+use meta::{FieldError, Object, ObjectExt as _, Path, names};
 use serde_json::Value;
 
 use crate::check::{Errors, Node, quantity};
@@ -63,7 +63,7 @@ pub(super) fn check(object: &Object) -> Errors {
             errors.push(FieldError::required(&affinity.at("required"), why));
         }
     }
-    sources(&spec, &mut errors);
+    sources(&spec, object.name(), &mut errors);
     let is_root = matches!(
         spec.child("hostPath").text("path").trim_end_matches('/'),
         "" | "/"
@@ -151,7 +151,7 @@ fn capacity(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn sources(spec: &Node<'_>, errors: &mut Errors) {
+fn sources(spec: &Node<'_>, name: &str, errors: &mut Errors) {
     let mut found = false;
     for (field, second) in SOURCES.into_iter().chain([("csi", "csi")]) {
         let Some(source) = spec.get(field) else {
@@ -164,7 +164,11 @@ fn sources(spec: &Node<'_>, errors: &mut Errors) {
         }
         found = true;
         let before = errors.len();
-        volume_source::check(field, &source, errors);
+        if field == "iscsi" {
+            volume_source::persistent_iscsi(&source, name, errors);
+        } else {
+            volume_source::check(field, &source, errors);
+        }
         if field == "gcePersistentDisk" {
             // Upstream reports what is wrong with these disks at another name.
             for error in errors.iter_mut().skip(before) {
@@ -256,7 +260,7 @@ pub(super) fn change(new: &Object, old: &Object) -> Errors {
         ));
     }
     let affinity = |spec: &Node<'_>| spec.child("nodeAffinity").value.clone();
-    if was.has("nodeAffinity") && affinity(&spec) != affinity(&was) {
+    if was.has("nodeAffinity") && affinity(&spec) != renewed(affinity(&was), &affinity(&spec)) {
         errors.push(changed_affinity(affinity(&spec)));
     }
     if was.has("volumeAttributesClassName") && !spec.has("volumeAttributesClassName") {
@@ -267,6 +271,51 @@ pub(super) fn change(new: &Object, old: &Object) -> Errors {
     errors
 }
 
+/// Labels of nodes that have a lasting name by now. Source: `betaToGALabel`.
+const LASTING_LABELS: [(&str, &str); 5] = [
+    (
+        "failure-domain.beta.kubernetes.io/zone",
+        "topology.kubernetes.io/zone",
+    ),
+    (
+        "failure-domain.beta.kubernetes.io/region",
+        "topology.kubernetes.io/region",
+    ),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+    (
+        "beta.kubernetes.io/instance-type",
+        "node.kubernetes.io/instance-type",
+    ),
+];
+
+/// The affinity that was, with the keys that the new one has instead where it may.
+/// A key without a lasting name may become empty, as upstream's look-up finds nothing for it.
+///
+/// Source: `getMaskNodeSelectorLabelChangeEqualities`.
+fn renewed(mut was: Value, is: &Value) -> Value {
+    let Some(required) = was.get_mut("required") else {
+        return was;
+    };
+    for (index, term) in required.items_mut("nodeSelectorTerms").enumerate() {
+        for field in ["matchExpressions", "matchFields"] {
+            for (place, requirement) in term.items_mut(field).enumerate() {
+                let path = format!("/required/nodeSelectorTerms/{index}/{field}/{place}/key");
+                let key = is
+                    .pointer(&path)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                let old = requirement.str_at(&["key"]).unwrap_or_default();
+                let lasting = LASTING_LABELS.iter().find(|(beta, _)| *beta == old);
+                if lasting.map_or("", |(_, lasting)| lasting) == key {
+                    requirement.put("key", key);
+                }
+            }
+        }
+    }
+    was
+}
+
 fn changed_affinity(value: Value) -> FieldError {
     let why = "field is immutable, except for updating from beta label to GA";
     // The path is none of the object's, so nobody else finds the type.
@@ -275,4 +324,21 @@ fn changed_affinity(value: Value) -> FieldError {
     let mut error = FieldError::invalid(&Path::new("nodeAffinity"), value, why);
     error.shown = shown;
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_have_a_lasting_name_may_take_it() {
+        let on = |key: &str| json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": key}]}]}});
+        let beta = on("failure-domain.beta.kubernetes.io/zone");
+        let lasting = on("topology.kubernetes.io/zone");
+        assert_eq!(renewed(beta.clone(), &lasting), lasting);
+        assert_eq!(renewed(lasting.clone(), &beta), lasting);
+        assert_eq!(renewed(on("a"), &on("b")), on("a"));
+    }
 }

@@ -31,6 +31,7 @@ pub(super) fn create(pod: &Object) -> Errors {
         let why = "cannot be set until all schedulingGates have been cleared";
         errors.push(FieldError::forbidden(&spec.at("nodeName"), why));
     }
+    validate::agreement(pod, &spec, &mut errors);
     errors
 }
 

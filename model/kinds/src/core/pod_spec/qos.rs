@@ -7,9 +7,10 @@ use serde_json::Value;
 
 /// The class of a pod, from its requests and limits of CPU and memory.
 ///
-/// Source: Kubernetes docs, "Pod quality of service classes"; pod-level resources win over the containers' own.
+/// Source: Kubernetes docs, "Pod quality of service classes"; resources of the pod, though they be none, win over the
+/// containers' own.
 pub(crate) fn qos_class(spec: &Value) -> &'static str {
-    let pod_level = spec.get("resources").filter(|resources| has_any(resources));
+    let pod_level = spec.get("resources").filter(|it| it.is_object());
     let containers: Vec<&Value> = match pod_level {
         Some(resources) => vec![resources],
         None => ["containers", "initContainers"]
@@ -40,12 +41,6 @@ pub(crate) fn qos_class(spec: &Value) -> &'static str {
     } else {
         "Burstable"
     }
-}
-
-fn has_any(resources: &Value) -> bool {
-    ["requests", "limits"]
-        .iter()
-        .any(|list| resources.at(&[list]).is_some())
 }
 
 fn every_container_has_resources(spec: &Value) -> bool {
@@ -102,4 +97,20 @@ pub(super) fn container_sum(spec: &Value, name: &str) -> Option<String> {
     }
     add(&mut sum, sidecars);
     sum.max(greatest).map(|sum| sum.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn resources_of_a_pod_count_though_they_be_none() {
+        let containers = json!([{"resources": {"limits": {"cpu": "1", "memory": "1"}, "requests": {"cpu": "1", "memory": "1"}}}]);
+        let class = |own: Value| qos_class(&json!({"containers": containers, "resources": own}));
+        assert_eq!(class(Value::Null), "Guaranteed");
+        assert_eq!(class(json!({"requests": {}})), "BestEffort");
+        assert_eq!(class(json!({"requests": {"cpu": "1"}})), "Burstable");
+    }
 }

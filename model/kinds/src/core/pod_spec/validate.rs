@@ -1,6 +1,7 @@
 //! What is wrong with a pod spec, in upstream's order. Source: `ValidatePodSpec`.
 
 mod annotations;
+mod confinement;
 mod containers;
 mod env;
 mod probes;
@@ -14,6 +15,7 @@ mod windows;
 pub(crate) use annotations::{
     MIRROR, changed as changed_annotations, specific as specific_annotations,
 };
+pub(in crate::core) use confinement::{agreement, app_armor_profile, confine};
 pub(crate) use resources::{amount, container_resource, resource_name};
 pub(crate) use scheduling::{node_selector, tolerations};
 pub(crate) use template::{Selector, template, template_for_controller};
@@ -58,17 +60,18 @@ pub(crate) fn spec(spec: &Node<'_>, holder: Holder<'_>, errors: &mut Errors) {
         ));
     }
     let volumes = volumes::volumes(spec, holder, errors);
+    let claims = resources::claims(spec, errors);
     let surroundings = Surroundings {
         spec: spec.clone(),
         volumes,
-        claims: resources::claims(spec, errors),
+        claims,
         grace_seconds: spec.int("terminationGracePeriodSeconds"),
         has_host_users: spec.value.get("hostUsers") != Some(&false.into()),
     };
     containers::app_containers(&surroundings, errors);
     containers::init_containers(&surroundings, errors);
     containers::ephemeral_containers(&surroundings, errors);
-    resources::pod_level(spec, errors);
+    resources::pod_level(spec, &surroundings.claims, errors);
     host_network_ports(spec, holder, errors);
     spec.needs_one_of("restartPolicy", &["Always", "OnFailure", "Never"], errors);
     spec.needs_one_of("dnsPolicy", &DNS_POLICIES, errors);
@@ -84,6 +87,7 @@ pub(crate) fn spec(spec: &Node<'_>, holder: Holder<'_>, errors: &mut Errors) {
     windows::host_process(spec, errors);
     host_users(spec, errors);
     plain_fields(spec, errors);
+    env::files(spec, errors);
 }
 
 fn host_network_ports(spec: &Node<'_>, holder: Holder<'_>, errors: &mut Errors) {
@@ -209,10 +213,14 @@ fn plain_fields(spec: &Node<'_>, errors: &mut Errors) {
         }
     }
     hostname_override(spec, errors);
-    for field in ["priorityClassName", "runtimeClassName"] {
-        if !spec.text(field).is_empty() {
-            spec.complain(field, names::dns1123_subdomain(spec.text(field)), errors);
-        }
+    // The runtime class is a pointer upstream: an empty name is one.
+    if !spec.text("priorityClassName").is_empty() {
+        let complaints = names::dns1123_subdomain(spec.text("priorityClassName"));
+        spec.complain("priorityClassName", complaints, errors);
+    }
+    if spec.has("runtimeClassName") {
+        let complaints = names::dns1123_subdomain(spec.text("runtimeClassName"));
+        spec.complain("runtimeClassName", complaints, errors);
     }
     if spec.has("preemptionPolicy") {
         spec.needs_one_of(

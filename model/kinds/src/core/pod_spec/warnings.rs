@@ -5,8 +5,9 @@ mod overlaps;
 use std::collections::{BTreeMap, BTreeSet};
 
 use meta::{Object, ObjectExt as _, Path, names};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::validate::app_armor_profile;
 use crate::check::{Node, ip_warning, quantity};
 
 /// Annotations that once meant something.
@@ -207,9 +208,16 @@ fn template(holder: &Node<'_>) -> Vec<String> {
             );
             warnings.extend(seccomp(&annotations, &key));
         }
-        if is_template && !own.has("appArmorProfile") {
-            warnings.extend(app_armor(&annotations, container.text("name"), &security));
-        }
+        let asked = app_armor(&annotations, container.text("name"), &security);
+        // What a pod's annotation asks for was written into its field by now.
+        warnings.extend(
+            asked
+                .filter(|(_, profile)| match own.get("appArmorProfile") {
+                    None => is_template || profile.is_none(),
+                    Some(own) => !is_template && profile.as_ref() == Some(own.value),
+                })
+                .map(|(warning, _)| warning),
+        );
         self::container(container, &mut warnings);
     }
     ports(&containers, &mut warnings);
@@ -339,23 +347,21 @@ fn seccomp(annotations: &Node<'_>, key: &str) -> Option<String> {
     })
 }
 
-fn app_armor(annotations: &Node<'_>, container: &str, security: &Node<'_>) -> Option<String> {
+/// The warning about an annotation that asks for another profile than the pod's, and that profile.
+fn app_armor(
+    annotations: &Node<'_>,
+    container: &str,
+    security: &Node<'_>,
+) -> Option<(String, Option<Value>)> {
     let key = format!("container.apparmor.security.beta.kubernetes.io/{container}");
-    let profile = match annotations.get(&key)?.value.as_str()? {
-        "unconfined" => json!({"type": "Unconfined"}),
-        "runtime/default" => json!({"type": "RuntimeDefault"}),
-        other => match other.strip_prefix("localhost/") {
-            Some(name) => json!({"type": "Localhost", "localhostProfile": name}),
-            None => Value::Null,
-        },
-    };
-    if security.has("appArmorProfile") && security.child("appArmorProfile").value == &profile {
+    let profile = app_armor_profile(annotations.get(&key)?.value.as_str()?);
+    if profile.as_ref() == Some(security.child("appArmorProfile").value) {
         return None;
     }
     let path = annotations.path.key(&key);
-    Some(format!(
-        r#"{path}: deprecated since v1.30; use the "appArmorProfile" field instead"#
-    ))
+    let warning =
+        format!(r#"{path}: deprecated since v1.30; use the "appArmorProfile" field instead"#);
+    Some((warning, profile))
 }
 
 fn container(container: &Node<'_>, warnings: &mut Vec<String>) {

@@ -127,7 +127,8 @@ fn cluster_ips(
     let kept = old.map(|old| texts(old, "clusterIPs")).unwrap_or_default();
     for (index, family_name) in texts(spec, "ipFamilies").iter().enumerate() {
         let asked = ips.get(index).cloned().unwrap_or_default();
-        if !asked.is_empty() && kept.contains(&asked) {
+        // An address that was there is not exchanged: validation says so. Source: `Allocators.updateClusterIPs`.
+        if !asked.is_empty() && index < kept.len() {
             continue;
         }
         let ip = if asked.is_empty() {
@@ -356,7 +357,8 @@ fn requested(number: i64, listed: &[Value]) -> Option<i64> {
 
 fn take_port(asked: i64, used: &mut BTreeSet<i64>, cx: &Context<'_>) -> Result<(), String> {
     let (first, last) = cx.ranges.node_ports;
-    if asked < i64::from(first) || asked > i64::from(last) {
+    // A dry run asks only whether the port is taken. Source: `portAllocationOperation.Allocate`.
+    if !cx.dry_run && (asked < i64::from(first) || asked > i64::from(last)) {
         return Err(format!(
             "provided port is not in the valid range. The range of valid ports is {first}-{last}"
         ));
@@ -383,6 +385,7 @@ fn free_port(used: &BTreeSet<i64>, cx: &Context<'_>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::Ranges;
 
     struct Cidrs(Vec<Object>);
 
@@ -397,18 +400,23 @@ mod tests {
         }
     }
 
-    fn asked(ip: &str, cidrs: &Cidrs, dry_run: bool) -> Result<(), String> {
-        let cx = Context {
+    fn context<'a>(cidrs: &'a Cidrs, ranges: &'a Ranges, dry_run: bool) -> Context<'a> {
+        Context {
             now: jiff::Timestamp::UNIX_EPOCH,
             operation: crate::strategy::Operation::Create,
             subresource: None,
             user: None,
             lookup: cidrs,
             random: 7,
-            ranges: &crate::strategy::Ranges::default(),
+            ranges,
             dry_run,
             is_labelled: true,
-        };
+        }
+    }
+
+    fn asked(ip: &str, cidrs: &Cidrs, dry_run: bool) -> Result<(), String> {
+        let ranges = Ranges::default();
+        let cx = context(cidrs, &ranges, dry_run);
         let taken = Taken {
             ips: BTreeSet::from([IpAddr::from([10, 77, 0, 9])]),
             ports: BTreeSet::new(),
@@ -418,6 +426,33 @@ mod tests {
             Refusal::Field(error) => error.detail,
             Refusal::Internal(why) => why,
         })
+    }
+
+    #[test]
+    fn an_address_that_is_exchanged_is_left_to_validation() {
+        let (cidrs, ranges) = (Cidrs(Vec::new()), Ranges::default());
+        let cx = context(&cidrs, &ranges, false);
+        let nothing = Taken {
+            ips: BTreeSet::new(),
+            ports: BTreeSet::new(),
+        };
+        let spec =
+            |ip: &str| json!({"type": "ClusterIP", "clusterIPs": [ip], "ipFamilies": ["IPv4"]});
+        let (mut new, old) = (spec("1.2.3.4"), spec("10.96.0.5"));
+        assert!(cluster_ips(&mut new, Some(&old), &nothing, &cx).is_ok());
+        assert!(cluster_ips(&mut new, None, &nothing, &cx).is_err());
+    }
+
+    #[test]
+    fn a_dry_run_takes_ports_out_of_range() {
+        let (cidrs, ranges) = (Cidrs(Vec::new()), Ranges::default());
+        let take = |dry_run| {
+            let mut used = BTreeSet::from([5]);
+            let cx = context(&cidrs, &ranges, dry_run);
+            [5, 6].map(|port| take_port(port, &mut used, &cx).is_ok())
+        };
+        assert_eq!(take(false), [false, false]);
+        assert_eq!(take(true), [false, true]);
     }
 
     #[test]

@@ -129,7 +129,8 @@ pub(super) fn settle(spec: &mut Value, old: Option<&Value>, ranges: &Ranges) -> 
         .at(&["selector"])
         .and_then(Value::as_object)
         .is_some_and(|map| !map.is_empty());
-    if spec.lacks("ipFamilyPolicy") {
+    // An empty text is a value here, and none of those that are known.
+    if spec.get("ipFamilyPolicy").is_none_or(Value::is_null) {
         let known = old.and_then(|old| old.get("ipFamilyPolicy")).cloned();
         let default = if is_headless && !has_selector {
             "RequireDualStack"

@@ -119,8 +119,15 @@ pub(super) fn created(kind: &Kind, input: Value) -> Result<Object, StatusError> 
     create(kind, input, "corpus", true)
 }
 
+/// Where the requests were recorded that a stock server refuses. Unlike those in `corpus` they were no dry runs.
+const REFUSED_IN: &str = "ns1";
+
 /// Runs something with the facts of a request.
-fn with_context<T>(operation: Operation, run: impl FnOnce(&Context<'_>) -> T) -> T {
+fn with_context<T>(
+    operation: Operation,
+    namespace: &str,
+    run: impl FnOnce(&Context<'_>) -> T,
+) -> T {
     let ranges = Ranges::default();
     let user = User {
         name: "admin".into(),
@@ -128,7 +135,7 @@ fn with_context<T>(operation: Operation, run: impl FnOnce(&Context<'_>) -> T) ->
         ..User::default()
     };
     run(&Context {
-        dry_run: true,
+        dry_run: namespace != REFUSED_IN,
         is_labelled: true,
         now: jiff::Timestamp::UNIX_EPOCH,
         operation,
@@ -142,7 +149,10 @@ fn with_context<T>(operation: Operation, run: impl FnOnce(&Context<'_>) -> T) ->
 
 /// Prepares, validates and allocates a named object.
 fn finish(kind: &Kind, object: Object) -> Result<Object, StatusError> {
-    with_context(Operation::Create, |cx| finish_with(kind, object, cx))
+    let namespace = object.namespace().to_owned();
+    with_context(Operation::Create, &namespace, |cx| {
+        finish_with(kind, object, cx)
+    })
 }
 
 fn finish_with(kind: &Kind, mut object: Object, cx: &Context<'_>) -> Result<Object, StatusError> {
@@ -221,7 +231,7 @@ pub(super) fn compare_refusal(registry: &Registry, line: &Value) -> Option<(Outc
         body["kind"] = kind.kind.as_ref().into();
     }
     let strict = request["query"]["fieldValidation"] == "Strict";
-    Some(match create(kind, body, "ns1", strict) {
+    Some(match create(kind, body, REFUSED_IN, strict) {
         Ok(_) if code == 201 => (Outcome::Equal, Outcome::Equal),
         Ok(_) => {
             let why = || Outcome::Differs(format!("taken, but: {}", expect["message"]));
@@ -266,13 +276,13 @@ pub(super) fn compare_change(registry: &Registry, line: &Value) -> Option<(Outco
     let mut body = setup["body"].clone();
     body["apiVersion"] = kind.api_version().into();
     body["kind"] = kind.kind.as_ref().into();
-    let mut old = create(kind, body, "ns1", false).ok()?;
+    let mut old = create(kind, body, REFUSED_IN, false).ok()?;
     old.set(&["metadata", "resourceVersion"], "1".into());
     let mut new = old.clone();
     merge(&mut new, &request["body"]);
     let mut new = schema::decode(new, &kind.schema).ok()?.object;
     kind.apply_defaults(&mut new);
-    let errors = with_context(Operation::Update, |cx| {
+    let errors = with_context(Operation::Update, REFUSED_IN, |cx| {
         kind.strategy.prepare_update(&mut new, &old, cx);
         write::validate_update(kind, &new, &old, cx)
     });
@@ -308,7 +318,7 @@ pub(super) fn is_settled(kind: &Kind, object: &Object) -> Option<String> {
     if kind.is_namespaced() && decoded.namespace().is_empty() {
         return Some("no namespace".into());
     }
-    let errors = with_context(Operation::Create, |cx| {
+    let errors = with_context(Operation::Create, REFUSED_IN, |cx| {
         write::validate_create(kind, &decoded, cx)
     });
     (!errors.is_empty()).then(|| meta::field::aggregate(&errors))

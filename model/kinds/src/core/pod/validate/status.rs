@@ -66,7 +66,64 @@ pub(super) fn check(new: &Object, old: &Object) -> Errors {
     }
     super::reported::users(&status, &spec, &mut errors);
     super::reported::devices(&status, &spec, &mut errors);
+    extended(&status, &spec, &mut errors);
     errors
+}
+
+/// The claim that was made for extended resources of containers. Source: `validatePodExtendedResourceClaimStatus`.
+fn extended(status: &Node<'_>, spec: &Node<'_>, errors: &mut Errors) {
+    let Some(made) = status.get("extendedResourceClaimStatus") else {
+        return;
+    };
+    let containers: Vec<Node<'_>> = ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|list| spec.items(list))
+        .collect();
+    if !made.has_items("requestMappings") {
+        let why = "at least one request mapping is required";
+        errors.push(FieldError::required(&made.at("requestMappings"), why));
+    }
+    let mut known = BTreeSet::new();
+    for mapping in made.items("requestMappings") {
+        let fields = ["containerName", "resourceName", "requestName"];
+        let [container, resource, request] = fields.map(|field| mapping.text(field));
+        match containers.iter().rfind(|one| one.text("name") == container) {
+            None => {
+                let why = "must match the name of an entry in spec.initContainers.name or spec.containers.name";
+                errors.push(FieldError::invalid(
+                    &mapping.at("containerName"),
+                    container,
+                    why,
+                ));
+            }
+            Some(one) if !one.child("resources").child("requests").has(resource) => {
+                let why = "must match the extended resource name of an entry in spec.initContainers.resources.requests or spec.containers.resources.requests";
+                errors.push(FieldError::invalid(
+                    &mapping.at("resourceName"),
+                    resource,
+                    why,
+                ));
+            }
+            Some(_) => {}
+        }
+        let whys = names::dns1123_label(request);
+        errors.extend(crate::metadata::invalid(
+            &made.at("requestName"),
+            request,
+            whys,
+        ));
+        if !known.insert([container, resource, request]) {
+            let told =
+                fields.map(|field| FieldError::duplicate(&mapping.at(field), mapping.text(field)));
+            errors.extend(told);
+        }
+    }
+    if made.text("resourceClaimName").is_empty() {
+        made.needs("resourceClaimName", errors);
+    } else {
+        let whys = names::dns1123_subdomain(made.text("resourceClaimName"));
+        made.complain("resourceClaimName", whys, errors);
+    }
 }
 
 /// What was made for the pod's claims. Source: `validatePodResourceClaimStatuses`.
@@ -279,6 +336,22 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn claims_for_extended_resources_are_of_containers_that_ask() {
+        let spec =
+            json!({"containers": [{"name": "c", "resources": {"requests": {"x.y/z": "1"}}}]});
+        let made = |container: &str, resource: &str| {
+            let mapping =
+                json!({"containerName": container, "resourceName": resource, "requestName": "r"});
+            json!({"extendedResourceClaimStatus": {"resourceClaimName": "n", "requestMappings": [mapping]}})
+        };
+        let told = |made: &serde_json::Value| said(&spec, made, &json!({})).len();
+        assert_eq!(told(&made("c", "x.y/z")), 0);
+        assert_eq!(told(&made("d", "x.y/z")), 1);
+        assert_eq!(told(&made("c", "z")), 1);
+        assert_eq!(told(&json!({"extendedResourceClaimStatus": {}})), 2);
     }
 
     #[test]

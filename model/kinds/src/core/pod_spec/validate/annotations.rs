@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use meta::{FieldError, ObjectExt as _, Path};
 use serde_json::Value;
 
+use super::confinement::{self, APP_ARMOR};
 use crate::check::{Errors, Node};
 
 /// Marks pods that a node runs from files. Source: `core.MirrorPodAnnotationKey`.
 pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Which pod of a set goes first.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// The old way to confine a container.
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The annotations of a pod, or of its template, beside its spec.
 pub(crate) fn specific(holder: &Value, spec: &Node<'_>, path: &Path, errors: &mut Errors) {
@@ -29,6 +28,7 @@ pub(crate) fn specific(holder: &Value, spec: &Node<'_>, path: &Path, errors: &mu
         let path = path.key(DELETION_COST);
         errors.push(FieldError::invalid(&path, cost, "must be a 32bit integer"));
     }
+    confinement::annotations(holder, spec, path, errors);
 }
 
 /// Source: `GetDeletionCostFromPodAnnotations`: neither a plus sign nor zeros in front.
@@ -100,7 +100,8 @@ mod tests {
         let why = "may not remove or update mirror pod annotation";
         assert_eq!(removed, [format!("{path}: Forbidden: {why}")]);
         assert!(told(&mirror, &mirror).is_empty());
-        let confined = pod(&json!({format!("{APP_ARMOR}c"): "unconfined"}), "n");
+        let mut confined = pod(&json!({format!("{APP_ARMOR}c"): "unconfined"}), "n");
+        confined["spec"]["containers"] = json!([{"name": "c"}]);
         assert_eq!(told(&confined, &plain).len(), 1);
         let nowhere = pod(&json!({MIRROR: "x"}), "");
         assert_eq!(told(&nowhere, &nowhere).len(), 1);

@@ -136,6 +136,32 @@ fn file_key(file: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+/// Files that variables are read from lie on empty directories of the pod. Source: `validateFileKeyRefVolumes`.
+pub(super) fn files(spec: &Node<'_>, errors: &mut Errors) {
+    let volumes = spec.items("volumes");
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for variable in spec
+            .items(list)
+            .iter()
+            .flat_map(|container| container.items("env"))
+        {
+            let Some(file) = variable.child("valueFrom").get("fileKeyRef") else {
+                continue;
+            };
+            let (name, path) = (file.text("volumeName"), file.at("volumeName"));
+            // Of several of one name the last is it.
+            match volumes.iter().rfind(|volume| volume.text("name") == name) {
+                None => errors.push(FieldError::not_found(&path, name)),
+                Some(volume) if !volume.has("emptyDir") => {
+                    let why = "referenced volume must be of type emptyDir";
+                    errors.push(FieldError::invalid(&path, name, why));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
 fn key(reference: &Node<'_>, errors: &mut Errors) {
     let key = reference.text("key");
     if key.is_empty() {

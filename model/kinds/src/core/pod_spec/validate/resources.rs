@@ -108,22 +108,44 @@ pub(crate) fn amount(name: &str, value: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+/// The name of a resource that a pod as a whole may ask for. Source: `validatePodResourceName`.
+fn pod_resource_name(name: &str, path: &Path, errors: &mut Errors) {
+    let before = errors.len();
+    resource_name(name, path, errors);
+    if errors.len() == before && !matches!(name, "cpu" | "memory") && !is_huge(name) {
+        let known = ["cpu", "hugepages-", "memory"];
+        errors.push(FieldError::not_supported(path, name, &known));
+    }
+}
+
 /// One entry of a container's requests or limits.
 pub(crate) fn container_resource(name: &str, value: &Node<'_>, errors: &mut Errors) {
     container_resource_name(name, &value.path, errors);
     amount(name, value, errors);
 }
 
-/// Requests and limits of a container. Source: `validateResourceRequirements`.
+/// Requests and limits of a container.
 pub(super) fn requirements(resources: &Node<'_>, claims: &BTreeSet<String>, errors: &mut Errors) {
+    required(resources, container_resource_name, claims, errors);
+}
+
+/// Requests, limits and claims, with names that a rule judges. Source: `validateResourceRequirements`.
+fn required(
+    resources: &Node<'_>,
+    check_name: fn(&str, &Path, &mut Errors),
+    claims: &BTreeSet<String>,
+    errors: &mut Errors,
+) {
     let limits = resources.entries("limits");
     let requests = resources.entries("requests");
     for (name, limit) in &limits {
-        container_resource(name, limit, errors);
+        check_name(name, &limit.path, errors);
+        amount(name, limit, errors);
         huge_page_fraction(name, limit, errors);
     }
     for (name, request) in &requests {
-        container_resource(name, request, errors);
+        check_name(name, &request.path, errors);
+        amount(name, request, errors);
         request_within_limit(resources, name, request, errors);
         huge_page_fraction(name, request, errors);
     }
@@ -135,42 +157,51 @@ pub(super) fn requirements(resources: &Node<'_>, claims: &BTreeSet<String>, erro
             "HugePages require cpu or memory",
         ));
     }
+    claimed(resources, claims, errors);
+}
+
+/// Claims for devices are known, and named once. Source: `validateResourceClaimNames`.
+fn claimed(resources: &Node<'_>, claims: &BTreeSet<String>, errors: &mut Errors) {
     let mut known = BTreeSet::new();
     for claim in resources.items("claims") {
-        let name = claim.text("name");
+        let (name, request) = (claim.text("name"), claim.text("request"));
         if name.is_empty() {
             errors.push(FieldError::required(&claim.path, ""));
             continue;
         }
-        let key = match claim.text("request") {
-            "" => name.to_owned(),
-            request => format!("{name}/{request}"),
-        };
-        if !known.insert(key.clone()) {
-            errors.push(FieldError::duplicate(&claim.path, key));
+        if known.contains(name) {
+            // All requests of that claim are meant already.
+            errors.push(FieldError::duplicate(&claim.path, name));
+        } else {
+            let mut key = name.to_owned();
+            if !request.is_empty() {
+                claim.complain("request", names::dns1123_label(request), errors);
+                key = format!("{name}/{request}");
+            }
+            let is_part = |known: &&String| known.split_once('/').is_some_and(|(of, _)| of == name);
+            if known.contains(&key) {
+                errors.push(FieldError::duplicate(&claim.path, key.as_str()));
+            } else if request.is_empty() {
+                let parts = known.iter().filter(is_part);
+                errors.extend(parts.map(|_| FieldError::duplicate(&claim.path, name)));
+            }
+            known.insert(key);
         }
         if !claims.contains(name) {
-            let mut error = FieldError::not_found(&claim.path, name);
-            if claims.is_empty() {
-                error.detail =
-                    "must be one of the names in pod.spec.resourceClaims which is empty".into();
-            } else {
-                let names: Vec<&str> = claims.iter().map(String::as_str).collect();
-                error.detail = format!(
-                    "must be one of the names in pod.spec.resourceClaims: {}",
-                    names.join(", ")
-                );
-            }
-            errors.push(error);
-        }
-        if !claim.text("request").is_empty() {
-            claim.complain(
-                "request",
-                names::dns1123_label(claim.text("request")),
-                errors,
-            );
+            errors.push(unknown_claim(&claim.path, name, claims));
         }
     }
+}
+
+fn unknown_claim(path: &Path, name: &str, claims: &BTreeSet<String>) -> FieldError {
+    let mut error = FieldError::not_found(path, name);
+    let names: Vec<&str> = claims.iter().map(String::as_str).collect();
+    let which = match names.as_slice() {
+        [] => " which is empty".to_owned(),
+        names => format!(": {}", names.join(", ")),
+    };
+    error.detail = format!("must be one of the names in pod.spec.resourceClaims{which}");
+    error
 }
 
 fn huge_page_fraction(name: &str, value: &Node<'_>, errors: &mut Errors) {
@@ -207,39 +238,16 @@ fn request_within_limit(resources: &Node<'_>, name: &str, request: &Node<'_>, er
     }
 }
 
-/// Pod-level requests and limits.
-pub(super) fn pod_level(spec: &Node<'_>, errors: &mut Errors) {
+/// Pod-level requests and limits. Source: `validatePodResources`.
+pub(super) fn pod_level(spec: &Node<'_>, claims: &BTreeSet<String>, errors: &mut Errors) {
     let Some(resources) = spec.get("resources") else {
         return;
     };
-    if resources.has_items("claims") {
+    if resources.has("claims") {
         let why = "claims may not be set for Resources at pod-level";
         errors.push(FieldError::forbidden(&resources.at("claims"), why));
     }
-    for list in ["limits", "requests"] {
-        for (name, value) in resources.entries(list) {
-            let is_supported = matches!(name, "cpu" | "memory") || is_huge(name);
-            container_resource(name, &value, errors);
-            if !is_supported {
-                errors.push(FieldError::not_supported(
-                    &value.path,
-                    name,
-                    &["cpu", "hugepages-", "memory"],
-                ));
-            }
-            if list == "requests" {
-                request_within_limit(&resources, name, &value, errors);
-            }
-        }
-    }
-    let names = ["limits", "requests"]
-        .map(|list| resources.entries(list))
-        .concat();
-    let has = |wanted: fn(&str) -> bool| names.iter().any(|(name, _)| wanted(name));
-    if has(is_huge) && !has(|name| matches!(name, "cpu" | "memory")) {
-        let why = "HugePages require cpu or memory";
-        errors.push(FieldError::forbidden(&resources.path, why));
-    }
+    required(&resources, pod_resource_name, claims, errors);
     within_pod(spec, &resources, errors);
 }
 
@@ -344,9 +352,42 @@ mod tests {
             ),
         ] {
             let (pod, mut errors) = (json!({"spec": spec(pod)}), Errors::new());
-            pod_level(&Node::root(&pod).child("spec"), &mut errors);
+            pod_level(
+                &Node::root(&pod).child("spec"),
+                &BTreeSet::new(),
+                &mut errors,
+            );
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             assert_eq!(errors.join("; "), wanted);
         }
+    }
+
+    #[test]
+    fn claims_are_known_and_named_once() {
+        let claims = json!([{"name": "a", "request": "r"}, {"name": "a", "request": "R"}, {"name": "a"},
+            {"name": "a"}, {}, {"name": "b"}]);
+        let resources = json!({"claims": claims, "limits": {"gpu": "1"}});
+        let known = BTreeSet::from(["a".to_owned()]);
+        let mut errors = Errors::new();
+        required(
+            &Node::root(&resources),
+            pod_resource_name,
+            &known,
+            &mut errors,
+        );
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let of = |path: &str| {
+            errors
+                .iter()
+                .filter(|error| error.starts_with(path))
+                .count()
+        };
+        assert_eq!(of("limits[gpu]: Invalid"), 1);
+        assert_eq!(of("claims[1].request: Invalid"), 1);
+        assert_eq!(of("claims[2]: Duplicate"), 2);
+        assert_eq!(of("claims[3]: Duplicate"), 1);
+        assert_eq!(of("claims[4]: Required"), 1);
+        assert_eq!(of("claims[5]: Not found"), 1);
+        assert_eq!(errors.len(), 7);
     }
 }

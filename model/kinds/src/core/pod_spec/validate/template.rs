@@ -50,6 +50,7 @@ pub(crate) fn template(template: &Node<'_>, errors: &mut Errors) {
     let spec = template.child("spec");
     super::specific_annotations(template.value, &spec, &template.at("annotations"), errors);
     super::spec(&spec, Holder::Template, errors);
+    super::agreement(template.value, &spec, errors);
     if spec.has_items("ephemeralContainers") {
         let why = "ephemeral containers not allowed in pod template";
         errors.push(FieldError::forbidden(&spec.at("ephemeralContainers"), why));

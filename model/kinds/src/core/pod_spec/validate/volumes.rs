@@ -382,6 +382,10 @@ fn data_sources(spec: &Node<'_>, errors: &mut Errors) {
         if !group.is_empty() {
             source.complain("apiGroup", names::dns1123_subdomain(group), errors);
         }
+        let namespace = source.text("namespace");
+        if field == "dataSourceRef" && !namespace.is_empty() {
+            source.complain("namespace", names::dns1123_label(namespace), errors);
+        }
     }
     let reference = spec.child("dataSourceRef");
     if !spec.has("dataSource") || !spec.has("dataSourceRef") {
