@@ -78,6 +78,7 @@ impl ControlPlane {
     /// Starts everything; whatever stands in the way is found before anything is changed.
     pub(crate) async fn start(flags: Flags) -> Result<Self> {
         let started = Instant::now();
+        survive_file_bound()?;
         let static_tokens = static_tokens(flags.token_auth_file.as_deref())?;
         let address = SocketAddr::new(flags.bind_address, flags.port);
         let listener = listener::bind(address)
@@ -281,6 +282,16 @@ fn println(line: &str) -> Result<()> {
     writeln!(out, "{line}")
         .and_then(|()| out.flush())
         .context("cannot write to standard output")
+}
+
+/// A write past the bound of file sizes (`ulimit -f`) is an error and not the end: the store's files are then as on a full
+/// disk. Taken once, the signal stays without its effect.
+fn survive_file_bound() -> Result<()> {
+    let too_large = rustix::process::Signal::XFSZ.as_raw();
+    let kind = tokio::signal::unix::SignalKind::from_raw(too_large);
+    tokio::signal::unix::signal(kind)
+        .map(drop)
+        .context("cannot listen for signals")
 }
 
 /// Waits for Ctrl-C or a request to end.

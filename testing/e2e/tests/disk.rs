@@ -3,7 +3,7 @@
 //! The disk is a small one in memory, mounted where only the server sees it. Needs root.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -16,6 +16,9 @@ use tokio::process::{Child, Command};
 const NAMES: [&str; 16] = [
     "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p",
 ];
+
+/// What writes are told then.
+const FULL: &str = "Internal error occurred: the store's disk is full";
 
 /// The server, and how to reach it and its disk.
 struct Server {
@@ -54,14 +57,34 @@ impl Server {
 
 #[tokio::test]
 async fn a_full_disk_refuses_writes_until_there_is_room() -> Result<()> {
-    let binary = cluster::binary().await?;
     let place = tempfile::tempdir()?;
-    let (data, kubeconfig) = (place.path().join("data"), place.path().join("kubeconfig"));
+    let mut server = start("mount -t tmpfs -o size=16m none \"$DATA\"", place.path()).await?;
+    let outcome = story(&server).await;
+    server.process.kill().await?;
+    outcome
+}
+
+#[tokio::test]
+async fn a_bound_on_files_does_not_end_the_server() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    // In blocks of 512 bytes: room for the small files that a log begins with, not for those it goes on with.
+    let mut server = start("ulimit -f 4096", place.path()).await?;
+    for name in NAMES {
+        create(&server, name).await?.ok()?;
+    }
+    server.process.kill().await.map_err(Into::into)
+}
+
+/// A server in a mount namespace and a place of its own, started after a change there.
+async fn start(change: &str, place: &Path) -> Result<Server> {
+    let binary = cluster::binary().await?;
+    let (data, kubeconfig) = (place.join("data"), place.join("kubeconfig"));
     std::fs::create_dir(&data)?;
-    let script = "mount -t tmpfs -o size=16m none \"$DATA\" && \
-        exec \"$0\" server --port 0 --data-dir \"$DATA\" --kubeconfig \"$FILE\"";
+    let script = format!(
+        "{change} && exec \"$0\" server --port 0 --data-dir \"$DATA\" --kubeconfig \"$FILE\""
+    );
     let mut process = Command::new("unshare")
-        .args(["--mount", "sh", "-c", script])
+        .args(["--mount", "sh", "-c", &script])
         .arg(binary)
         .env("DATA", &data)
         .env("FILE", &kubeconfig)
@@ -74,39 +97,37 @@ async fn a_full_disk_refuses_writes_until_there_is_room() -> Result<()> {
     // The disk as the server sees it.
     let inside = data.strip_prefix("/")?;
     let disk = PathBuf::from(format!("/proc/{pid}/root")).join(inside);
-    let mut server = Server {
+    Ok(Server {
         process,
         kubeconfig,
         disk,
-    };
-    let outcome = story(&server).await;
-    server.process.kill().await?;
-    outcome
+    })
+}
+
+async fn create(server: &Server, name: &str) -> Result<Printed> {
+    // Large enough for the rest of what the log has reserved.
+    let literal = format!("--from-literal=a={}", "x".repeat(100_000));
+    server
+        .kubectl(&["create", "configmap", name, &literal])
+        .await
+}
+
+/// Writes until that is refused; answers with what was not written.
+async fn fill_log(server: &Server) -> Result<(&'static str, Printed)> {
+    for name in NAMES {
+        let printed = create(server, name).await?;
+        if printed.code != 0 {
+            return Ok((name, printed));
+        }
+    }
+    bail!("writes go on though there is no room")
 }
 
 async fn story(server: &Server) -> Result<()> {
-    let create = |name: &'static str| {
-        // Large enough for the rest of what the log has reserved.
-        let literal = format!("--from-literal=a={}", "x".repeat(100_000));
-        async move {
-            server
-                .kubectl(&["create", "configmap", name, &literal])
-                .await
-        }
-    };
-    create("before").await?.ok()?;
+    create(server, "before").await?.ok()?;
     let ballast = server.fill()?;
-    let mut refused = None;
-    for name in NAMES {
-        let printed = create(name).await?;
-        if printed.code != 0 {
-            refused = Some((name, printed));
-            break;
-        }
-    }
-    let (name, refused) = refused.context("writes go on though the disk is full")?;
-    let words = "Internal error occurred: the store's disk is full";
-    ensure!(refused.stderr.contains(words), "{refused:?}");
+    let (name, refused) = fill_log(server).await?;
+    ensure!(refused.stderr.contains(FULL), "{refused:?}");
     let before = server
         .kubectl(&["get", "configmap", "before", "-o=name"])
         .await?
@@ -118,7 +139,7 @@ async fn story(server: &Server) -> Result<()> {
         "a refused write is there: {missing:?}"
     );
     std::fs::remove_file(ballast)?;
-    create(name).await?.ok()?;
+    create(server, name).await?.ok()?;
     server
         .kubectl(&["delete", "configmap", "before"])
         .await?

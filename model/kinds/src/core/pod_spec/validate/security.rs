@@ -240,9 +240,9 @@ pub(super) fn for_windows(spec: &Node<'_>, errors: &mut Errors) {
     let of_pod = [
         "appArmorProfile",
         "seLinuxOptions",
+        "hostUsers",
         "hostPID",
         "hostIPC",
-        "hostUsers",
         "seccompProfile",
         "fsGroup",
         "fsGroupChangePolicy",
