@@ -52,6 +52,10 @@ impl Strategy for Job {
         // Upstream defaults once more when it reads the object back from the store.
         labels_from_template(new);
     }
+    /// A status that comes without labels takes none away: they are those of the template where there are none.
+    fn prepare_subresource(&self, new: &mut Object, _old: &Object, _cx: &Context<'_>) {
+        labels_from_template(new);
+    }
     fn selectable_fields(&self) -> &'static [&'static str] {
         &["status.successful"]
     }
@@ -116,5 +120,23 @@ fn generate_selector(job: &mut Object) {
     let [_, key] = UID_LABELS;
     if selector.get(key).is_none() {
         selector.put(key, uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_without_labels_has_those_of_its_template() {
+        let spec = json!({"template": {"metadata": {"labels": {"job-name": "x"}}}});
+        let mut job = json!({"metadata": {"name": "x"}, "spec": spec});
+        labels_from_template(&mut job);
+        assert_eq!(job["metadata"]["labels"], json!({"job-name": "x"}));
+        let mut own = json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
+        labels_from_template(&mut own);
+        assert_eq!(own["metadata"]["labels"], json!({"a": "b"}));
     }
 }
