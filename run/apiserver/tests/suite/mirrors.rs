@@ -193,8 +193,13 @@ async fn record(mut watch: Watch, world: &World) -> Truth {
             }
             Ok(Some(Ok(WatchItem::Progress(_)))) => {}
             Ok(ended) => unreachable!("the recorder's watch ended: {ended:?}"),
-            Err(_) if world.is_over.load(Ordering::Acquire) => return truth,
-            Err(_) => {}
+            Err(_) => {
+                let is_over = world.is_over.load(Ordering::Acquire);
+                let reached = watch.progress();
+                if is_over && reached.is_some_and(|at| at >= world.store().revision()) {
+                    return truth;
+                }
+            }
         }
     }
 }
@@ -464,7 +469,10 @@ async fn mirrors_agree_with_what_happened() {
     let truth = recorder.await.unwrap();
     let (watched, listed): (Vec<_>, Vec<_>) = seen.into_iter().map(Result::unwrap).unzip();
     let is_broken = |listed: &Listed| listed.broken_at.is_some();
-    assert!(listed.iter().flatten().any(is_broken));
+    let broken = listed.iter().flatten().filter(|listed| is_broken(listed));
+    let went_on = watched.iter().flatten().count() as u64;
+    let was_short = broken.count() > 0 || went_on < READERS * ROUNDS;
+    assert!(was_short, "no history was too short");
     for watched in watched.iter().flatten() {
         watched.check(&truth);
     }
