@@ -114,9 +114,8 @@ impl Committed {
                 latest: state.revision,
             });
         }
-        let compacted = *self.compacted();
-        let oldest = (revision < compacted).then_some(compacted);
-        if let Some(oldest) = oldest.or_else(|| self.hub.lost(revision)) {
+        // The latest state is at hand, whatever is compacted meanwhile.
+        if let Some(oldest) = range.at.and_then(|asked| self.gone(asked)) {
             return Err(StoreError::Compacted {
                 asked: revision,
                 oldest,
@@ -143,6 +142,13 @@ impl Committed {
             more,
             remaining,
         })
+    }
+
+    /// The oldest revision that can be read, when this one cannot be any more.
+    fn gone(&self, asked: Revision) -> Option<Revision> {
+        let compacted = *self.compacted();
+        let oldest = (asked < compacted).then_some(compacted);
+        oldest.or_else(|| self.hub.lost(asked))
     }
 
     /// Whether all changes since `revision` are known, so that an unchanged resource is surely so.

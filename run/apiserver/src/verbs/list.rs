@@ -142,11 +142,13 @@ async fn go_on_behind(
         ..Range::all(kind.storage_resource().to_string())
     };
     let store = &call.server.config().store;
-    let behind = store
-        .range(behind)
-        .await
-        .map_err(|error| stored::refusal(kind, &error))?;
-    if !behind.entries.is_empty() {
+    let goes_on = match store.range(behind).await {
+        Ok(behind) => !behind.entries.is_empty(),
+        // Gone meanwhile. Who asks for the next page is told so, and how to go on.
+        Err(StoreError::Compacted { .. }) => true,
+        Err(error) => return Err(stored::refusal(kind, &error)),
+    };
+    if goes_on {
         taken.page.head.next = write_token(page.revision, &last);
     }
     Ok(())
