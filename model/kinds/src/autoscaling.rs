@@ -5,9 +5,8 @@ mod validate;
 
 use jiff::Timestamp;
 use meta::Object;
-use serde_json::Value;
 
-use crate::kind::{Column, Kind};
+use crate::kind::{Cell, Column, Kind};
 use crate::print::scaling;
 use crate::row::Group;
 use crate::strategy::Strategy;
@@ -36,7 +35,7 @@ impl Strategy for Scale {
         }
         columns
     }
-    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+    fn cells<'a>(&self, object: &'a Object, now: Timestamp) -> Vec<Cell<'a>> {
         (scaling::SCALE.cells)(object, now)
     }
 }

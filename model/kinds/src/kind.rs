@@ -133,6 +133,63 @@ pub struct Subresource {
     pub verbs: Vec<Text>,
 }
 
+/// What stands in one cell of a Table's row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// Text, most often the object's own.
+    Text(Cow<'a, str>),
+    /// A number, a flag, or null.
+    Value(Value),
+}
+
+impl From<Cell<'_>> for Value {
+    fn from(cell: Cell<'_>) -> Self {
+        match cell {
+            Cell::Text(text) => text.into(),
+            Cell::Value(value) => value,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Cell<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'a> From<&'a Value> for Cell<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::String(text) => text.as_str().into(),
+            other => Self::Value(other.clone()),
+        }
+    }
+}
+
+impl From<i64> for Cell<'_> {
+    fn from(number: i64) -> Self {
+        Self::Value(number.into())
+    }
+}
+
+impl From<usize> for Cell<'_> {
+    fn from(number: usize) -> Self {
+        Self::Value(number.into())
+    }
+}
+
+impl From<bool> for Cell<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Value(flag.into())
+    }
+}
+
 /// A column of the Table that `kubectl get` shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -177,12 +234,9 @@ pub fn default_columns() -> Vec<Column> {
 }
 
 /// The cells for [`default_columns`].
-pub fn default_cells(object: &Object, _now: Timestamp) -> Vec<Value> {
-    let created = object
-        .at(&["metadata", "creationTimestamp"])
-        .cloned()
-        .unwrap_or(Value::Null);
-    vec![object.name().into(), created]
+pub fn default_cells(object: &Object, _now: Timestamp) -> Vec<Cell<'_>> {
+    let created = object.at(&["metadata", "creationTimestamp"]);
+    vec![object.name().into(), created.unwrap_or(&Value::Null).into()]
 }
 
 /// The text, number or boolean at a dotted path, as field selectors compare it; empty when unset.

@@ -49,6 +49,6 @@ mod storage;
 
 pub use autoscaling::Scale;
 pub use builtin::builtin;
-pub use kind::{Column, Kind, Scope, Subresource};
+pub use kind::{Cell, Column, Kind, Scope, Subresource};
 pub use registry::Registry;
 pub use strategy::{Context, Lookup, Operation, Ranges, Strategy, User};

@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 use meta::{FieldError, Object, ObjectExt as _};
-use serde_json::Value;
 
 use crate::check::Errors;
-use crate::kind::Column;
+use crate::kind::{Cell, Column};
 use crate::print::Printer;
 use crate::strategy::{Context, Lookup, Strategy};
 
@@ -19,7 +18,7 @@ impl Strategy for Plain {
     fn columns(&self) -> Vec<Column> {
         self.0.columns()
     }
-    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+    fn cells<'a>(&self, object: &'a Object, now: Timestamp) -> Vec<Cell<'a>> {
         (self.0.cells)(object, now)
     }
     fn printed_fields(&self) -> &'static [&'static str] {
@@ -182,7 +181,7 @@ impl Strategy for Checked {
     fn columns(&self) -> Vec<Column> {
         self.printer.columns()
     }
-    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+    fn cells<'a>(&self, object: &'a Object, now: Timestamp) -> Vec<Cell<'a>> {
         (self.printer.cells)(object, now)
     }
     fn printed_fields(&self) -> &'static [&'static str] {

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
-use crate::kind::Column;
+use crate::kind::{Cell, Column};
 
 /// A column as it is written in a kind's table: name, type, description, priority.
 #[derive(Clone, Copy)]
@@ -37,7 +37,7 @@ pub(crate) struct Printer {
     /// The fields that the cells depend on, as [`meta::raw::Fields`] takes them; empty for all of them.
     pub(crate) reads: &'static [&'static str],
     /// The cells, one for each column.
-    pub(crate) cells: fn(&Object, Timestamp) -> Vec<Value>,
+    pub(crate) cells: fn(&Object, Timestamp) -> Vec<Cell<'_>>,
 }
 
 /// The fields of a table that is not asked for often enough to name them.
@@ -115,7 +115,7 @@ impl Printer {
 }
 
 /// The text at a path, or what stands for nothing.
-pub(crate) fn text_or(object: &Value, path: &[&str], nothing: &str) -> Value {
+pub(crate) fn text_or<'a>(object: &'a Value, path: &[&str], nothing: &'a str) -> Cell<'a> {
     match object.str_at(path) {
         Some(text) if !text.is_empty() => text.into(),
         _ => nothing.into(),
@@ -123,17 +123,17 @@ pub(crate) fn text_or(object: &Value, path: &[&str], nothing: &str) -> Value {
 }
 
 /// The number at a path, or zero.
-pub(crate) fn number(object: &Value, path: &[&str]) -> Value {
+pub(crate) fn number(object: &Value, path: &[&str]) -> Cell<'static> {
     object.int_at(path).unwrap_or_default().into()
 }
 
 /// The flag at a path.
-pub(crate) fn flag(object: &Value, path: &[&str], unset: bool) -> Value {
+pub(crate) fn flag(object: &Value, path: &[&str], unset: bool) -> Cell<'static> {
     object.bool_at(path).unwrap_or(unset).into()
 }
 
 /// How many items a list has.
-pub(crate) fn count(object: &Value, path: &[&str]) -> Value {
+pub(crate) fn count(object: &Value, path: &[&str]) -> Cell<'static> {
     object.list_at(path).len().into()
 }
 
@@ -146,7 +146,11 @@ macro_rules! print_with {
         fn printed_fields(&self) -> &'static [&'static str] {
             $printer.reads
         }
-        fn cells(&self, object: &meta::Object, now: jiff::Timestamp) -> Vec<serde_json::Value> {
+        fn cells<'a>(
+            &self,
+            object: &'a meta::Object,
+            now: jiff::Timestamp,
+        ) -> Vec<crate::kind::Cell<'a>> {
             ($printer.cells)(object, now)
         }
     };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use meta::{FieldError, GroupResource, Object, Path, StatusError, names};
 use serde_json::Value;
 
-use crate::kind::Column;
+use crate::kind::{Cell, Column};
 
 /// What a write is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,7 +217,7 @@ pub trait Strategy: Send + Sync {
         crate::kind::default_columns()
     }
     /// The cells of one row, one for each column.
-    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+    fn cells<'a>(&self, object: &'a Object, now: Timestamp) -> Vec<Cell<'a>> {
         crate::kind::default_cells(object, now)
     }
     /// By what the rows of a list are ordered, when not by name. Source: the printers of lists.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use meta::{GroupResource, Object, ObjectExt as _, Path};
 use serde_json::Value;
 
-use crate::kind::{Column, Kind};
+use crate::kind::{Cell, Column, Kind};
 use crate::print::{Col, EVERYTHING, NAME, Printer, since, text_or};
 use crate::row::Group;
 use crate::strategy::{Strategy, Told};
@@ -51,7 +51,7 @@ impl Strategy for Workload {
     fn columns(&self) -> Vec<Column> {
         PRINTER.columns()
     }
-    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+    fn cells<'a>(&self, object: &'a Object, now: Timestamp) -> Vec<Cell<'a>> {
         (PRINTER.cells)(object, now)
     }
     fn selectable_fields(&self) -> &'static [&'static str] {

@@ -6,10 +6,11 @@
 mod skip;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use self::skip::{nested_length, string_length};
+use self::skip::{nested_length, rest_length, string_length};
 
 /// The members of an object's bytes: each key as it stands between its quotes, and the bytes of its value.
 #[derive(Clone, Debug)]
@@ -137,9 +138,12 @@ pub fn write_members<'a>(
 }
 
 /// The fields that somebody reads of objects, as a tree.
+///
+/// Those objects' members stand in the order of their keys, as this server writes them.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     wanted: Wanted,
+    /// In the order of their names.
     below: Vec<(&'static str, Fields)>,
 }
 
@@ -167,10 +171,10 @@ impl Fields {
             None => self.wanted = Wanted::Whole,
             Some("*") => self.wanted = Wanted::Keys,
             Some(key) => {
-                let known = self.below.iter().position(|(known, _)| *known == key);
-                let index = known.unwrap_or_else(|| {
-                    self.below.push((key, Self::default()));
-                    self.below.len() - 1
+                let known = self.below.binary_search_by(|(known, _)| known.cmp(&key));
+                let index = known.unwrap_or_else(|index| {
+                    self.below.insert(index, (key, Self::default()));
+                    index
                 });
                 if let Some((_, fields)) = self.below.get_mut(index) {
                     fields.add(path);
@@ -196,30 +200,21 @@ impl Fields {
         beside: &str,
         into: &mut Value,
     ) -> Option<Option<&'a [u8]>> {
-        let mut object = Taken::over(self, into);
-        let (mut members, mut found) = (members(json), None);
-        while let Some(key) = members.key() {
-            let before = members.0;
-            self.take_member(key, &mut members.0, &mut object)?;
-            if key == beside.as_bytes() {
-                found = before.get(..before.len() - members.0.len());
+        let mut json = trim(json);
+        match json.first() {
+            Some(b'{') => {
+                let found = self.take_object(&mut json, Some(beside.as_bytes()), into)?;
+                Some((!found.is_empty()).then_some(found))
             }
+            _ => None,
         }
-        trim(members.0).strip_prefix(b"}")?;
-        *into = self.finish(object);
-        Some(found)
     }
 
     /// Decodes these fields of the value that stands first, and leaves what stands behind it.
     fn take(&self, rest: &mut &[u8], into: &mut Value) -> Option<()> {
         match rest.first()? {
             b'{' if self.wanted == Wanted::Below => {
-                let (mut members, mut object) = (members(rest), Taken::over(self, into));
-                while let Some(key) = members.key() {
-                    self.take_member(key, &mut members.0, &mut object)?;
-                }
-                *rest = trim(members.0).strip_prefix(b"}")?;
-                *into = self.finish(object);
+                self.take_object(rest, None, into)?;
             }
             b'[' if self.wanted == Wanted::Below => {
                 let mut taken = match std::mem::take(into) {
@@ -259,23 +254,57 @@ impl Fields {
         Some(())
     }
 
-    /// Decodes the value that stands first if this member is wanted, else passes over it.
-    fn take_member(&self, key: &[u8], rest: &mut &[u8], object: &mut Taken) -> Option<()> {
-        let mut below = self.below.iter();
-        let Some(index) = below.position(|(name, _)| name.as_bytes() == key) else {
-            return take_value(rest).map(|_| ());
-        };
-        let (name, fields) = self.below.get(index)?;
-        object.fresh |= 1_u64
-            .checked_shl(u32::try_from(index).ok()?)
-            .unwrap_or_default();
-        if let Some(known) = object.map.get_mut(*name) {
-            return fields.take(rest, known);
+    /// Decodes these fields of the object that stands first, finds the bytes of a member `beside` them, none if it is not
+    /// there, and leaves what stands behind the object.
+    ///
+    /// Keys stand in order, as wanted ones do: behind the last of those nothing is looked at.
+    fn take_object<'a>(
+        &self,
+        rest: &mut &'a [u8],
+        mut beside: Option<&[u8]>,
+        into: &mut Value,
+    ) -> Option<&'a [u8]> {
+        let (mut members, mut object) = (members(rest), Taken::over(self, into));
+        let (mut wanted, mut found) = (self.below.as_slice(), [].as_slice());
+        loop {
+            if wanted.is_empty() && beside.is_none() {
+                *rest = members.0.get(rest_length(members.0)?..)?;
+                break;
+            }
+            let Some(key) = members.key() else {
+                *rest = trim(members.0).strip_prefix(b"}")?;
+                break;
+            };
+            let before = members.0;
+            let mut order = Ordering::Greater;
+            while let Some(((name, _), others)) = wanted.split_first() {
+                order = compare(name.as_bytes(), key);
+                if order != Ordering::Less {
+                    break;
+                }
+                wanted = others;
+            }
+            match wanted.split_first() {
+                Some(((name, fields), others)) if order == Ordering::Equal => {
+                    object.take(
+                        self.below.len() - wanted.len(),
+                        name,
+                        fields,
+                        &mut members.0,
+                    )?;
+                    wanted = others;
+                }
+                _ => drop(take_value(&mut members.0)?),
+            }
+            if beside.is_some_and(|beside| beside <= key) {
+                if beside == Some(key) {
+                    found = before.get(..before.len() - members.0.len())?;
+                }
+                beside = None;
+            }
         }
-        let mut value = Value::Null;
-        fields.take(rest, &mut value)?;
-        object.map.insert((*name).to_owned(), value);
-        Some(())
+        *into = self.finish(object);
+        Some(found)
     }
 
     /// The members that were taken, without those that another object left.
@@ -291,6 +320,11 @@ impl Fields {
     }
 }
 
+/// Which of two keys stands first; most differ in their first byte.
+fn compare(one: &[u8], other: &[u8]) -> Ordering {
+    one.first().cmp(&other.first()).then_with(|| one.cmp(other))
+}
+
 /// Of objects with more fields than that no memory is used again.
 const FRESH_MAX: usize = u64::BITS as usize;
 
@@ -303,6 +337,19 @@ struct Taken {
 }
 
 impl Taken {
+    /// Decodes the value that stands first, which is that of the field at this index.
+    fn take(&mut self, index: usize, name: &str, fields: &Fields, rest: &mut &[u8]) -> Option<()> {
+        let bit = 1_u64.checked_shl(u32::try_from(index).ok()?);
+        self.fresh |= bit.unwrap_or_default();
+        if let Some(known) = self.map.get_mut(name) {
+            return fields.take(rest, known);
+        }
+        let mut value = Value::Null;
+        fields.take(rest, &mut value)?;
+        self.map.insert(name.to_owned(), value);
+        Some(())
+    }
+
     fn over(fields: &Fields, before: &mut Value) -> Self {
         let map = match std::mem::take(before) {
             Value::Object(map) if fields.below.len() <= FRESH_MAX => map,

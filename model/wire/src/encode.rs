@@ -109,7 +109,7 @@ pub fn bytes(value: &Value) -> Vec<u8> {
 }
 
 /// Writes a value's canonical bytes.
-pub fn write(out: &mut Vec<u8>, value: &Value) {
+pub fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     put(out, value);
 }
 

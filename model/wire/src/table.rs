@@ -1,6 +1,6 @@
 //! Tables: what `kubectl get` prints.
 
-use kinds::Column;
+use kinds::{Cell, Column};
 use serde_json::{Value, json};
 
 use crate::list::Head;
@@ -54,13 +54,16 @@ pub enum Carried<'a> {
 }
 
 /// Writes one row.
-pub fn write_row(out: &mut Vec<u8>, cells: &[Value], carried: Carried<'_>, version: &str) {
+pub fn write_row(out: &mut Vec<u8>, cells: &[Cell<'_>], carried: Carried<'_>, version: &str) {
     out.extend_from_slice(br#"{"cells":["#);
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        crate::encode::write(out, cell);
+        match cell {
+            Cell::Text(text) => crate::encode::write(out, text.as_ref()),
+            Cell::Value(value) => crate::encode::write(out, value),
+        }
     }
     out.extend_from_slice(br#"],"object":"#);
     match carried {

@@ -8,10 +8,11 @@ use super::{
     AGE, CONTAINERS, Col, EVERYTHING, IMAGES, NAME, Printer, age, containers, count, human, labels,
     number, selector, selector_text, since, text_or,
 };
+use crate::kind::Cell;
 
 const READY: Col = Col("Ready", "string", "Number of the pod with ready state", 0);
 
-fn template(object: &Value) -> (Value, Value) {
+fn template(object: &Value) -> (Cell<'static>, Cell<'static>) {
     containers(object.list_at(&["spec", "template", "spec", "containers"]))
 }
 
@@ -68,7 +69,7 @@ pub(crate) static DEPLOYMENT: Printer = Printer {
     },
 };
 
-fn ready(object: &Value) -> Value {
+fn ready(object: &Value) -> Cell<'static> {
     let ready = object
         .int_at(&["status", "readyReplicas"])
         .unwrap_or_default();
@@ -99,7 +100,7 @@ pub(crate) static STATEFUL_SET: Printer = Printer {
     },
 };
 
-fn replicas(object: &Object, now: Timestamp, selector: String) -> Vec<Value> {
+fn replicas(object: &Object, now: Timestamp, selector: String) -> Vec<Cell<'_>> {
     let (names, images) = template(object);
     vec![
         object.name().into(),

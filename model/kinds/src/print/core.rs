@@ -7,6 +7,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
 use super::{AGE, Col, EVERYTHING, NAME, Printer, age, number, since, text_or};
+use crate::kind::Cell;
 
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
 const ROLE_LABEL: &str = "kubernetes.io/role";
@@ -183,9 +184,10 @@ pub(crate) static NODE: Printer = Printer {
     cells: node,
 };
 
-fn node(object: &Object, now: Timestamp) -> Vec<Value> {
-    let info =
-        |field: &str, nothing: &str| text_or(object, &["status", "nodeInfo", field], nothing);
+fn node(object: &Object, now: Timestamp) -> Vec<Cell<'_>> {
+    let info = |field: &str, nothing: &'static str| {
+        text_or(object, &["status", "nodeInfo", field], nothing)
+    };
     let address = |name: &str| {
         let mut addresses = object.list_at(&["status", "addresses"]).iter();
         let found = addresses.find(|address| address.str_at(&["type"]) == Some(name));
@@ -194,12 +196,13 @@ fn node(object: &Object, now: Timestamp) -> Vec<Value> {
             |address| text_or(address, &["address"], ""),
         )
     };
-    let kernel = info("kernelVersion", "<unknown>");
     let kernel = match object.str_at(&["status", "nodeInfo", "architecture"]) {
         Some(name) if !name.is_empty() => {
-            format!("{} ({name})", kernel.as_str().unwrap_or_default())
+            let kernel = object.str_at(&["status", "nodeInfo", "kernelVersion"]);
+            let kernel = kernel.filter(|kernel| !kernel.is_empty());
+            format!("{} ({name})", kernel.unwrap_or("<unknown>")).into()
         }
-        _ => kernel.as_str().unwrap_or_default().to_owned(),
+        _ => info("kernelVersion", "<unknown>"),
     };
     vec![
         object.name().into(),
@@ -210,7 +213,7 @@ fn node(object: &Object, now: Timestamp) -> Vec<Value> {
         address("InternalIP"),
         address("ExternalIP"),
         info("osImage", "<unknown>"),
-        kernel.into(),
+        kernel,
         info("containerRuntimeVersion", "<unknown>"),
     ]
 }
@@ -294,16 +297,16 @@ pub(crate) static EVENT: Printer = Printer {
 };
 
 /// The cells of an event in either version.
-fn event(object: &Object, now: Timestamp) -> Vec<Value> {
+fn event(object: &Object, now: Timestamp) -> Vec<Cell<'_>> {
     let pick = |old: &[&str], new: &[&str]| {
         let text = |path: &[&str]| object.str_at(path).filter(|text| !text.is_empty());
-        text(old).or_else(|| text(new)).map(str::to_owned)
+        text(old).or_else(|| text(new))
     };
     let first = pick(&["firstTimestamp"], &["deprecatedFirstTimestamp"]);
     let first = first.or_else(|| pick(&["eventTime"], &["eventTime"]));
-    let first = since(first.as_deref(), now);
+    let first = since(first, now);
     let last = pick(&["lastTimestamp"], &["deprecatedLastTimestamp"]);
-    let mut last = last.map_or_else(|| first.clone(), |time| since(Some(&time), now));
+    let mut last = last.map_or_else(|| first.clone(), |time| since(Some(time), now));
     let mut count = object
         .int_at(&["count"])
         .or_else(|| object.int_at(&["deprecatedCount"]))
@@ -327,7 +330,10 @@ fn event(object: &Object, now: Timestamp) -> Vec<Value> {
         .or_else(|| pick(&["deprecatedSource", "component"], &["reportingController"]))
         .unwrap_or_default();
     let host = pick(&["source", "host"], &["reportingInstance"]);
-    let source = host.map_or_else(|| component.clone(), |host| format!("{component}, {host}"));
+    let source = host.map_or_else(
+        || component.into(),
+        |host| format!("{component}, {host}").into(),
+    );
     let message = pick(&["message"], &["note"]).unwrap_or_default();
     vec![
         last.into(),
@@ -335,7 +341,7 @@ fn event(object: &Object, now: Timestamp) -> Vec<Value> {
         text_or(object, &["reason"], ""),
         target.into(),
         about("fieldPath").into(),
-        source.into(),
+        source,
         message.trim().into(),
         first.into(),
         count.into(),

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::service::load_balancer;
 use super::{AGE, Col, EVERYTHING, NAME, Printer, age, human, join, selector, text_or};
+use crate::kind::Cell;
 
 /// Ingresses.
 pub(crate) static INGRESS: Printer = Printer {
@@ -69,7 +70,7 @@ pub(crate) static INGRESS: Printer = Printer {
 };
 
 /// The name, marked when an annotation makes the class the default one.
-pub(super) fn class_name(object: &Object, annotations: &[&str]) -> Value {
+pub(super) fn class_name<'a>(object: &'a Object, annotations: &[&str]) -> Cell<'a> {
     let is_default = annotations
         .iter()
         .any(|key| object.annotation(key) == Some("true"));
@@ -295,7 +296,7 @@ pub(crate) static CLUSTER_ROLE_BINDING: Printer = Printer {
     cells: binding,
 };
 
-fn binding(object: &Object, now: jiff::Timestamp) -> Vec<Value> {
+fn binding(object: &Object, now: jiff::Timestamp) -> Vec<Cell<'_>> {
     let role = |field: &str| object.str_at(&["roleRef", field]).unwrap_or_default();
     let of = |kind: &str| {
         let subjects = object.list_at(&["subjects"]).iter();
@@ -312,7 +313,7 @@ fn binding(object: &Object, now: jiff::Timestamp) -> Vec<Value> {
                 }
             })
             .collect();
-        Value::from(names.join(", "))
+        names.join(", ").into()
     };
     vec![
         object.name().into(),

@@ -7,6 +7,7 @@ use meta::{Object, ObjectExt as _};
 use serde_json::Value;
 
 use super::{AGE, Col, NAME, Printer, age, since, text_or};
+use crate::kind::Cell;
 
 /// Pods.
 pub(crate) static POD: Printer = Printer {
@@ -87,7 +88,7 @@ struct Summary {
     last_restart: Option<String>,
 }
 
-fn cells(pod: &Object, now: Timestamp) -> Vec<Value> {
+fn cells(pod: &Object, now: Timestamp) -> Vec<Cell<'_>> {
     // Looked up once: a list of many pods makes as many rows.
     let part = |name| pod.get(name).unwrap_or(&Value::Null);
     let (spec, status) = (part("spec"), part("status"));

@@ -1,9 +1,9 @@
 //! The tables of admission policies and of fairness between requests.
 
 use meta::{Object, ObjectExt as _};
-use serde_json::Value;
 
 use super::{AGE, Col, EVERYTHING, NAME, Printer, age, count, number, selector_text, text_or};
+use crate::kind::Cell;
 
 /// FlowSchemas.
 pub(crate) static FLOW_SCHEMA: Printer = Printer {
@@ -92,7 +92,7 @@ pub(crate) static PRIORITY_LEVEL: Printer = Printer {
             let limited = object.at(&["spec", "limited"]);
             limited
                 .and_then(|limited| limited.int_at(path))
-                .map_or_else(|| "<none>".into(), Value::from)
+                .map_or_else(|| "<none>".into(), Cell::from)
         };
         let queuing = |field: &str| limited(&["limitResponse", "queuing", field]);
         vec![
@@ -148,7 +148,7 @@ pub(crate) static MUTATING_POLICY: Printer = Printer {
     cells: |object, now| policy(object, "mutations", now),
 };
 
-fn policy(object: &Object, list: &str, now: jiff::Timestamp) -> Vec<Value> {
+fn policy<'a>(object: &'a Object, list: &str, now: jiff::Timestamp) -> Vec<Cell<'a>> {
     let kind = object.at(&["spec", "paramKind"]).map_or_else(
         || "<unset>".to_owned(),
         |kind| {

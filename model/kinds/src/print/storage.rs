@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::other::{class_name, texts};
 use super::{AGE, Col, EVERYTHING, NAME, Printer, age, count, flag, text_or};
+use crate::kind::Cell;
 
 /// PersistentVolumes.
 pub(crate) static PERSISTENT_VOLUME: Printer = Printer {
@@ -153,14 +154,14 @@ pub(crate) static PERSISTENT_VOLUME_CLAIM: Printer = Printer {
     },
 };
 
-fn phase(object: &Object) -> Value {
+fn phase(object: &Object) -> Cell<'_> {
     if object.deletion_timestamp().is_some() {
         return "Terminating".into();
     }
     text_or(object, &["status", "phase"], "")
 }
 
-fn storage_class(object: &Object) -> Value {
+fn storage_class(object: &Object) -> Cell<'_> {
     match object.annotation("volume.beta.kubernetes.io/storage-class") {
         Some(name) => name.into(),
         None => text_or(object, &["spec", "storageClassName"], ""),

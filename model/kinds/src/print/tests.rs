@@ -57,9 +57,8 @@ fn columns_are_those_of_a_stock_server() {
                 ));
             }
         }
-        let cells = row
-            .strategy
-            .cells(&json!({"metadata": {"name": "x"}}), Timestamp::UNIX_EPOCH);
+        let object = json!({"metadata": {"name": "x"}});
+        let cells = row.strategy.cells(&object, Timestamp::UNIX_EPOCH);
         if cells.len() != columns.len() {
             wrong.push(format!("{gvr:?}: {} cells", cells.len()));
         }
@@ -111,7 +110,7 @@ fn a_crash_looping_pod_says_so() {
         "<none>",
         "<none>"
     ]);
-    assert_eq!(Value::from(cells), expected);
+    assert_eq!(cells.into_iter().collect::<Value>(), expected);
 }
 
 /// What a stock server answered to real manifests, with statuses that such objects come to have.
@@ -176,7 +175,7 @@ fn an_autoscaler_read_as_v1_shows_the_processor_time_it_is_for() {
         let object = json!({"metadata": {"name": "x"}, "spec": spec, "status": status});
         let cells =
             (super::scaling::HORIZONTAL_POD_AUTOSCALER.cells)(&object, Timestamp::UNIX_EPOCH);
-        cells[2].clone()
+        Value::from(cells[2].clone())
     };
     assert_eq!(shown(json!({})), "cpu: <unknown>/50%");
     assert_eq!(

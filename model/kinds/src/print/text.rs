@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use meta::ObjectExt as _;
 use serde_json::Value;
 
+use crate::kind::Cell;
+
 /// Most items of a list that are printed.
 const ITEMS_MAX: usize = 3;
 
 /// How long ago the object was made.
-pub(crate) fn age(object: &Value, now: Timestamp) -> Value {
+pub(crate) fn age(object: &Value, now: Timestamp) -> Cell<'static> {
     since(object.str_at(&["metadata", "creationTimestamp"]), now).into()
 }
 
@@ -125,13 +127,13 @@ pub(crate) fn selector_text(selector: Option<&Value>) -> String {
 }
 
 /// Names and images of containers.
-pub(crate) fn containers(containers: &[Value]) -> (Value, Value) {
+pub(crate) fn containers(containers: &[Value]) -> (Cell<'static>, Cell<'static>) {
     let column = |field: &str| {
         let texts: Vec<&str> = containers
             .iter()
             .map(|container| container.str_at(&[field]).unwrap_or_default())
             .collect();
-        Value::from(texts.join(","))
+        texts.join(",").into()
     };
     (column("name"), column("image"))
 }

@@ -48,8 +48,21 @@ pub(super) fn nested_length(json: &[u8]) -> Option<usize> {
     if let [_, b'}' | b']', ..] = json {
         return Some(2);
     }
+    length_from(json, Nesting::default())
+}
+
+/// How much of an object or list is left behind its opening bracket, with the closing one.
+pub(super) fn rest_length(json: &[u8]) -> Option<usize> {
+    let nesting = Nesting {
+        depth: 1,
+        ..Nesting::default()
+    };
+    length_from(json, nesting)
+}
+
+/// How much stands up to where all that is open is closed.
+fn length_from(json: &[u8], mut nesting: Nesting) -> Option<usize> {
     let (blocks, rest) = json.as_chunks::<BLOCK>();
-    let mut nesting = Nesting::default();
     for (index, block) in blocks.iter().enumerate() {
         if let Some(at) = nesting.end_within(block) {
             return Some(index * BLOCK + at + 1);
@@ -196,6 +209,10 @@ mod tests {
                 let text = format!("{text},{{\"behind\":[\"]}}\"]}}");
                 let bytes = text.as_bytes();
                 assert_eq!(found(bytes), plainly(bytes), "{text}");
+                if !text.starts_with('"') {
+                    let left = rest_length(&bytes[1..]).map(|left| left + 1);
+                    assert_eq!(left, plainly(bytes), "{text}");
+                }
             }
         }
         for end in 0..=json.len() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use kinds::Cell;
 use meta::{Gvk, Object, ObjectExt as _};
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ fn recorded() -> Vec<Object> {
 }
 
 /// The row as it is made without looking into bytes.
-fn plain(cells: &[Value], object: &Object, include: IncludeObject) -> String {
+fn plain(cells: &[Cell<'_>], object: &Object, include: IncludeObject) -> String {
     let object = match include {
         IncludeObject::Metadata => {
             let metadata = object["metadata"].to_string();
@@ -34,7 +35,7 @@ fn plain(cells: &[Value], object: &Object, include: IncludeObject) -> String {
         IncludeObject::Object => object.to_string(),
         IncludeObject::None => "null".into(),
     };
-    let cells = Value::from(cells.to_vec());
+    let cells: Value = cells.iter().cloned().collect();
     format!(r#"{{"cells":{cells},"object":{object}}}"#)
 }
 
