@@ -39,6 +39,15 @@ pub(crate) fn bytes(kind: &Kind, entry: &Entry) -> Result<Bytes, StatusError> {
     object(kind, entry).map(|object| wire::encode::bytes(&object).into())
 }
 
+/// Where an object is kept, and its bytes in the row's version.
+pub(crate) fn into_bytes(kind: &Kind, entry: Entry) -> Result<(Key, Bytes), StatusError> {
+    if is_served_as_stored(kind) {
+        return Ok((entry.key, entry.value));
+    }
+    let bytes = bytes(kind, &entry)?;
+    Ok((entry.key, bytes))
+}
+
 /// Encodes an object of the row's version for the store.
 pub(crate) fn encode(kind: &Kind, object: &Object) -> Encoded {
     let holed = if is_served_as_stored(kind) {

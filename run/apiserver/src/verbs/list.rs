@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::Response;
 use meta::StatusError;
 use serde::{Deserialize, Serialize};
-use store::{Entry, Page, Range, Revision, StoreError};
+use store::{Key, Page, Range, Revision, StoreError};
 use wire::list::Head;
 
 use crate::call::Call;
@@ -111,8 +111,9 @@ pub(super) async fn select(
         }
         Err(error) => return Err(stored::refusal(kind, &error)),
     };
-    let mut selected = take(call, options, selection, &page)?;
-    go_on_behind(call, selection, &page, &mut selected).await?;
+    let revision = page.revision;
+    let mut selected = take(call, options, selection, page)?;
+    go_on_behind(call, selection, revision, &mut selected).await?;
     Ok(selected.page)
 }
 
@@ -120,7 +121,7 @@ pub(super) async fn select(
 async fn go_on_behind(
     call: &Call,
     selection: &Selection,
-    page: &Page,
+    revision: Revision,
     taken: &mut Taken,
 ) -> Result<(), StatusError> {
     let Some(last) = taken
@@ -136,8 +137,8 @@ async fn go_on_behind(
         namespace,
         name,
         terms: selection.field_terms(kind),
-        after: Some((Arc::clone(&last.key.namespace), Arc::clone(&last.key.name))),
-        at: Some(page.revision),
+        after: Some((Arc::clone(&last.namespace), Arc::clone(&last.name))),
+        at: Some(revision),
         limit: Some(1),
         ..Range::all(kind.storage_resource().to_string())
     };
@@ -149,7 +150,7 @@ async fn go_on_behind(
         Err(error) => return Err(stored::refusal(kind, &error)),
     };
     if goes_on {
-        taken.page.head.next = write_token(page.revision, &last);
+        taken.page.head.next = write_token(revision, &last);
     }
     Ok(())
 }
@@ -209,7 +210,7 @@ fn too_large_version(wanted: u64, current: Revision, retry_after_seconds: u16) -
 /// A page that was cut, and the object that filled it.
 struct Taken {
     page: Selected,
-    filled_by: Option<Entry>,
+    filled_by: Option<Key>,
 }
 
 /// Filters a page and cuts it at the limit.
@@ -217,19 +218,19 @@ fn take(
     call: &Call,
     options: &ListOptions,
     selection: &Selection,
-    page: &Page,
+    page: Page,
 ) -> Result<Taken, StatusError> {
     let kind = &call.kind;
     let limit = options.limit.unwrap_or(usize::MAX);
     let is_indexed = selection.is_indexed(kind);
     let mut items = Vec::with_capacity(page.entries.len().min(limit));
-    let mut last: Option<&Entry> = None;
+    let mut last: Option<Key> = None;
     let mut has_more = page.more;
-    let mut evaluated = 0;
-    for entry in &page.entries {
+    let (fetched, mut evaluated) = (page.entries.len(), 0);
+    for entry in page.entries {
         evaluated += 1;
-        let bytes = stored::bytes(kind, entry)?;
-        if !(is_indexed || selection.selects(kind, &entry.key, &bytes)) {
+        let (key, bytes) = stored::into_bytes(kind, entry)?;
+        if !(is_indexed || selection.selects(kind, &key, &bytes)) {
             continue;
         }
         if items.len() == limit {
@@ -237,18 +238,19 @@ fn take(
             break;
         }
         items.push(bytes);
-        last = Some(entry);
+        last = Some(key);
     }
     let listed = Listed {
-        fetched: page.entries.len(),
+        fetched,
         evaluated,
         returned: items.len(),
     };
     let storage = &call.server.metrics().storage;
     storage.listed(&kind.storage_resource().to_string(), listed);
     let next = last
+        .as_ref()
         .filter(|_| has_more)
-        .map(|entry| write_token(page.revision, entry))
+        .map(|last| write_token(page.revision, last))
         .unwrap_or_default();
     let remaining = (has_more && selection.is_everything()).then_some(page.remaining);
     let head = Head {
@@ -260,13 +262,13 @@ fn take(
     };
     let filled_by = last.filter(|_| items.len() == limit && !selection.is_everything());
     Ok(Taken {
-        filled_by: filled_by.cloned(),
+        filled_by,
         page: Selected { items, head },
     })
 }
 
-fn write_token(revision: Revision, last: &Entry) -> String {
-    let start = format!("{}/{}", last.key.namespace, last.key.name);
+fn write_token(revision: Revision, last: &Key) -> String {
+    let start = format!("{}/{}", last.namespace, last.name);
     let rv = i64::try_from(revision.0).unwrap_or(i64::MAX);
     let token = Token {
         v: TOKEN_VERSION.into(),
@@ -347,13 +349,8 @@ mod tests {
 
     #[test]
     fn a_token_survives_its_journey() {
-        let key = store::Key::new("pods", "web", "a");
-        let entry = Entry {
-            key,
-            revision: Revision(3),
-            value: Bytes::new(),
-        };
-        let token = read_token(&write_token(Revision(7), &entry)).unwrap();
+        let key = Key::new("pods", "web", "a");
+        let token = read_token(&write_token(Revision(7), &key)).unwrap();
         assert_eq!((token.rv, token.start.as_str()), (7, "web/a"));
     }
 

@@ -1,9 +1,11 @@
 //! The body of a list, made piece by piece while the client reads it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use http::{Response, StatusCode};
 use jiff::Timestamp;
@@ -93,21 +95,28 @@ pub(in crate::verbs) async fn answer(
         is_first: true,
         is_over: false,
     };
-    let first = writer.write(pieces.next().unwrap_or_default());
-    let first = first.map_err(refusal)?;
+    let first = pieces.next().unwrap_or_default();
     if pieces.is_over && format != Format::Protobuf {
-        return respond::json(call, StatusCode::OK, first);
+        let whole = writer.write(first).map_err(refusal)?;
+        return respond::json(call, StatusCode::OK, whole);
     }
+    let rest = begun(&writer, pieces, is_costly);
+    let first = writer.write(first).map_err(refusal)?;
     let first = stream::iter(std::iter::once(Ok(first)));
-    let rest = stream::iter(pieces);
-    let pieces = if is_costly {
-        let rest = rest.map(move |piece| made_aside(&writer, piece));
-        first.chain(rest.buffered(PIECES_AHEAD)).boxed()
-    } else {
-        let rest = rest.map(move |piece| writer.write(piece));
-        first.chain(rest).boxed()
-    };
+    let pieces = first.chain(rest).boxed();
     respond_with(call, &head, pieces, room).await
+}
+
+/// The pieces; what is made aside is begun at once.
+fn begun(writer: &Arc<Writer>, pieces: Pieces, is_costly: bool) -> PieceStream {
+    let (writer, pieces) = (Arc::clone(writer), stream::iter(pieces));
+    if !is_costly {
+        return pieces.map(move |piece| writer.write(piece)).boxed();
+    }
+    let pieces = pieces.map(move |piece| made_aside(&writer, piece));
+    let mut pieces = pieces.buffered(PIECES_AHEAD).peekable();
+    Pin::new(&mut pieces).peek().now_or_never();
+    pieces.boxed()
 }
 
 /// The response of pieces, in the format the client asked for.
