@@ -8,7 +8,7 @@ use futures::FutureExt;
 use kinds::strategy::Lookup;
 use meta::Object;
 use meta::raw;
-use store::{Entry, Key, Range, Revision, Store, Term, TermTest};
+use store::{Entry, Key, Range, Revision, Shared, Store, Term, TermTest};
 
 /// Index term of pods by the node they are bound to.
 pub(crate) const NODE_NAME: &str = "spec.nodeName";
@@ -73,7 +73,7 @@ impl<'a> Cluster<'a> {
         Self { store, parsed }
     }
 
-    fn page(&self, resource: &str, namespace: &str, terms: Vec<TermTest>) -> Vec<Entry> {
+    fn page(&self, resource: &str, namespace: &str, terms: Vec<TermTest>) -> Vec<Shared> {
         let namespace = (!namespace.is_empty()).then(|| namespace.into());
         let range = Range {
             namespace,

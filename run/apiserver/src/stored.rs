@@ -1,9 +1,11 @@
 //! Between the form objects are stored in and the form a version serves.
 
+use std::ops::Deref;
+
 use bytes::Bytes;
 use kinds::Kind;
 use meta::{Object, StatusError};
-use store::{Encoded, Entry, Key, StoreError};
+use store::{Encoded, Entry, Key, Shared, StoreError};
 
 use crate::cluster::parse;
 
@@ -39,13 +41,31 @@ pub(crate) fn bytes(kind: &Kind, entry: &Entry) -> Result<Bytes, StatusError> {
     object(kind, entry).map(|object| wire::encode::bytes(&object).into())
 }
 
-/// Where an object is kept, and its bytes in the row's version.
-pub(crate) fn into_bytes(kind: &Kind, entry: Entry) -> Result<(Key, Bytes), StatusError> {
-    if is_served_as_stored(kind) {
-        return Ok((entry.key, entry.value));
+/// The bytes of an object of a list.
+pub(crate) enum Item {
+    /// As they are stored.
+    Stored(Shared),
+    /// Made for this list.
+    Made(Bytes),
+}
+
+impl Deref for Item {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Stored(entry) => &entry.value,
+            Self::Made(bytes) => bytes,
+        }
     }
-    let bytes = bytes(kind, &entry)?;
-    Ok((entry.key, bytes))
+}
+
+/// The object in the row's version, as an item of a list.
+pub(crate) fn item(kind: &Kind, entry: &Shared) -> Result<Item, StatusError> {
+    if is_served_as_stored(kind) {
+        return Ok(Item::Stored(entry.clone()));
+    }
+    bytes(kind, entry).map(Item::Made)
 }
 
 /// Encodes an object of the row's version for the store.

@@ -28,6 +28,7 @@ pub use self::{
     key::{Durability, Encoded, Entry, Key, Precondition, Revision},
     memory::MemoryStore,
     query::{AnyOf, Indexer, Page, Range, ResourceCount, Snapshot, Term, TermTest},
+    state::Shared,
     store::Store,
     watch::{Change, Event, Watch, WatchEnd, WatchItem, WatchScope},
 };

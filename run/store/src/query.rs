@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Entry, Key, Revision};
+use crate::{Entry, Key, Revision, Shared};
 
 /// One index term of an object, such as `("spec.nodeName", "node-1")` or `("label:app", "web")`.
 ///
@@ -140,7 +140,7 @@ impl Range {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The entries, ordered by namespace and name.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Shared>,
     /// The revision at which this page is the truth; `Range::at` of the pages that continue it.
     pub revision: Revision,
     /// Whether entries were left off because of the limit.

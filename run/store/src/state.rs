@@ -3,7 +3,10 @@
 pub(crate) mod find;
 
 use std::{
-    ops::Bound::{Included, Unbounded},
+    ops::{
+        Bound::{Included, Unbounded},
+        Deref,
+    },
     sync::Arc,
 };
 
@@ -33,6 +36,32 @@ pub(crate) struct Version {
     pub(crate) entry: Entry,
     pub(crate) terms: Box<[Arc<Term>]>,
     slot: Slot,
+}
+
+/// A committed version as a range finds it, shared with the states that contain it: cloning it copies one pointer.
+#[derive(Debug, Clone)]
+pub struct Shared(Arc<Version>);
+
+impl Deref for Shared {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.0.entry
+    }
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Shared {}
+
+impl PartialEq<Entry> for Shared {
+    fn eq(&self, other: &Entry) -> bool {
+        **self == *other
+    }
 }
 
 /// An object under a term.

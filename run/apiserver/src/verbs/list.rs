@@ -9,25 +9,24 @@ use axum::body::Body;
 use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use base64::{DecodeError, Engine};
-use bytes::Bytes;
 use http::Response;
 use meta::StatusError;
 use serde::{Deserialize, Serialize};
-use store::{Key, Page, Range, Revision, StoreError};
+use store::{Key, Page, Range, Revision, Shared, StoreError};
 use wire::list::Head;
 
 use crate::call::Call;
 use crate::metrics::Listed;
 use crate::options::{At, ListOptions};
 use crate::selection::Selection;
-use crate::stored;
+use crate::stored::{self, Item};
 
 pub(super) use answer::answer;
 pub(crate) use answer::answer_items;
 
 /// The objects of one page, as the row's bytes.
 pub(super) struct Selected {
-    pub(super) items: Vec<Bytes>,
+    pub(super) items: Vec<Item>,
     pub(super) head: Head,
 }
 
@@ -111,9 +110,8 @@ pub(super) async fn select(
         }
         Err(error) => return Err(stored::refusal(kind, &error)),
     };
-    let revision = page.revision;
-    let mut selected = take(call, options, selection, page)?;
-    go_on_behind(call, selection, revision, &mut selected).await?;
+    let mut selected = take(call, options, selection, &page)?;
+    go_on_behind(call, selection, page.revision, &mut selected).await?;
     Ok(selected.page)
 }
 
@@ -218,27 +216,27 @@ fn take(
     call: &Call,
     options: &ListOptions,
     selection: &Selection,
-    page: Page,
+    page: &Page,
 ) -> Result<Taken, StatusError> {
     let kind = &call.kind;
     let limit = options.limit.unwrap_or(usize::MAX);
     let is_indexed = selection.is_indexed(kind);
     let mut items = Vec::with_capacity(page.entries.len().min(limit));
-    let mut last: Option<Key> = None;
+    let mut last: Option<&Shared> = None;
     let mut has_more = page.more;
     let (fetched, mut evaluated) = (page.entries.len(), 0);
-    for entry in page.entries {
+    for entry in &page.entries {
         evaluated += 1;
-        let (key, bytes) = stored::into_bytes(kind, entry)?;
-        if !(is_indexed || selection.selects(kind, &key, &bytes)) {
+        let item = stored::item(kind, entry)?;
+        if !(is_indexed || selection.selects(kind, &entry.key, &item)) {
             continue;
         }
         if items.len() == limit {
             has_more = true;
             break;
         }
-        items.push(bytes);
-        last = Some(key);
+        items.push(item);
+        last = Some(entry);
     }
     let listed = Listed {
         fetched,
@@ -248,9 +246,8 @@ fn take(
     let storage = &call.server.metrics().storage;
     storage.listed(&kind.storage_resource().to_string(), listed);
     let next = last
-        .as_ref()
         .filter(|_| has_more)
-        .map(|last| write_token(page.revision, last))
+        .map(|last| write_token(page.revision, &last.key))
         .unwrap_or_default();
     let remaining = (has_more && selection.is_everything()).then_some(page.remaining);
     let head = Head {
@@ -262,7 +259,7 @@ fn take(
     };
     let filled_by = last.filter(|_| items.len() == limit && !selection.is_everything());
     Ok(Taken {
-        filled_by,
+        filled_by: filled_by.map(|last| last.key.clone()),
         page: Selected { items, head },
     })
 }

@@ -12,7 +12,8 @@ use http::{Response, StatusCode};
 use http_body::Frame;
 use meta::{StatusError, raw};
 use store::{
-    Change, Entry, Event, Range, Revision, StoreError, Watch, WatchEnd, WatchItem, WatchScope,
+    Change, Entry, Event, Range, Revision, Shared, StoreError, Watch, WatchEnd, WatchItem,
+    WatchScope,
 };
 use tokio::time::{Instant, Sleep};
 use wire::frame;
@@ -95,8 +96,8 @@ pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
     ))
 }
 
-/// A watch that begins with less than this takes no room: what any watch takes.
-const BEGINNING_BYTES: usize = 16 << 10;
+/// A watch that begins with less than this, some 250 objects, takes no room: what any watch takes.
+const BEGINNING_BYTES: usize = 2 << 10;
 
 /// What a watch keeps until it has told what was there when it was opened.
 fn bytes_kept(opened: &Opened) -> usize {
@@ -119,7 +120,7 @@ fn answer(format: Format, body: Body) -> Response<Body> {
 }
 
 struct Opened {
-    initial: Vec<Entry>,
+    initial: Vec<Shared>,
     watch: Watch,
     revision: Revision,
     /// What happens up to here is not told: a revision that is still to come was asked for.
@@ -182,7 +183,7 @@ struct Running {
     presenter: Presenter,
     /// Takes room until all was told that was there when the watch was opened.
     beginning: Option<Beginning>,
-    initial: std::vec::IntoIter<Entry>,
+    initial: std::vec::IntoIter<Shared>,
     ends_initial_events: bool,
     watch: Watch,
     /// The revision everything up to which was sent.

@@ -113,11 +113,11 @@ async fn what_is_done_is_answered_without_room() {
 #[tokio::test(start_paused = true)]
 async fn watches_that_begin_with_a_large_state_take_room_until_they_have_told_it() {
     let talk = Talk::with(Limits {
-        answer_bytes_max: 60_000,
+        answer_bytes_max: 6_000,
         ..Limits::upstream()
     })
     .await;
-    for name in 0..250 {
+    for name in 0..300 {
         let map = json!({"metadata": {"name": format!("m{name}")}});
         talk.post(MAPS, map).await.expect(201);
     }
@@ -127,14 +127,15 @@ async fn watches_that_begin_with_a_large_state_take_room_until_they_have_told_it
     let json = "application/json";
     let mut watch = ask(&talk, "jo", &initial, json).await;
     assert_eq!(ask(&talk, "jo", &initial, json).await.status(), 429);
-    let now = talk.get(MAPS).await.body["metadata"]["resourceVersion"].clone();
+    let one = talk.get(&format!("{MAPS}?limit=1")).await;
+    let now = one.body["metadata"]["resourceVersion"].clone();
     let plain = format!(
         "{MAPS}?watch=true&resourceVersion={}",
         now.as_str().unwrap()
     );
     assert_eq!(ask(&talk, "jo", &plain, json).await.status(), 200);
     // All of it, the bookmark behind it, and the next event.
-    for _ in 0..=250 {
+    for _ in 0..=300 {
         assert!(watch.body_mut().frame().await.unwrap().is_ok());
     }
     let map = json!({"metadata": {"name": "late"}});

@@ -306,7 +306,7 @@ fn check_pages(model: &Model, pages: &[(Range, Page)], seed: u64) {
             })
             .collect();
         let shown = range.limit.unwrap_or(usize::MAX).min(expected.len());
-        let seen: Vec<&Entry> = page.entries.iter().collect();
+        let seen: Vec<&Entry> = page.entries.iter().map(|entry| &**entry).collect();
         assert_eq!(
             seen,
             expected.get(..shown).unwrap_or_default(),

@@ -252,7 +252,8 @@ pub(super) async fn older_revisions_can_be_read(store: Subject) {
         (gone.revision.next(), vec![db.clone()]),
     ] {
         let page = store.range(at(revision)).await.expect("an older state");
-        assert_eq!((page.revision, page.entries), (revision, expected));
+        assert_eq!(page.revision, revision);
+        assert_eq!(page.entries, expected);
     }
 }
 

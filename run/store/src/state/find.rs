@@ -3,8 +3,8 @@
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use super::{Posting, Resource, SEPARATOR, Slot, Version, slot};
-use crate::{Entry, Range, Term, TermTest};
+use super::{Posting, Resource, SEPARATOR, Shared, Slot, Version, slot};
+use crate::{Range, Term, TermTest};
 
 /// The character after [`SEPARATOR`]: behind every name of a namespace, before those of the next.
 const BEHIND: char = '\u{1}';
@@ -15,13 +15,14 @@ const COUNTED_MAX: usize = 1024;
 /// What a range found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Shared>,
     pub(crate) remaining: u64,
 }
 
 /// The part of a resource's order that a range is about.
 struct Part {
     start: Bound<Slot>,
+    end: Bound<Slot>,
     /// What every slot starts with.
     prefix: Option<Slot>,
 }
@@ -38,7 +39,10 @@ impl Part {
             (None, Some(prefix)) => Included(Arc::clone(prefix)),
             (None, None) => Unbounded,
         };
-        Self { start, prefix }
+        let end = namespace.map_or(Unbounded, |namespace| {
+            Excluded(format!("{namespace}{BEHIND}").into())
+        });
+        Self { start, end, prefix }
     }
 
     fn has_started(&self, slot: &Slot) -> bool {
@@ -46,6 +50,16 @@ impl Part {
             Included(start) => slot >= start,
             Excluded(start) => slot > start,
             Unbounded => true,
+        }
+    }
+
+    /// From where to where it goes, so that nobody looks at what lies within; `None` when nothing can.
+    fn places(&self) -> Option<(Bound<&str>, Bound<&str>)> {
+        let start = self.start.as_ref().map(|slot| &**slot);
+        let end = self.end.as_ref().map(|slot| &**slot);
+        match (start, end) {
+            (Included(start) | Excluded(start), Excluded(end)) if start >= end => None,
+            places => Some(places),
         }
     }
 
@@ -88,11 +102,12 @@ impl Resource {
                 in_order(versions.filter(is_met), range.limit)
             }
             _ => {
-                let start = part.start.as_ref().map(|slot| &**slot);
-                let objects = self.objects.range::<_, str>((start, Unbounded));
-                let within = objects.take_while(|(slot, _)| part.has_prefix(slot));
+                let Some(places) = part.places() else {
+                    return Found::default();
+                };
+                let objects = self.objects.range::<_, str>(places);
                 take(
-                    within.map(|(_, version)| version).filter(is_met),
+                    objects.map(|(_, version)| version).filter(is_met),
                     range.limit,
                 )
             }
@@ -159,6 +174,7 @@ impl Resource {
     fn count(&self, test: &TermTest) -> Option<usize> {
         let whole = Part {
             start: Unbounded,
+            end: Unbounded,
             prefix: None,
         };
         match test {
@@ -186,7 +202,7 @@ fn take<'a>(mut versions: impl Iterator<Item = &'a Arc<Version>>, limit: Option<
     let entries = versions
         .by_ref()
         .take(limit.unwrap_or(usize::MAX))
-        .map(|version| version.entry.clone())
+        .map(|version| Shared(Arc::clone(version)))
         .collect();
     Found {
         entries,

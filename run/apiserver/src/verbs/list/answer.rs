@@ -24,6 +24,7 @@ use crate::held::Kept;
 use crate::limits::{self, Class};
 use crate::respond;
 use crate::room::{STREAM_BYTES, Share};
+use crate::stored::Item;
 
 /// A piece is made of objects of so many bytes together; one that is larger is a piece of its own.
 ///
@@ -47,6 +48,7 @@ pub(crate) async fn answer_items(
         kind: call.kind.list_kind.to_string(),
         ..Head::default()
     };
+    let items = items.into_iter().map(Item::Made).collect();
     answer(call, Selected { items, head }).await
 }
 
@@ -156,8 +158,8 @@ async fn respond_with(
 }
 
 /// What an answer with these objects takes of memory until it is read; nothing where that is hardly worth counting.
-fn bytes_held(call: &Call, items: &[Bytes]) -> usize {
-    let bytes: usize = items.iter().map(Bytes::len).sum();
+fn bytes_held(call: &Call, items: &[Item]) -> usize {
+    let bytes: usize = items.iter().map(|item| item.len()).sum();
     // What was done is not refused for want of room.
     let is_write = limits::class(&call.info.verb, &call.info.subresource) == Class::Write;
     if is_write || bytes <= PIECE_BYTES {
@@ -196,7 +198,7 @@ fn enveloped(head: &Head, mut pieces: Vec<Bytes>) -> (Vec<Bytes>, usize) {
 }
 
 /// Orders the items of a Table as upstream prints them; what is equal stays in the order of names.
-fn order(items: &mut [Bytes], by: Option<fn(&Object) -> i64>) {
+fn order(items: &mut [Item], by: Option<fn(&Object) -> i64>) {
     if let Some(by) = by {
         items.sort_by_cached_key(|item| serde_json::from_slice(item).as_ref().map_or(0, by));
     }
@@ -207,7 +209,7 @@ fn order(items: &mut [Bytes], by: Option<fn(&Object) -> i64>) {
 struct Piece {
     /// What stands before its objects.
     opening: Vec<u8>,
-    items: Vec<Bytes>,
+    items: Vec<Item>,
     is_first: bool,
     is_last: bool,
 }
@@ -218,7 +220,7 @@ struct Pieces {
     bytes: usize,
     /// What the first one starts with.
     opening: Vec<u8>,
-    items: std::vec::IntoIter<Bytes>,
+    items: std::vec::IntoIter<Item>,
     is_first: bool,
     is_over: bool,
 }
@@ -336,7 +338,8 @@ mod tests {
     #[test]
     fn a_list_is_cut_where_enough_bytes_are_together() {
         let sizes = |sizes: &[usize]| {
-            let items: Vec<Bytes> = sizes.iter().map(|size| vec![0; *size].into()).collect();
+            let made = |size: &usize| Item::Made(vec![0; *size].into());
+            let items: Vec<Item> = sizes.iter().map(made).collect();
             let pieces = Pieces {
                 bytes: PIECE_BYTES,
                 opening: b"[".to_vec(),
@@ -345,7 +348,7 @@ mod tests {
                 is_over: false,
             };
             let shape = |piece: Piece| {
-                let sizes: Vec<usize> = piece.items.iter().map(Bytes::len).collect();
+                let sizes: Vec<usize> = piece.items.iter().map(|item| item.len()).collect();
                 (piece.is_first, sizes, piece.is_last)
             };
             pieces.map(shape).collect::<Vec<_>>()
