@@ -121,7 +121,8 @@ fn begins_with_all(call: &Call) -> bool {
     call.info.verb == "list" || matches!(from, "" | "0") || call.query.flag("sendInitialEvents")
 }
 
-fn selector_bytes(call: &Call) -> usize {
+/// Bytes of the text of a call's selectors.
+pub(crate) fn selector_bytes(call: &Call) -> usize {
     let bytes = |name: &str| call.query.text(name).len();
     bytes("labelSelector") + bytes("fieldSelector")
 }

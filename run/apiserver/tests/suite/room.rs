@@ -110,6 +110,31 @@ async fn what_is_done_is_answered_without_room() {
     drop(held);
 }
 
+#[tokio::test]
+async fn large_selectors_take_room_as_long_as_their_watches_run() {
+    let talk = Talk::with(Limits {
+        answer_bytes_max: 100_000,
+        ..Limits::upstream()
+    })
+    .await;
+    let values: Vec<String> = (0..500).map(|value| format!("v{value}")).collect();
+    let watch = |values: &[String]| {
+        let values = values.join(",");
+        format!("{MAPS}?watch=true&labelSelector=app%20in%20({values})")
+    };
+    let (large, small) = (watch(&values), watch(&values[..100]));
+    let json = "application/json";
+    let held = ask(&talk, "jo", &large, json).await;
+    assert_eq!(held.status(), 200);
+    let refused = ask(&talk, "jo", &large, json).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(ask(&talk, "jo", &small, json).await.status(), 200);
+    assert_eq!(ask(&talk, "bo", &large, json).await.status(), 200);
+    drop(held);
+    assert_eq!(ask(&talk, "jo", &large, json).await.status(), 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn watches_that_begin_with_a_large_state_take_room_until_they_have_told_it() {
     let talk = Talk::with(Limits {
