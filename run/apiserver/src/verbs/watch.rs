@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use meta::{StatusError, raw};
 use store::{
@@ -33,10 +33,12 @@ use crate::room::Share;
 use crate::selection::Selection;
 use crate::{heavy, respond, stored};
 
-pub(super) async fn watch(call: Call) -> Result<Response<Body>, StatusError> {
+pub(super) async fn watch(mut call: Call) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::read(&call.query, true)?;
     let selection = Selection::read(&options, &call, &call.info.name)?;
     let presentation = respond::presentation(&call, &call.kind)?;
+    // Read by now, and up to a megabyte: not kept for hours.
+    call.headers = HeaderMap::new();
     let format = call.answer.format;
     let limits = call.server.config().limits;
     let kept = heavy::selector_bytes(&call) * SELECTOR_BYTES_KEPT;
