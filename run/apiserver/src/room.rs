@@ -25,6 +25,10 @@ struct Taken {
     by_user: HashMap<Arc<str>, usize>,
 }
 
+/// There is not enough room.
+#[derive(Debug)]
+pub(crate) struct NoRoom;
+
 /// What one answer takes; given back when it is dropped.
 pub(crate) struct Share {
     room: Room,
@@ -65,6 +69,19 @@ impl Room {
                 bytes,
             }
         })
+    }
+
+    /// Takes room as [`Self::take`] does, but none, which is `None`, for no more bytes than `free`.
+    pub(crate) fn take_beyond(
+        &self,
+        free: usize,
+        user: &str,
+        bytes: usize,
+    ) -> Result<Option<Share>, NoRoom> {
+        if bytes <= free {
+            return Ok(None);
+        }
+        self.take(user, bytes).map(Some).ok_or(NoRoom)
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {

@@ -42,7 +42,8 @@ pub(super) async fn watch(mut call: Call) -> Result<Response<Body>, StatusError>
     let format = call.answer.format;
     let limits = call.server.config().limits;
     let kept = heavy::selector_bytes(&call) * SELECTOR_BYTES_KEPT;
-    let Ok(selector) = share(&call, kept, SELECTOR_BYTES) else {
+    let room = call.server.room();
+    let Ok(selector) = room.take_beyond(SELECTOR_BYTES, &call.user.name, kept) else {
         return Ok(respond::too_many());
     };
     let presenter = Presenter {
@@ -63,7 +64,8 @@ pub(super) async fn watch(mut call: Call) -> Result<Response<Body>, StatusError>
     let seconds = options
         .timeout_seconds
         .unwrap_or_else(|| limits.watch_seconds + rand::random_range(0..=limits.watch_seconds / 2));
-    let Ok(share) = share(&presenter.call, bytes_kept(&opened), BEGINNING_BYTES) else {
+    let (room, user) = (presenter.call.server.room(), &presenter.call.user);
+    let Ok(share) = room.take_beyond(BEGINNING_BYTES, &user.name, bytes_kept(&opened)) else {
         return Ok(respond::too_many());
     };
     let beginning = share.map(Beginning::new);
@@ -107,18 +109,6 @@ const BEGINNING_BYTES: usize = 2 << 10;
 const SELECTOR_BYTES_KEPT: usize = 11;
 /// A selector that keeps less than this takes no room: what any watch takes.
 const SELECTOR_BYTES: usize = 16 << 10;
-
-/// There is no room left.
-struct NoRoom;
-
-/// Room for what a watch keeps; `None` is needed for no more bytes than `free`.
-fn share(call: &Call, bytes: usize, free: usize) -> Result<Option<Share>, NoRoom> {
-    if bytes <= free {
-        return Ok(None);
-    }
-    let share = call.server.room().take(&call.user.name, bytes);
-    share.map(Some).ok_or(NoRoom)
-}
 
 /// What a watch keeps until it has told what was there when it was opened.
 fn bytes_kept(opened: &Opened) -> usize {

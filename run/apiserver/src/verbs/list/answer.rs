@@ -60,12 +60,9 @@ pub(in crate::verbs) async fn answer(
     let presentation = respond::presentation(call, &call.kind)?;
     respond::check_list(call)?;
     let (format, head) = (call.answer.format, presentation.head(&selected.head));
-    let room = match bytes_held(call, &selected.items) {
-        0 => None,
-        bytes => match call.server.room().take(&call.user.name, bytes) {
-            None => return Ok(respond::too_many()),
-            room => room,
-        },
+    let (room, held) = (call.server.room(), bytes_held(call, &selected.items));
+    let Ok(room) = room.take_beyond(0, &call.user.name, held) else {
+        return Ok(respond::too_many());
     };
     if matches!(presentation.shape(), Shape::Table(_)) {
         order(&mut selected.items, call.kind.strategy.row_order());
