@@ -1,7 +1,8 @@
 //! Connections to a server, one for each client.
 //!
 //! On the processors that the server needs too, whatever a client does is measured as the server's time. So this one has
-//! no pool, no layers and no thread but that which measures.
+//! no pool, no layers and no thread but that which measures; it takes from the socket all that is there at once, and a
+//! watcher does not even take HTTP apart.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,11 +19,20 @@ use hyper_util::rt::TokioIo;
 use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// What is sent.
 pub(crate) type Body = Full<Bytes>;
+
+/// What is read at once; rustls alone asks for 4 KiB.
+const READ_BYTES: usize = 256 << 10;
+/// What a watcher takes at once.
+const WATCHED_BYTES: usize = 16 << 10;
+/// What stands between the head of an answer and its body.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Where a server listens, and how connections to it are encrypted.
 #[derive(Clone)]
@@ -49,13 +59,42 @@ impl Dialer {
         })
     }
 
-    /// Opens a connection.
-    pub(crate) async fn open(&self) -> Result<Connection> {
+    async fn dial(&self) -> Result<TlsStream<BufReader<TcpStream>>> {
         let stream = TcpStream::connect(self.authority.as_str());
         let stream = stream.await.context("no connection")?;
         stream.set_nodelay(true).context("no option set")?;
+        let stream = BufReader::with_capacity(READ_BYTES, stream);
         let stream = self.tls.connect(self.name.clone(), stream);
-        let stream = stream.await.context("no encrypted connection")?;
+        stream.await.context("no encrypted connection")
+    }
+
+    /// Opens a watch, whose address is a path.
+    pub(crate) async fn watch(&self, path: &str) -> Result<Watch> {
+        let mut stream = self.dial().await?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\n\r\n",
+            self.authority
+        );
+        let sent = stream.write_all(request.as_bytes()).await;
+        sent.context("no watch asked for")?;
+        stream.flush().await.context("no watch asked for")?;
+        let mut head = Vec::new();
+        while !head.windows(HEAD_END.len()).any(|bytes| bytes == HEAD_END) {
+            let read = stream.read_buf(&mut head).await;
+            anyhow::ensure!(read.context("no answer")? > 0, "the connection ended");
+        }
+        let head = String::from_utf8_lossy(&head);
+        anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "no watch: {head}");
+        Ok(Watch {
+            stream,
+            buffer: vec![0; WATCHED_BYTES],
+            last: None,
+        })
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        let stream = self.dial().await?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .context("no HTTP spoken")?;
@@ -100,5 +139,30 @@ impl Connection {
             size += bytes.len();
         }
         Ok((code, size))
+    }
+}
+
+/// An open watch, of which nothing is known but how many events came.
+pub(crate) struct Watch {
+    stream: TlsStream<BufReader<TcpStream>>,
+    buffer: Vec<u8>,
+    /// The last byte read before.
+    last: Option<u8>,
+}
+
+impl Watch {
+    /// Waits for more, and counts the events in it; `None` at the end of the stream.
+    pub(crate) async fn events(&mut self) -> Result<Option<usize>> {
+        let read = self.stream.read(&mut self.buffer).await;
+        let read = read.context("the watch broke off")?;
+        let mut events = 0;
+        for byte in self.buffer.iter().take(read) {
+            // An event is an object on a line; other lines are of the chunks of HTTP.
+            if *byte == b'\n' && self.last == Some(b'}') {
+                events += 1;
+            }
+            self.last = Some(*byte);
+        }
+        Ok((read > 0).then_some(events))
     }
 }

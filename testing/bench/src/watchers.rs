@@ -124,25 +124,14 @@ impl Watches {
             version.context("no version")?
         );
         let seen = Arc::new(Seen::default());
-        let open = |_| {
-            let path = path.as_str();
-            async move {
-                let mut client = server.dialer.open().await?;
-                let request = request::get(path, "application/json")?;
-                let response = client.send(request).await?;
-                anyhow::ensure!(response.status() == 200, "no watch: {}", response.status());
-                anyhow::Ok(response.into_body())
-            }
-        };
-        let bodies = try_join_all((0..watchers).map(open)).await?;
+        let opened = (0..watchers).map(|_| server.dialer.watch(&path));
         let mut tasks = JoinSet::new();
-        for mut body in bodies {
+        for mut watch in try_join_all(opened).await? {
             let seen = Arc::clone(&seen);
+            // A watch that breaks off is missed by who waits for its events.
             tasks.spawn(async move {
-                while let Some(Ok(frame)) = body.frame().await {
-                    // Every event is a line.
-                    let read = frame.data_ref().into_iter().flatten();
-                    seen.add(read.filter(|byte| **byte == b'\n').count());
+                while let Ok(Some(events)) = watch.events().await {
+                    seen.add(events);
                 }
             });
         }
