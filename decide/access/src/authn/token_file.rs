@@ -2,6 +2,8 @@
 //!
 //! Source: apiserver `pkg/authentication/token/tokenfile`.
 
+mod csv;
+
 use kinds::strategy::User;
 use thiserror::Error;
 
@@ -17,9 +19,9 @@ pub enum TokenFileError {
     #[error("line {line} is no CSV: {why}")]
     Syntax {
         /// Counted from 1.
-        line: u64,
-        /// What the reader says.
-        why: String,
+        line: usize,
+        /// Go's words.
+        why: &'static str,
     },
     /// A line lacks columns.
     #[error(
@@ -27,7 +29,7 @@ pub enum TokenFileError {
     )]
     Columns {
         /// Counted from 1.
-        line: u64,
+        line: usize,
         /// How many there are.
         found: usize,
     },
@@ -35,7 +37,7 @@ pub enum TokenFileError {
     #[error("line {line} has no token, or the token of a line before it")]
     Token {
         /// Counted from 1.
-        line: u64,
+        line: usize,
     },
 }
 
@@ -47,21 +49,12 @@ pub enum TokenFileError {
 /// # Errors
 /// [`TokenFileError`] for the first line that is wrong.
 pub fn parse(text: &str) -> Result<Vec<(String, User)>, TokenFileError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_bytes());
     let mut tokens: Vec<(String, User)> = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| TokenFileError::Syntax {
-            line: error.position().map_or(0, csv::Position::line),
-            why: error.to_string(),
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let mut cells = record.iter();
+    for csv::Record { line, cells } in csv::records(text)? {
+        let found = cells.len();
+        let mut cells = cells.iter().map(String::as_str);
         let (Some(token), Some(name), Some(uid)) = (cells.next(), cells.next(), cells.next())
         else {
-            let found = record.len();
             debug_assert!(found < COLUMNS_MIN);
             return Err(TokenFileError::Columns { line, found });
         };
@@ -92,6 +85,21 @@ mod tests {
         );
         assert_eq!(alice.groups, ["dev", "ops", "system:authenticated"]);
         assert_eq!(tokens[1].1.groups, ["system:authenticated"]);
+    }
+
+    #[test]
+    fn groups_that_are_not_quoted_are_cells_of_their_own_of_which_the_first_counts() {
+        let groups = |text| parse(text).unwrap()[0].1.groups.clone();
+        assert_eq!(
+            groups("t1,alice,1,dev,ops\n"),
+            ["dev", "system:authenticated"]
+        );
+        assert_eq!(groups("t1,alice,1,\n"), ["", "system:authenticated"]);
+        let odd = parse("t1,alice,1, \"dev,ops\"\n").unwrap_err();
+        assert_eq!(
+            odd.to_string(),
+            "line 1 is no CSV: bare \" in non-quoted-field"
+        );
     }
 
     #[test]
