@@ -21,6 +21,11 @@ pub use emptied::Emptied;
 pub use facts::{builtin, builtin_graph, builtin_kind};
 pub use zero::zero;
 
+/// Whether a text is a time as objects may have it: RFC 3339, as strictly as Go's `time.Parse` takes it.
+pub fn is_time(text: &str) -> bool {
+    scalar::time(text, false).is_ok()
+}
+
 /// A set of struct types that refer to each other by index.
 #[derive(Debug, Default)]
 pub struct TypeGraph {

@@ -82,18 +82,18 @@ fn has_expired(secret: &Object, now: Timestamp) -> bool {
     let Some(end) = field(secret, "expiration").filter(|end| !end.is_empty()) else {
         return false;
     };
-    meta::time::from_rfc3339(&end).is_none_or(|end| end <= now)
+    let end = meta::time::from_rfc3339(&end).filter(|_| kinds::schema::is_time(&end));
+    end.is_none_or(|end| end <= now)
 }
 
+/// What is no text is kept as one that means nothing, so that an end that cannot be read is not taken for none.
 fn field(secret: &Object, key: &str) -> Option<String> {
     use base64::Engine;
     let encoded = secret.str_at(&["data", key])?;
-    String::from_utf8(
-        base64::engine::general_purpose::STANDARD
-            .decode(encoded)
-            .ok()?,
-    )
-    .ok()
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded);
+    bytes
+        .ok()
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Compares without stopping at the first difference.
@@ -114,12 +114,16 @@ mod tests {
     use crate::testing::Cluster;
 
     fn cluster(expiration: &str) -> Cluster {
+        cluster_until(expiration.as_bytes())
+    }
+
+    fn cluster_until(expiration: &[u8]) -> Cluster {
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         Cluster::of([(
             "secrets",
             json!({"metadata": {"name": "bootstrap-token-abcdef", "namespace": "kube-system"},
             "type": SECRET_TYPE, "data": {"token-id": encode("abcdef"), "token-secret": encode("0123456789abcdef"),
-                "usage-bootstrap-authentication": encode("true"), "expiration": encode(expiration),
+                "usage-bootstrap-authentication": encode("true"), "expiration": base64::engine::general_purpose::STANDARD.encode(expiration),
                 "auth-extra-groups": encode("system:bootstrappers:edge,system:bootstrappers:a")}}),
         )])
     }
@@ -158,13 +162,20 @@ mod tests {
         let now = "2026-11-21T00:00:00Z".parse().unwrap();
         assert_eq!(user_of("abcdef.0123456789abcdeX", &cluster(""), now), None);
         assert_eq!(user_of("abcdef.0123456789abcdee", &cluster(""), now), None);
-        assert_eq!(
-            user_of(
-                "abcdef.0123456789abcdef",
-                &cluster("2026-11-20T00:00:00Z"),
-                now
-            ),
-            None
-        );
+        let is_good =
+            |end: &[u8]| user_of("abcdef.0123456789abcdef", &cluster_until(end), now).is_some();
+        assert!(is_good(b"2026-11-22T00:00:00Z") && is_good(b"2026-11-21T01:00:00.5+00:30"));
+        for odd in [
+            "2026-11-20T00:00:00Z",
+            "2026-11-21T00:00:00Z",
+            "2026-11-22T00:00:00z",
+            "2026-11-22t00:00:00Z",
+            "2026-11-22 00:00:00Z",
+            "2026-11-22",
+            "never",
+        ] {
+            assert!(!is_good(odd.as_bytes()), "{odd}");
+        }
+        assert!(!is_good(&[0xff]));
     }
 }
