@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of requests; who the client is by its certificate travels as a [`Peer`] extension.
 
+mod clients;
 mod newcomers;
 
 use std::convert::Infallible;
@@ -25,7 +26,9 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::ring;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::net::{TcpListener, TcpStream};
@@ -98,7 +101,8 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ServerConfig>,
-    clients: Arc<dyn ClientCertVerifier>,
+    /// Who signs the certificates of clients.
+    authorities: Arc<RootCertStore>,
 }
 
 /// TLS settings for our certificate, and clients whose certificates `client_authority` (PEM) signed.
@@ -110,26 +114,28 @@ pub fn tls(
     client_authority: &str,
 ) -> Result<Tls, ListenError> {
     let provider = Arc::new(ring::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(client_authority.as_bytes()) {
         let root = root.map_err(|error| ListenError::ClientAuthority(error.into()))?;
         roots
             .add(root)
             .map_err(|error| ListenError::ClientAuthority(error.into()))?;
     }
-    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+    let authorities = Arc::new(roots);
+    let clients = Arc::clone(&authorities);
+    let clients = WebPkiClientVerifier::builder_with_provider(clients, Arc::clone(&provider))
         .allow_unauthenticated()
         .build()
         .map_err(|error| ListenError::ClientAuthority(error.into()))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(ListenError::Tls)?
-        .with_client_cert_verifier(Arc::new(Hold(Arc::clone(&clients))))
+        .with_client_cert_verifier(Arc::new(Hold(clients)))
         .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Tls {
         config: Arc::new(config),
-        clients,
+        authorities,
     })
 }
 
@@ -137,9 +143,7 @@ impl Tls {
     /// Who the certificate of a client names, and whether it was signed for that.
     fn peer(&self, chain: &[CertificateDer<'_>]) -> Option<Peer> {
         let (own, between) = chain.split_first()?;
-        let verified = self
-            .clients
-            .verify_client_cert(own, between, UnixTime::now());
+        let verified = clients::verify(&self.authorities, own, between, UnixTime::now());
         if let Err(error) = &verified {
             tracing::debug!(%error, "client certificate not good");
         }
