@@ -72,9 +72,16 @@ impl Socket {
         })
     }
 
-    /// Turns the answer to a watch into one that goes on over the socket; a refusal stays what it is.
+    /// Turns the answer to a watch into one that goes on over the socket; a refusal stays what it is, and so is an offer of
+    /// several protocols.
     pub(crate) fn carry(self, response: Response<Body>) -> Response<Body> {
         if response.status() != StatusCode::OK {
+            return response;
+        }
+        // Nobody chooses among several: their meaning is the same. Source: `x/net/websocket` `AcceptHandshake`.
+        if self.protocols.len() > 1 {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::BAD_REQUEST;
             return response;
         }
         let is_framed = response
@@ -209,16 +216,42 @@ mod tests {
         assert_eq!(log(Form::Base64), Message::Text("Cg==".into()));
     }
 
-    #[test]
-    fn a_log_in_no_known_form_is_refused() {
+    /// The socket that is asked for with these protocols.
+    fn socket(protocols: &str) -> Socket {
         let request = Request::get("/")
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")
-            .header(header::SEC_WEBSOCKET_PROTOCOL, "channel.k8s.io");
+            .header(header::SEC_WEBSOCKET_PROTOCOL, protocols);
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let socket = Socket::wanted(&parts).unwrap();
-        let refused = socket.carry_log(Response::new(Body::empty()));
+        Socket::wanted(&parts).unwrap()
+    }
+
+    #[test]
+    fn a_log_in_no_known_form_is_refused() {
+        let refused = socket("channel.k8s.io").carry_log(Response::new(Body::empty()));
         assert_eq!(refused.unwrap_err().0.code, 403);
+    }
+
+    #[tokio::test]
+    async fn a_watch_goes_on_in_the_one_protocol_that_is_offered() {
+        let answer = |protocols: &str, code: StatusCode| {
+            let mut watch = Response::new(Body::empty());
+            *watch.status_mut() = code;
+            socket(protocols).carry(watch)
+        };
+        let one = answer("a.example", StatusCode::OK);
+        assert_eq!(one.status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(one.headers()[header::SEC_WEBSOCKET_PROTOCOL], "a.example");
+        let token = "base64url.bearer.authorization.k8s.io.eHk";
+        let with_token = answer(&format!("{token}, a.example"), StatusCode::OK);
+        assert_eq!(
+            with_token.headers()[header::SEC_WEBSOCKET_PROTOCOL],
+            "a.example"
+        );
+        let two = answer("a.example, b.example", StatusCode::OK);
+        assert_eq!(two.status(), StatusCode::BAD_REQUEST);
+        let refused = answer("a.example, b.example", StatusCode::FORBIDDEN);
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     }
 }
