@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use apiserver::auth::TokenVerifier;
 use apiserver::config::Limits;
 use apiserver::listener::{self, ListenError};
+use apiserver::oidc::Oidc;
 use apiserver::{ApiServer, Config, Identity, compaction, health};
 use jiff::Timestamp;
 use kinds::strategy::{Ranges, User};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::DataDir;
 use crate::certificates::Certificates;
-use crate::usable;
+use crate::{oidc, usable};
 
 /// Flags of everything that runs a control plane.
 #[derive(clap::Args, Clone)]
@@ -44,6 +45,8 @@ pub(crate) struct Flags {
     /// File of static tokens: lines of token,user,uid,"group1,group2".
     #[arg(long, value_name = "FILE")]
     token_auth_file: Option<PathBuf>,
+    #[command(flatten)]
+    oidc: oidc::Flags,
 }
 
 impl Flags {
@@ -80,6 +83,7 @@ impl ControlPlane {
         let started = Instant::now();
         survive_file_bound()?;
         let static_tokens = static_tokens(flags.token_auth_file.as_deref())?;
+        let oidc = flags.oidc.open()?.map(Arc::new);
         let address = SocketAddr::new(flags.bind_address, flags.port);
         let listener = listener::bind(address)
             .await
@@ -107,6 +111,7 @@ impl ControlPlane {
             registry: kinds::builtin().with(kinds::workloads::rows()),
             tokens,
             static_tokens,
+            oidc: oidc.clone(),
             clock: Timestamp::now,
             ranges: Ranges::default(),
             address: address.to_string(),
@@ -140,6 +145,7 @@ impl ControlPlane {
         };
         plane.serve(listener, address.ip())?;
         plane.forget_history(store);
+        plane.keep_keys(oidc);
         Ok(plane)
     }
 
@@ -180,6 +186,20 @@ impl ControlPlane {
         self.tasks.spawn(async move {
             tokio::select! {
                 () = compaction::compact(&*store) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+
+    /// Keeps the keys of an issuer elsewhere, if there is one.
+    fn keep_keys(&mut self, oidc: Option<Arc<Oidc>>) {
+        let Some(oidc) = oidc else {
+            return;
+        };
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = oidc.keep() => {}
                 () = shutdown.cancelled() => {}
             }
         });

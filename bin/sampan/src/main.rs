@@ -7,6 +7,7 @@ mod down;
 mod image;
 mod logs;
 mod node;
+mod oidc;
 mod refusal;
 mod server;
 mod up;

@@ -10,6 +10,8 @@
 mod crash;
 #[path = "server/damage.rs"]
 mod damage;
+#[path = "server/oidc.rs"]
+mod oidc;
 #[path = "server/refusals.rs"]
 mod refusals;
 #[path = "server/tokens.rs"]

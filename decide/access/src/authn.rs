@@ -2,5 +2,6 @@
 
 pub mod bootstrap_token;
 pub mod impersonation;
+pub mod oidc;
 pub mod service_account_token;
 pub mod token_file;

@@ -15,6 +15,8 @@ pub const ANONYMOUS: &str = "system:anonymous";
 pub const NODES: &str = "system:nodes";
 /// All service accounts; those of one namespace add `:NAMESPACE`.
 pub const SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+/// Extra attribute that says which credential was shown. Source: apiserver `user.CredentialIDKey`.
+pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 /// The API server's own identity in process.
 pub const API_SERVER: &str = "system:apiserver";
 /// The controllers' identity.

@@ -35,7 +35,7 @@ pub trait TokenVerifier: Send + Sync {
 }
 
 /// The sender of a request, before impersonation.
-pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, StatusError> {
+pub(crate) async fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, StatusError> {
     if let Some(Identity(user)) = parts.extensions.get::<Identity>() {
         return Ok(user.clone());
     }
@@ -54,7 +54,9 @@ pub(crate) fn authenticate(server: &ApiServer, parts: &Parts) -> Result<User, St
         None => socket_token(&parts.headers)?.map(Cow::Owned),
     };
     match token {
-        Some(token) => token_user(server, &token).ok_or_else(StatusError::unauthorized),
+        Some(token) => token_user(server, &token)
+            .await
+            .ok_or_else(StatusError::unauthorized),
         None if peer.is_some() => Err(StatusError::unauthorized()),
         None => Ok(user::anonymous()),
     }
@@ -133,56 +135,82 @@ pub(crate) fn hide_token(headers: &mut HeaderMap) {
 }
 
 /// The user behind a bearer token; `None` when nobody is.
-pub(crate) fn token_user(server: &ApiServer, token: &str) -> Option<User> {
+pub(crate) async fn token_user(server: &ApiServer, token: &str) -> Option<User> {
     let audiences = [service_account_token::ISSUER.to_owned()];
-    let found = token_user_for(server, token, &audiences);
+    let found = token_user_for(server, token, &audiences).await;
     found.ok().map(|(user, _)| user)
 }
 
+/// A user, and the audiences for which a token is good.
+type Found = (User, Vec<String>);
+
 /// The user behind a bearer token that is good for one of the audiences, and for which of them it is.
+///
+/// Who is known here is asked for first, so that nobody else is troubled for what can be told here.
 ///
 /// # Errors
 /// It is nobody's; or this is what is wrong with a token that is somebody's.
-pub(crate) fn token_user_for(
+pub(crate) async fn token_user_for(
     server: &ApiServer,
     token: &str,
     audiences: &[String],
-) -> Result<(User, Vec<String>), Option<String>> {
-    let whole = |user| (user, audiences.to_vec());
+) -> Result<Found, Option<String>> {
     let config = server.config();
-    if let Some((_, user)) = config
-        .static_tokens
-        .iter()
-        .find(|(known, _)| known == token)
+    let mut found = own_token_user(server, token, audiences);
+    if found == Err(None)
+        && let Some(oidc) = &config.oidc
     {
-        return Ok(whole(user.clone()));
+        let audiences = own_audiences(audiences)?;
+        // Boxed, for only few requests need its room.
+        let user = Box::pin(oidc.user_of(token, config.clock)).await;
+        found = user.map(|user| (user, audiences));
+    }
+    if let Err(Some(why)) = &found {
+        tracing::debug!(why, "token refused");
+    }
+    found
+}
+
+/// The user behind a token of this cluster's own.
+fn own_token_user(
+    server: &ApiServer,
+    token: &str,
+    audiences: &[String],
+) -> Result<Found, Option<String>> {
+    let config = server.config();
+    let mut known = config.static_tokens.iter();
+    if let Some((_, user)) = known.find(|(known, _)| known == token) {
+        return Ok((user.clone(), own_audiences(audiences)?));
     }
     let cluster = server.cluster();
     let now = (config.clock)();
     if bootstrap_token::split(token).is_some() {
-        let user = bootstrap_token::user_of(token, &cluster, now);
-        return user.map(whole).ok_or(None);
+        let audiences = own_audiences(audiences)?;
+        let user = bootstrap_token::user_of(token, &cluster, now).ok_or(None)?;
+        return Ok((user, audiences));
     }
     let claims = config.tokens.verify(token).ok_or(None)?;
-    match service_account_token::user_of(&claims, audiences, &cluster, now) {
-        Ok(user) => {
-            server.metrics().access.token();
-            let given = claims.get("aud").and_then(Value::as_array);
-            let is_given = |audience: &&String| {
-                let mut given = given.into_iter().flatten();
-                given.any(|given| given.as_str() == Some(audience.as_str()))
-            };
-            Ok((user, audiences.iter().filter(is_given).cloned().collect()))
-        }
-        Err(why) => {
-            tracing::debug!(why, "token refused");
-            Err(Some(why))
-        }
-    }
+    let user = service_account_token::user_of(&claims, audiences, &cluster, now)?;
+    server.metrics().access.token();
+    let given = claims.get("aud").and_then(Value::as_array);
+    let is_given = |audience: &&String| {
+        let mut given = given.into_iter().flatten();
+        given.any(|given| given.as_str() == Some(audience.as_str()))
+    };
+    Ok((user, audiences.iter().filter(is_given).cloned().collect()))
 }
 
-/// Extra attribute that says which credential was shown. Source: apiserver `user.CredentialIDKey`.
-const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+/// Those of the audiences that a token without any is good for: this cluster's own.
+///
+/// Source: apiserver `WrapAudienceAgnosticToken`.
+///
+/// # Errors
+/// None of them is; the token is then nobody's.
+fn own_audiences(audiences: &[String]) -> Result<Vec<String>, Option<String>> {
+    let is_own = |audience: &&String| *audience == service_account_token::ISSUER;
+    let own: Vec<String> = audiences.iter().filter(is_own).cloned().collect();
+    if own.is_empty() { Err(None) } else { Ok(own) }
+}
 
 /// The client certificate of a connection that names somebody, as a request extension.
 #[derive(Clone)]
@@ -234,7 +262,7 @@ pub(crate) fn peer(der: &[u8], is_good: bool) -> Option<Peer> {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let id = format!("X509SHA256={}", hex.concat());
-        user.extra.insert(CREDENTIAL_ID.into(), vec![id]);
+        user.extra.insert(user::CREDENTIAL_ID.into(), vec![id]);
         Arc::new(user)
     });
     let not_after = certificate.validity().not_after.timestamp();
@@ -389,6 +417,11 @@ mod tests {
         };
         assert_eq!(token(b" bearer a b"), Some("a".to_owned()));
         assert_eq!(token(b"Bearer \xe9"), Some("\u{fffd}".to_owned()));
+        let mut twice = HeaderMap::new();
+        for token in ["Bearer a", "Bearer b"] {
+            twice.append(header::AUTHORIZATION, HeaderValue::from_static(token));
+        }
+        assert_eq!(bearer(&twice), Some(Cow::Borrowed("a")));
         for none in ["Bearer", "Bearer  a", "Basic a", "Bearera"] {
             assert_eq!(token(none.as_bytes()), None, "{none}");
         }

@@ -9,6 +9,7 @@ use store::Store;
 
 use crate::auth::TokenVerifier;
 use crate::health::Check;
+use crate::oidc::Oidc;
 use crate::openapi::OpenApi;
 
 /// Everything an API server needs.
@@ -22,6 +23,8 @@ pub struct Config {
     pub tokens: Arc<dyn TokenVerifier>,
     /// Tokens given on the command line, with their users.
     pub static_tokens: Vec<(String, kinds::strategy::User)>,
+    /// An issuer elsewhere whose tokens are taken too; somebody else runs its [`Oidc::keep`].
+    pub oidc: Option<Arc<Oidc>>,
     /// The time.
     pub clock: fn() -> Timestamp,
     /// From where cluster IPs and node ports are taken.

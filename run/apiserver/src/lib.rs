@@ -21,6 +21,7 @@ mod held;
 mod limits;
 pub mod listener;
 mod metrics;
+pub mod oidc;
 pub mod openapi;
 mod options;
 mod ownership;

@@ -240,7 +240,7 @@ impl ApiServer {
             if permit.is_none() && !health::is_asked(parts.uri.path()) {
                 return Ok(respond::too_many());
             }
-            return match self.admit(&parts, &query, info, learnt) {
+            return match self.admit(&parts, &query, info, learnt).await {
                 Ok(_) => fixed::answer(self, &parts).await,
                 Err(error) => Ok(respond::turned_away(&error, Format::Json)),
             };
@@ -289,7 +289,7 @@ impl ApiServer {
     }
 
     /// Who sends a request, after impersonation, when they may. Says under which flow it falls, also when they may not.
-    fn admit(
+    async fn admit(
         &self,
         parts: &Parts,
         query: &Query,
@@ -298,7 +298,7 @@ impl ApiServer {
     ) -> Result<User, StatusError> {
         let access = &self.inner.metrics.access;
         let begun = Instant::now();
-        let caller = auth::authenticate(self, parts);
+        let caller = auth::authenticate(self, parts).await;
         access.authenticated(&caller, begun.elapsed());
         let caller = caller?;
         let mut attributes = auth::attributes(&caller, info);
@@ -333,7 +333,7 @@ impl ApiServer {
         info: RequestInfo,
         learnt: &Learnt,
     ) -> Result<Response<Body>, StatusError> {
-        let user = match self.admit(&parts, &query, &info, learnt) {
+        let user = match self.admit(&parts, &query, &info, learnt).await {
             Ok(user) => user,
             Err(error) => {
                 let format = refusal_format(&info, &parts.headers);

@@ -39,6 +39,7 @@ async fn server() -> (ApiServer, tokio::task::JoinHandle<()>) {
         registry: kinds::builtin().with(kinds::workloads::rows()),
         tokens: Arc::new(NoTokens),
         static_tokens: Vec::new(),
+        oidc: None,
         clock: jiff::Timestamp::now,
         ranges: kinds::strategy::Ranges::default(),
         address: "127.0.0.1:6443".into(),

@@ -1,4 +1,5 @@
 //! What several crates' tests share.
 
 pub mod fake_api;
+pub mod issuer;
 pub mod registry;

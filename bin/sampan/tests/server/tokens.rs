@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Server, run, sampan};
 
-const REVIEWS: Resource = Resource::cluster(
+pub(crate) const REVIEWS: Resource = Resource::cluster(
     "authentication.k8s.io",
     "v1",
     "SelfSubjectReview",
@@ -68,11 +68,11 @@ async fn a_bad_token_file_is_refused_without_telling_its_tokens() {
 }
 
 /// A client that shows a token instead of the administrator's certificate.
-async fn with_token(data: &std::path::Path, token: &str) -> Rest {
+pub(crate) async fn with_token(data: &std::path::Path, token: &str) -> Rest {
     let text = fs::read_to_string(data.join("admin.kubeconfig")).unwrap();
     let mut kubeconfig: Value = serde_json::from_str(&text).unwrap();
     kubeconfig["users"][0]["user"] = json!({ "token": token });
-    let file = data.join(format!("{token}.kubeconfig"));
+    let file = data.join("token.kubeconfig");
     fs::write(&file, kubeconfig.to_string()).unwrap();
     Rest::new(client::from_kubeconfig(Some(&file), None).await.unwrap())
 }

@@ -43,7 +43,7 @@ impl Special for TokenReview {
         if audiences.is_empty() {
             audiences.push(ISSUER.to_owned());
         }
-        let status = match auth::token_user_for(&call.server, token, &audiences) {
+        let status = match auth::token_user_for(&call.server, token, &audiences).await {
             Ok((user, audiences)) => {
                 json!({"authenticated": true, "user": user_info(&user), "audiences": audiences})
             }

@@ -9,6 +9,7 @@ mod connections;
 mod late;
 mod load;
 mod mirrors;
+mod oidc;
 mod protobuf;
 mod races;
 mod recordings;

@@ -76,21 +76,14 @@ impl Talk {
     }
 
     pub(crate) async fn over(store: Arc<dyn Store>, limits: Limits) -> Self {
-        let server = ApiServer::new(Config {
-            store,
-            registry: kinds::builtin(),
-            tokens: Arc::new(PlainTokens),
-            static_tokens: Vec::new(),
-            clock: jiff::Timestamp::now,
-            ranges: kinds::strategy::Ranges::default(),
-            address: "127.0.0.1:6443".into(),
-            kubelet: None,
-            openapi: None,
-            checks: vec![ping()],
-            metrics: Vec::new(),
-            limits,
-        });
-        let talk = Self { server };
+        Self::of(config(store, limits)).await
+    }
+
+    /// A server of this configuration.
+    pub(crate) async fn of(config: Config) -> Self {
+        let talk = Self {
+            server: ApiServer::new(config),
+        };
         talk.namespace("web").await;
         talk
     }
@@ -187,6 +180,25 @@ impl Talk {
             body.to_string(),
         )
         .await
+    }
+}
+
+/// What a server over a store is made of.
+pub(crate) fn config(store: Arc<dyn Store>, limits: Limits) -> Config {
+    Config {
+        store,
+        registry: kinds::builtin(),
+        tokens: Arc::new(PlainTokens),
+        static_tokens: Vec::new(),
+        oidc: None,
+        clock: jiff::Timestamp::now,
+        ranges: kinds::strategy::Ranges::default(),
+        address: "127.0.0.1:6443".into(),
+        kubelet: None,
+        openapi: None,
+        checks: vec![ping()],
+        metrics: Vec::new(),
+        limits,
     }
 }
 
