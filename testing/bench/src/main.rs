@@ -8,7 +8,6 @@
 //! `SAMPAN_BENCH_PARTS` (comma-separated: `idle`, `rates`, `lists`, `watchers`, `many`, `status`,
 //! `node`) measures these alone.
 
-mod connection;
 mod lists;
 mod node;
 mod process;
@@ -22,9 +21,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use testkit::connection::Dialer;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::connection::Dialer;
 use crate::process::{Process, processor_time, rss};
 use crate::report::{Better, Figure, megabytes, row, show};
 

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use testkit::connection::Dialer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-
-use crate::connection::Dialer;
 
 /// Longest wait for the line that says it is ready.
 const READY_MAX: Duration = Duration::from_mins(1);

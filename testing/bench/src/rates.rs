@@ -6,8 +6,8 @@ use anyhow::Result;
 use futures::future::try_join_all;
 use meta::ObjectExt;
 use serde_json::json;
+use testkit::connection::Body;
 
-use crate::connection::Body;
 use crate::report::{Better, Figure, median, percentile, show};
 use crate::request::{self, applied, map, maps, pod, pods, send};
 use crate::{Server, settle};

@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use http::Request;
 use serde_json::{Value, json};
+use testkit::connection::{Body, Connection};
 
 use crate::Server;
-use crate::connection::{Body, Connection};
 
 /// How many requests are under way while objects are made.
 const FILLERS: usize = 32;

@@ -9,10 +9,10 @@ use futures::future::try_join_all;
 use http_body_util::BodyExt;
 use meta::ObjectExt;
 use serde_json::Value;
+use testkit::connection::Connection;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::connection::Connection;
 use crate::report::{Better, Figure, median, milliseconds, percentile, show};
 use crate::request::{self, map, maps, send};
 use crate::{Server, settle};

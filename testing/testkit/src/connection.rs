@@ -20,12 +20,14 @@ use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// What is sent.
-pub(crate) type Body = Full<Bytes>;
+pub type Body = Full<Bytes>;
+/// An encrypted connection.
+pub type Stream = TlsStream<BufReader<TcpStream>>;
 
 /// What is read at once; rustls alone asks for 4 KiB.
 const READ_BYTES: usize = 256 << 10;
@@ -36,15 +38,20 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Where a server listens, and how connections to it are encrypted.
 #[derive(Clone)]
-pub(crate) struct Dialer {
+pub struct Dialer {
     authority: Authority,
     name: ServerName<'static>,
     tls: TlsConnector,
+    /// Bytes that the kernel keeps for us of what we do not read; as many as it likes if `None`.
+    unread_bytes: Option<u32>,
 }
 
 impl Dialer {
     /// Reads a kubeconfig; its client certificate is used.
-    pub(crate) async fn read(kubeconfig: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// It cannot be read, or names no server or no keys.
+    pub async fn read(kubeconfig: &Path) -> Result<Self> {
         let kubeconfig = Kubeconfig::read_from(kubeconfig).context("no kubeconfig")?;
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
@@ -56,20 +63,59 @@ impl Dialer {
             name: ServerName::try_from(host).context("no host's name")?,
             authority: authority.clone(),
             tls: Arc::new(tls).into(),
+            unread_bytes: None,
         })
     }
 
-    async fn dial(&self) -> Result<TlsStream<BufReader<TcpStream>>> {
-        let stream = TcpStream::connect(self.authority.as_str());
-        let stream = stream.await.context("no connection")?;
+    /// The same for connections of which the kernel keeps no more than so many bytes that are not read.
+    ///
+    /// Within one machine it takes megabytes otherwise, and who does not read looks like one who does.
+    #[must_use]
+    pub fn unread(self, bytes: u32) -> Self {
+        Self {
+            unread_bytes: Some(bytes),
+            ..self
+        }
+    }
+
+    /// Connects and says nothing.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub async fn plain(&self) -> Result<TcpStream> {
+        let addresses = lookup_host(self.authority.as_str()).await;
+        let address = addresses.context("no address")?.next();
+        let address = address.context("no address")?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        };
+        let socket = socket.context("no socket")?;
+        if let Some(bytes) = self.unread_bytes {
+            let bounded = socket.set_recv_buffer_size(bytes);
+            bounded.context("no option set")?;
+        }
+        let stream = socket.connect(address).await.context("no connection")?;
         stream.set_nodelay(true).context("no option set")?;
-        let stream = BufReader::with_capacity(READ_BYTES, stream);
+        Ok(stream)
+    }
+
+    /// Shakes hands and asks for nothing.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a server that takes our certificate.
+    pub async fn dial(&self) -> Result<Stream> {
+        let stream = BufReader::with_capacity(READ_BYTES, self.plain().await?);
         let stream = self.tls.connect(self.name.clone(), stream);
         stream.await.context("no encrypted connection")
     }
 
     /// Opens a watch, whose address is a path.
-    pub(crate) async fn watch(&self, path: &str) -> Result<Watch> {
+    ///
+    /// # Errors
+    /// Nobody answers, or with something else.
+    pub async fn watch(&self, path: &str) -> Result<Watch> {
         let mut stream = self.dial().await?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\n\r\n",
@@ -93,7 +139,10 @@ impl Dialer {
     }
 
     /// Opens a connection.
-    pub(crate) async fn open(&self) -> Result<Connection> {
+    ///
+    /// # Errors
+    /// Nobody answers, or not as an HTTPS server that takes our certificate.
+    pub async fn open(&self) -> Result<Connection> {
         let stream = self.dial().await?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
@@ -112,14 +161,17 @@ impl Dialer {
 }
 
 /// A connection, which closes when it is dropped and no answer is read from it any more.
-pub(crate) struct Connection {
+pub struct Connection {
     sender: SendRequest<Body>,
     host: HeaderValue,
 }
 
 impl Connection {
     /// Sends a request, whose address is a path; the answer is still to be read.
-    pub(crate) async fn send(&mut self, mut request: Request<Body>) -> Result<Response<Incoming>> {
+    ///
+    /// # Errors
+    /// The connection breaks.
+    pub async fn send(&mut self, mut request: Request<Body>) -> Result<Response<Incoming>> {
         request.headers_mut().insert(HOST, self.host.clone());
         self.sender.ready().await.context("the connection broke")?;
         self.sender.send_request(request).await.context("no answer")
@@ -128,7 +180,10 @@ impl Connection {
     /// Sends a request and reads the whole answer; its code and its size.
     ///
     /// What was read is let go of at once: gathering megabytes would be measured as the server's time.
-    pub(crate) async fn answer(&mut self, request: Request<Body>) -> Result<(u16, usize)> {
+    ///
+    /// # Errors
+    /// The connection breaks, or the server fails.
+    pub async fn answer(&mut self, request: Request<Body>) -> Result<(u16, usize)> {
         let response = self.send(request).await?;
         let code = response.status().as_u16();
         let (mut body, mut size) = (response.into_body(), 0);
@@ -143,8 +198,8 @@ impl Connection {
 }
 
 /// An open watch, of which nothing is known but how many events came.
-pub(crate) struct Watch {
-    stream: TlsStream<BufReader<TcpStream>>,
+pub struct Watch {
+    stream: Stream,
     buffer: Vec<u8>,
     /// The last byte read before.
     last: Option<u8>,
@@ -152,7 +207,10 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Waits for more, and counts the events in it; `None` at the end of the stream.
-    pub(crate) async fn events(&mut self) -> Result<Option<usize>> {
+    ///
+    /// # Errors
+    /// It breaks off.
+    pub async fn events(&mut self) -> Result<Option<usize>> {
         let read = self.stream.read(&mut self.buffer).await;
         let read = read.context("the watch broke off")?;
         let mut events = 0;
