@@ -11,6 +11,7 @@ use kinds::schema::Emptied;
 use kinds::strategy::{Context, Operation, User};
 use kinds::{Kind, Lookup};
 use meta::{FieldError, Object, StatusError};
+use store::Entry;
 use wire::media::Answer;
 
 use crate::cluster::Cluster;
@@ -18,6 +19,7 @@ use crate::metrics::Step;
 use crate::options::Query;
 use crate::request::RequestInfo;
 use crate::server::ApiServer;
+use crate::stored;
 
 /// A request after authentication, authorization and negotiation.
 pub(crate) struct Call {
@@ -202,6 +204,16 @@ impl Call {
         let admission = &self.server.metrics().admission;
         admission.stepped(step, operation, outcome.is_err(), begun.elapsed());
         outcome
+    }
+
+    /// The object of this name as it is stored, if there is one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn stored(&self, name: &str) -> Result<Option<Entry>, StatusError> {
+        let key = stored::key(&self.kind, &self.info.namespace, name);
+        let entry = self.server.config().store.get(&key).await;
+        entry.map_err(|error| stored::refusal(&self.kind, &error))
     }
 
     /// 404 for an object of this kind.

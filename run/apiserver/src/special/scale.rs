@@ -33,9 +33,7 @@ impl Special for Scale {
             .scale()
             .ok_or_else(StatusError::no_route)?;
         if call.info.verb == "get" {
-            let key = stored::key(&call.kind, &call.info.namespace, &call.info.name);
-            let entry = call.server.config().store.get(&key).await;
-            let entry = entry.map_err(|error| stored::refusal(&call.kind, &error))?;
+            let entry = call.stored(&call.info.name).await?;
             let entry = entry.ok_or_else(|| call.not_found(&call.info.name))?;
             let scale = scale_of(&stored::object(&call.kind, &entry)?, &paths);
             return respond::scale(call, &scale, &[]);

@@ -12,14 +12,7 @@ use crate::{auth, respond, stored};
 pub(super) async fn get(call: &Call) -> Result<Response<Body>, StatusError> {
     let kind = &call.kind;
     settle_version(call).await?;
-    let key = stored::key(kind, &call.info.namespace, &call.info.name);
-    let entry = call
-        .server
-        .config()
-        .store
-        .get(&key)
-        .await
-        .map_err(|error| stored::refusal(kind, &error))?;
+    let entry = call.stored(&call.info.name).await?;
     let entry = entry.ok_or_else(|| call.not_found(&call.info.name))?;
     if let Some(told_about) = kind.strategy.told_about() {
         let told = told_about(&stored::object(kind, &entry)?);

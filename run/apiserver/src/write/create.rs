@@ -146,15 +146,7 @@ async fn store(
     warnings.extend(more);
     kind.strategy.allocate(&mut object, None, &context)?;
     if options.dry_run {
-        let key = stored::key(kind, &call.info.namespace, &name);
-        let present = call
-            .server
-            .config()
-            .store
-            .get(&key)
-            .await
-            .map_err(|error| stored::refusal(kind, &error))?;
-        return match present {
+        return match call.stored(&name).await? {
             Some(entry) => Err(taken(call, &name, &stored::object(kind, &entry)?)),
             None => Ok(wire::encode::bytes(&object).into()),
         };
@@ -165,9 +157,7 @@ async fn store(
     match commit(call, turn, key, step).await {
         Ok(entry) => stored::bytes(kind, &entry),
         Err(StoreError::Exists { .. }) => {
-            let key = stored::key(kind, &call.info.namespace, &name);
-            let present = call.server.config().store.get(&key).await;
-            let entry = present.map_err(|error| stored::refusal(kind, &error))?;
+            let entry = call.stored(&name).await?;
             let object = entry
                 .map(|entry| stored::object(kind, &entry))
                 .transpose()?;

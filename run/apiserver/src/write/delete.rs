@@ -35,22 +35,14 @@ pub(crate) async fn delete(
     name: &str,
     options: &DeleteOptions,
 ) -> Result<Deleted, StatusError> {
-    let kind = &call.kind;
-    let key = stored::key(kind, &call.info.namespace, name);
     for _ in 0..call.server.config().limits.write_tries_max {
-        let present = call
-            .server
-            .config()
-            .store
-            .get(&key)
-            .await
-            .map_err(|error| stored::refusal(kind, &error))?;
-        let entry = present.ok_or_else(|| call.not_found(name))?;
+        let entry = call.stored(name).await?;
+        let entry = entry.ok_or_else(|| call.not_found(name))?;
         if let Some(deleted) = attempt(call, &entry, options).await? {
             return Ok(deleted);
         }
     }
-    Err(StatusError::modified(&kind.group_resource(), name))
+    Err(StatusError::modified(&call.kind.group_resource(), name))
 }
 
 /// One try; `None` when somebody else wrote in between.

@@ -45,16 +45,8 @@ pub(crate) async fn update(
     change: &dyn Change,
 ) -> Result<Written, StatusError> {
     let kind = &call.kind;
-    let key = stored::key(kind, &call.info.namespace, name);
     for _ in 0..call.server.config().limits.write_tries_max {
-        let present = call
-            .server
-            .config()
-            .store
-            .get(&key)
-            .await
-            .map_err(|error| stored::refusal(kind, &error))?;
-        let Some(entry) = present else {
+        let Some(entry) = call.stored(name).await? else {
             if !change.creates() || call.subresource().is_some() {
                 return Err(call.not_found(name));
             }
