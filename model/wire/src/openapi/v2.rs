@@ -8,6 +8,15 @@ use super::parameters::{Parameter, Place};
 
 /// The path item.
 pub(super) fn path(path: &Path) -> Value {
+    item(path, parameter, operation)
+}
+
+/// The path item of either version, which spell parameters and operations differently.
+pub(super) fn item(
+    path: &Path,
+    parameter: fn(&Parameter) -> Value,
+    operation: fn(&Operation) -> Value,
+) -> Value {
     let mut item = Map::new();
     if !path.parameters.is_empty() {
         let parameters = path.parameters.iter().map(parameter);

@@ -5,19 +5,11 @@ use serde_json::{Map, Value, json};
 use super::Flavor;
 use super::operations::{Content, Operation, Path};
 use super::parameters::{Parameter, Place};
-use super::v2::{extensions, reason};
+use super::v2::{self, extensions, reason};
 
 /// The path item.
 pub(super) fn path(path: &Path) -> Value {
-    let mut item = Map::new();
-    if !path.parameters.is_empty() {
-        let parameters = path.parameters.iter().map(parameter);
-        item.insert("parameters".into(), parameters.collect());
-    }
-    for each in &path.operations {
-        item.insert(each.method.into(), operation(each));
-    }
-    Value::Object(item)
+    v2::item(path, parameter, operation)
 }
 
 fn parameter(parameter: &Parameter) -> Value {
