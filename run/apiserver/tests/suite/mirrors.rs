@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use store::{Revision, Store, Watch, WatchItem, WatchScope};
+use tokio::sync::watch;
 
 use crate::server::{Answer, Talk};
 use crate::watches::Events;
@@ -25,6 +26,14 @@ const NAMES: u64 = 12;
 const NAMESPACES: [&str; 3] = ["web", "webs", "a"];
 /// How far behind the present history is compacted, at most.
 const KEPT_MAX: u64 = 300;
+/// Changes that others make between two pages of a list, at most.
+const BETWEEN_PAGES_MAX: u64 = 10;
+/// Changes between two compactions, at most.
+const BETWEEN_COMPACTIONS_MAX: u64 = 30;
+/// So many changes writers may be ahead of who writes them down, who would be told too late otherwise.
+const AHEAD_MAX: u64 = 100;
+/// Written last.
+const LAST: &str = "last";
 /// Longest wait for an event that may not come.
 const LULL: Duration = Duration::from_millis(20);
 
@@ -121,6 +130,8 @@ fn state(truth: &Truth, at: u64) -> BTreeMap<(String, String), Value> {
 struct World {
     talk: Talk,
     is_over: AtomicBool,
+    /// The last revision that was written down; closed when all were.
+    recorded: watch::Receiver<u64>,
     /// Revisions before this one may be refused.
     compacted: AtomicU64,
 }
@@ -128,6 +139,12 @@ struct World {
 impl World {
     fn store(&self) -> &Arc<dyn Store> {
         &self.talk.server.config().store
+    }
+
+    /// Waits until everything up to a revision was written down; false when nothing more will be.
+    async fn reaches(&self, revision: u64) -> bool {
+        let mut recorded = self.recorded.clone();
+        recorded.wait_for(|at| *at >= revision).await.is_ok()
     }
 }
 
@@ -160,47 +177,42 @@ async fn write(world: &World, mut random: Random) {
             "{}",
             answer.body
         );
-        tokio::time::sleep(Duration::from_millis(random.below(8))).await;
+        let written = world.store().revision().0;
+        world.reaches(written.saturating_sub(AHEAD_MAX)).await;
     }
 }
 
 /// Compacts to just behind the present, over and over.
 async fn compact(world: &World, mut random: Random) {
-    while !world.is_over.load(Ordering::Acquire) {
-        let to = world
-            .store()
-            .revision()
-            .0
-            .saturating_sub(random.below(KEPT_MAX))
-            .max(1);
+    loop {
+        let now = world.store().revision().0;
+        let to = now.saturating_sub(random.below(KEPT_MAX)).max(1);
         world.compacted.fetch_max(to, Ordering::AcqRel);
         world.store().compact(Revision(to)).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(3)).await;
+        let next = now + 1 + random.below(BETWEEN_COMPACTIONS_MAX);
+        if !world.reaches(next).await {
+            return;
+        }
     }
 }
 
-/// Writes down everything that happens.
-async fn record(mut watch: Watch, world: &World) -> Truth {
+/// Writes down everything that happens, to the last change.
+async fn record(mut watch: Watch, recorded: watch::Sender<u64>) -> Truth {
     let mut truth = Truth::new();
     loop {
-        let next = tokio::time::timeout(LULL, watch.next()).await;
-        match next {
-            Ok(Some(Ok(WatchItem::Event(event)))) => {
-                let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
-                let is = (event.change != store::Change::Deleted).then(|| read(&event.entry.value));
-                let was = event.previous.as_ref().map(|was| read(&was.value));
-                truth.insert(event.entry.revision.0, Changed { was, is });
-            }
-            Ok(Some(Ok(WatchItem::Progress(_)))) => {}
-            Ok(ended) => unreachable!("the recorder's watch ended: {ended:?}"),
-            Err(_) => {
-                let is_over = world.is_over.load(Ordering::Acquire);
-                let reached = watch.progress();
-                if is_over && reached.is_some_and(|at| at >= world.store().revision()) {
-                    return truth;
-                }
-            }
+        let event = match watch.next().await {
+            Some(Ok(WatchItem::Event(event))) => event,
+            Some(Ok(WatchItem::Progress(_))) => continue,
+            ended => unreachable!("the recorder's watch ended: {ended:?}"),
+        };
+        let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+        let is = (event.change != store::Change::Deleted).then(|| read(&event.entry.value));
+        let was = event.previous.as_ref().map(|was| read(&was.value));
+        truth.insert(event.entry.revision.0, Changed { was, is });
+        if *event.entry.key.name == *LAST {
+            return truth;
         }
+        recorded.send_replace(event.entry.revision.0);
     }
 }
 
@@ -377,7 +389,8 @@ async fn list(world: &World, random: &mut Random) -> Listed {
         if next.is_empty() {
             return listed;
         }
-        tokio::time::sleep(Duration::from_millis(random.below(4))).await;
+        let now = world.store().revision().0;
+        world.reaches(now + random.below(BETWEEN_PAGES_MAX)).await;
     }
 }
 
@@ -437,9 +450,11 @@ async fn mirrors_agree_with_what_happened() {
     for namespace in NAMESPACES.iter().skip(1) {
         talk.namespace(namespace).await;
     }
+    let (recorder, recorded) = watch::channel(0);
     let world = World {
         talk,
         is_over: AtomicBool::new(false),
+        recorded,
         compacted: AtomicU64::new(0),
     };
     let world = Arc::new(world);
@@ -459,14 +474,15 @@ async fn mirrors_agree_with_what_happened() {
     let readers: Vec<_> = (WRITERS..WRITERS + READERS).map(spawn).collect();
     let (over, random) = on(WRITERS + READERS);
     let compactor = tokio::spawn(async move { compact(&over, random).await });
-    let over = Arc::clone(&world);
-    let recorder = tokio::spawn(async move { record(watch, &over).await });
+    let recording = tokio::spawn(record(watch, recorder));
     let seen = join_all(readers).await;
     world.is_over.store(true, Ordering::Release);
     let written = join_all(writers).await;
     written.into_iter().for_each(Result::unwrap);
+    let last = json!({"metadata": {"name": LAST}});
+    world.talk.post(&secrets("web"), last).await.expect(201);
+    let truth = recording.await.unwrap();
     compactor.await.unwrap();
-    let truth = recorder.await.unwrap();
     let (watched, listed): (Vec<_>, Vec<_>) = seen.into_iter().map(Result::unwrap).unzip();
     let is_broken = |listed: &Listed| listed.broken_at.is_some();
     let broken = listed.iter().flatten().filter(|listed| is_broken(listed));
