@@ -1,44 +1,101 @@
 //! Connections on which nothing is asked.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore};
 use sampan_apiserver::config::Limits;
 use sampan_apiserver::listener;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::Talk;
 
-/// Has no certificate: no handshake gets as far.
-#[derive(Debug)]
-struct Nameless;
+/// A listener where two connections may be open on which nothing was asked.
+struct Listening {
+    address: SocketAddr,
+    connector: TlsConnector,
+    shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+}
 
-impl ResolvesServerCert for Nameless {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        None
+impl Listening {
+    async fn start() -> Self {
+        let talk = Talk::with(Limits {
+            newcomers_max: 2,
+            ..Limits::upstream()
+        })
+        .await;
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let key = ring::sign::any_supported_type(&key).unwrap();
+        let certificate = CertificateDer::from(own.cert.der().to_vec());
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let certified = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+        let tls = listener::tls(Arc::new(certified), &own.cert.pem()).unwrap();
+        let listening = listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listening.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = listener::serve(listening, tls, talk.server.clone(), shutdown.clone());
+        let client = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        Self {
+            address,
+            connector: Arc::new(client).into(),
+            shutdown,
+            serving: tokio::spawn(serving),
+        }
     }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// A connection on which hands were shaken.
+    async fn shake(&self) -> TlsStream<TcpStream> {
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = self.connect().await;
+        self.connector.connect(name, stream).await.unwrap()
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        self.serving.await.unwrap();
+    }
+}
+
+/// Asks for something, which this nobody may not have, and reads the answer.
+async fn ask(stream: &mut TlsStream<TcpStream>) {
+    let request = b"GET /version HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{head}");
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.unwrap().parse().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
 }
 
 #[tokio::test]
 async fn who_connects_and_says_nothing_gives_way() {
-    let talk = Talk::with(Limits {
-        newcomers_max: 2,
-        ..Limits::upstream()
-    })
-    .await;
-    let authority = rcgen::generate_simple_self_signed(["clients".to_owned()]).unwrap();
-    let tls = listener::tls(Arc::new(Nameless), &authority.cert.pem()).unwrap();
-    let listening = listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let address = listening.local_addr().unwrap();
-    let shutdown = CancellationToken::new();
-    let serving = listener::serve(listening, tls, talk.server.clone(), shutdown.clone());
-    let serving = tokio::spawn(serving);
+    let listening = Listening::start().await;
     let mut silent = Vec::new();
     for _ in 0..4 {
-        silent.push(TcpStream::connect(address).await.unwrap());
+        silent.push(listening.connect().await);
     }
     // The two oldest are gone, the two newest are there.
     let mut byte = [0];
@@ -49,6 +106,17 @@ async fn who_connects_and_says_nothing_gives_way() {
         let silence = there.try_read(&mut byte).unwrap_err();
         assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock);
     }
-    shutdown.cancel();
-    serving.await.unwrap();
+    listening.end().await;
+}
+
+#[tokio::test]
+async fn who_has_asked_stays_and_who_only_shook_hands_gives_way() {
+    let listening = Listening::start().await;
+    let mut asked = listening.shake().await;
+    ask(&mut asked).await;
+    let mut shaken = listening.shake().await;
+    let _newer = [listening.connect().await, listening.connect().await];
+    assert_eq!(shaken.read(&mut [0]).await.unwrap_or_default(), 0);
+    ask(&mut asked).await;
+    listening.end().await;
 }

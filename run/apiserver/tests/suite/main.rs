@@ -6,6 +6,7 @@ mod admission;
 mod answers;
 mod bootstrap;
 mod connections;
+mod heavy;
 mod late;
 mod load;
 mod mirrors;

@@ -1,7 +1,10 @@
 //! Large answers take room until they are read: more are told to come back, and small ones go on.
 
+use std::sync::{Arc, Weak};
+
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use sampan_apiserver::Identity;
 use sampan_apiserver::config::Limits;
@@ -94,6 +97,35 @@ async fn an_indented_list_is_made_while_it_is_read_and_is_the_same() {
         value
     );
     assert!(pretty.starts_with(b"{\n  \"") && pretty.ends_with(b"\n  ]\n}\n"));
+}
+
+#[tokio::test]
+async fn what_is_made_while_it_is_read_takes_a_piece_however_large_it_is() {
+    let talk = crowded().await;
+    for name in ["e", "f", "g"] {
+        let map = json!({"metadata": {"name": name}, "data": {"a": "x".repeat(8 * TEXT_BYTES)}});
+        talk.post(MAPS, map).await.expect(201);
+    }
+    let pretty = format!("{MAPS}?pretty=true");
+    for (path, coding) in [
+        (MAPS, "identity"),
+        (&pretty, "identity"),
+        (MAPS, "gzip"),
+        (&pretty, "gzip"),
+    ] {
+        // All of the list is more than one user may have together.
+        let ask = async || {
+            let user = access::user::user("jo", &[access::user::MASTERS]);
+            let request = Request::get(path).header("accept-encoding", coding);
+            let request = request.extension(Identity(user)).body(Body::empty());
+            talk.server.handle(request.unwrap()).await
+        };
+        let unread = [ask().await, ask().await];
+        for answer in unread {
+            assert_eq!(answer.status(), 200, "{path} {coding}");
+            assert_eq!(answer.body().size_hint().exact(), None);
+        }
+    }
 }
 
 #[tokio::test]
@@ -192,6 +224,38 @@ async fn a_resumed_backlog_takes_room_too() {
     assert_eq!(watch.status(), 200);
     let refused = ask(&talk, "jo", &old, "application/json").await;
     assert_eq!(refused.status(), 429);
+}
+
+/// A text that is counted by those who have it.
+struct Counted(Arc<str>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// Bytes, and what tells who has them still.
+fn counted(text: &str) -> (bytes::Bytes, Weak<str>) {
+    let text: Arc<str> = Arc::from(text);
+    let count = Arc::downgrade(&text);
+    (bytes::Bytes::from_owner(Counted(text)), count)
+}
+
+#[tokio::test]
+async fn watches_keep_neither_the_headers_nor_the_bodies_of_their_requests() {
+    let talk = Talk::new().await;
+    let user = access::user::user("jo", &[access::user::MASTERS]);
+    let (header, of_header) = counted("application/json");
+    let (body, of_body) = counted("{}");
+    let watch = Request::get(format!("{MAPS}?watch=true"))
+        .header("accept", HeaderValue::from_maybe_shared(header).unwrap())
+        .extension(Identity(user))
+        .body(Body::from(body));
+    let watch = talk.server.handle(watch.unwrap()).await;
+    assert_eq!(watch.status(), 200);
+    assert_eq!((of_header.strong_count(), of_body.strong_count()), (0, 0));
+    drop(watch);
 }
 
 #[tokio::test]

@@ -66,7 +66,12 @@ impl Talk {
 
     /// A server whose writes take time.
     pub(crate) async fn late() -> Self {
-        Self::over(Arc::new(LateStore::default()), Limits::upstream()).await
+        Self::late_with(Limits::upstream()).await
+    }
+
+    /// The same with other bounds.
+    pub(crate) async fn late_with(limits: Limits) -> Self {
+        Self::over(Arc::new(LateStore::default()), limits).await
     }
 
     /// A server with other bounds.
