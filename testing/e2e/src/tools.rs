@@ -1,4 +1,4 @@
-//! Upstream's own kubectl and Helm, of the release whose API is served; `cargo xtask setup` fetches them.
+//! What tests are given: upstream's own kubectl and Helm, which `cargo xtask setup` fetches, and numbers.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,12 @@ pub fn search_path() -> Result<OsString> {
     let inherited = std::env::var_os("PATH").unwrap_or_default();
     let all = std::iter::once(ours.to_owned()).chain(std::env::split_paths(&inherited));
     Ok(std::env::join_paths(all)?)
+}
+
+/// A number that a variable of the environment names; `default` where there is none.
+pub fn argument(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn directory() -> PathBuf {

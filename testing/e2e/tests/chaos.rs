@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
 use sampan_e2e::cluster::{self, Cluster, WAIT};
+use sampan_e2e::tools::argument;
 use tokio::task::JoinSet;
 
 const SECONDS: u64 = 30;
@@ -33,13 +34,6 @@ spec:
       terminationGracePeriodSeconds: 1
       containers: [{name: main, image: "docker.io/library/busybox:1.36", command: [sleep, "100000"]}]
 "#;
-
-fn argument(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
 
 #[tokio::test]
 async fn a_cluster_killed_at_any_moment_picks_everything_up() -> Result<()> {

@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,14 +18,18 @@ use http::Request;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use sampan_e2e::server::Server;
+use sampan_e2e::tools::argument;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 const ROUNDS: u64 = 4;
 const CLIENTS: u64 = 8;
 /// Longest time until what was begun has come to its end.
 const WAIT: Duration = Duration::from_secs(40);
-const BETWEEN: Duration = Duration::from_millis(200);
+/// The server is killed once its clients have done so much.
+const ATTEMPTS: Range<u64> = 20..300;
 const HOME: &str = "/api/v1/namespaces/home";
 const SETS: &str = "/apis/apps/v1/namespaces/home/replicasets";
 const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
@@ -35,11 +40,6 @@ const CSR: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlISk1IQUNBU
     CjZzWEcyVE5kanFCYTdFMXpLNGtieTc3T1BxQUFNQW9HQ0NxR1NNNDlCQU1DQTBrQU1FWUNJUURxQUlIYVdOMXUKNldPNi9QRWlrN0NjVmZQYV\
     g1ampVL3kwS29IcWZzSWdMUUloQUpUQ1M4RVFubkNxNUR3d05xRzV3NE90RHU2ZwpMV0lxOGlkSEQwaUtHaUUvCi0tLS0tRU5EIENFUlRJRklD\
     QVRFIFJFUVVFU1QtLS0tLQo=";
-
-fn argument(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 async fn client(server: &Server) -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(server.kubeconfig())?;
@@ -220,6 +220,28 @@ async fn halves(client: &Client) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// The revision of all there is.
+async fn revision(client: &Client) -> Result<u64> {
+    let list = ask(client, "GET", "/api/v1/namespaces?limit=1", Value::Null).await?;
+    Ok(text(&list, "/metadata/resourceVersion").parse()?)
+}
+
+/// Waits until something changes after a revision, for as long as the server waits for one that is still to come.
+async fn change(client: &Client, after: u64) -> Result<()> {
+    let next = after + 1;
+    let next = format!(
+        "/api/v1/namespaces?limit=1&resourceVersion={next}&resourceVersionMatch=NotOlderThan"
+    );
+    let is_late = |error: &anyhow::Error| {
+        let error = error.downcast_ref();
+        matches!(error, Some(kube::Error::Api(status)) if status.code == 504)
+    };
+    match ask(client, "GET", &next, Value::Null).await {
+        Err(error) if !is_late(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 #[tokio::test]
 async fn what_was_begun_before_a_kill_comes_to_its_end() -> Result<()> {
     let seed = argument("SAMPAN_CHAOS_SEED", 1);
@@ -237,22 +259,27 @@ async fn what_was_begun_before_a_kill_comes_to_its_end() -> Result<()> {
     let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": hard}});
     ask(&first, "POST", &format!("{HOME}/resourcequotas"), quota).await?;
     for round in 0..argument("SAMPAN_CHAOS_ROUNDS", ROUNDS) {
-        let mut clients = JoinSet::new();
+        let (mut clients, (done, mut attempts)) = (JoinSet::new(), watch::channel(0));
         for index in 0..CLIENTS {
             let (client, mut random) = (client(&server).await?, random.fork());
+            let done = done.clone();
             clients.spawn(async move {
                 for number in 0.. {
                     let name = format!("r{round}-{index}-{number}");
                     drop(attempt(&client, &mut random, &name).await);
+                    done.send_modify(|attempts| *attempts += 1);
                 }
             });
         }
-        tokio::time::sleep(Duration::from_millis(random.u64(300..1500))).await;
+        let enough = random.u64(ATTEMPTS);
+        let enough = attempts.wait_for(|attempts| *attempts >= enough);
+        timeout(WAIT, enough).await.context("nothing is done")??;
         server.restart().await?;
         clients.shutdown().await;
         let client = client(&server).await?;
         let begun = tokio::time::Instant::now();
         loop {
+            let at = revision(&client).await?;
             let found = halves(&client).await?;
             if found.is_empty() {
                 break;
@@ -261,7 +288,7 @@ async fn what_was_begun_before_a_kill_comes_to_its_end() -> Result<()> {
                 begun.elapsed() < WAIT,
                 "seed {seed}, round {round}: {found:?}"
             );
-            tokio::time::sleep(BETWEEN).await;
+            change(&client, at).await?;
         }
     }
     Ok(())
