@@ -1,32 +1,66 @@
-//! Under which FlowSchema a request falls: the first that matches, by precedence. Nobody waits or is refused for it.
+//! Priority and fairness: under which FlowSchema a request falls, which is the first that matches, by precedence; and who
+//! gets a seat of its priority level ([`seats`]).
 //!
-//! Source: apiserver `util/flowcontrol/rule.go`, `apf_controller.go`.
+//! Source: apiserver `util/flowcontrol/rule.go`, `apf_controller.go`; apis `flowcontrol/bootstrap`.
+
+mod hand;
+pub mod level;
+mod queues;
+pub mod seats;
+#[cfg(test)]
+mod simulation;
+pub mod width;
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kinds::strategy::User;
 use meta::{Object, ObjectExt};
 use serde::Deserialize;
 
+use self::level::{CATCH_ALL, Configuration, EXEMPT};
 use crate::attributes::Attributes;
 use crate::user;
 
+/// Where the schema `catch-all` stands when there is no such object.
+const LAST: i32 = 10_000;
 /// Stands for every user, verb, group, resource, namespace or path.
 const ALL: &str = "*";
 
 /// All flow schemas, read once and kept until one of them changes.
-#[derive(Clone, Debug, Default)]
-pub struct Flows(Vec<Flow>);
+#[derive(Clone, Debug)]
+pub struct Flows {
+    /// In the order in which they are tried.
+    all: Vec<Flow>,
+    /// Where the one stands for what no other matches.
+    catch_all: usize,
+}
 
 /// A FlowSchema whose priority level exists.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flow {
-    /// The uid of the FlowSchema.
+    /// The name of the FlowSchema.
+    pub schema: String,
+    /// Its uid; empty when there is no such object.
     pub schema_uid: String,
-    /// The uid of its PriorityLevelConfiguration.
+    /// The name of its PriorityLevelConfiguration.
+    pub level: String,
+    /// The uid of that; empty when there is no such object.
     pub level_uid: String,
+    precedence: i32,
+    by: Option<By>,
     rules: Vec<Rule>,
+}
+
+/// By what the requests of one schema are different flows. Source: api `flowcontrol/v1` `FlowDistinguisherMethod`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(tag = "type")]
+enum By {
+    #[serde(rename = "ByUser")]
+    User,
+    #[serde(rename = "ByNamespace")]
+    Namespace,
 }
 
 #[derive(Default, Deserialize)]
@@ -34,6 +68,7 @@ pub struct Flow {
 struct Spec {
     matching_precedence: i32,
     priority_level_configuration: Named,
+    distinguisher_method: Option<By>,
     rules: Vec<Rule>,
 }
 
@@ -92,44 +127,110 @@ struct PathRule {
 }
 
 impl Flows {
-    /// Reads flow schemas and priority levels. A schema that cannot be read or whose level is missing matches nothing.
+    /// Reads flow schemas and priority levels. A schema that cannot be read or whose level is missing matches nothing;
+    /// the schemas `exempt` and `catch-all` are there in any case.
     pub fn read<O: Borrow<Object>>(schemas: &[O], levels: &[O]) -> Self {
-        let levels: BTreeMap<&str, &str> = levels
-            .iter()
-            .map(|level| (level.borrow().name(), level.borrow().uid()))
-            .collect();
-        let mut flows: Vec<(i32, &str, Flow)> = schemas
-            .iter()
-            .filter_map(|schema| {
-                let schema: &Object = schema.borrow();
-                let spec: Spec = serde_json::from_value(schema.get("spec")?.clone()).ok()?;
-                let level = spec.priority_level_configuration.name;
-                let flow = Flow {
-                    schema_uid: schema.uid().to_owned(),
-                    level_uid: (*levels.get(level.as_str())?).to_owned(),
-                    rules: spec.rules,
-                };
-                Some((spec.matching_precedence, schema.name(), flow))
+        let levels = levels.iter().map(Borrow::borrow);
+        let sound = levels.filter(|level| Configuration::read(level).is_some());
+        let levels: BTreeMap<&str, &str> = sound.map(|level| (level.name(), level.uid())).collect();
+        let read = schemas.iter().filter_map(|schema| {
+            let schema: &Object = schema.borrow();
+            let spec: Spec = serde_json::from_value(schema.get("spec")?.clone()).ok()?;
+            let level = spec.priority_level_configuration.name;
+            Some(Flow {
+                schema: schema.name().to_owned(),
+                schema_uid: schema.uid().to_owned(),
+                level_uid: (*levels.get(level.as_str())?).to_owned(),
+                level,
+                precedence: spec.matching_precedence,
+                by: spec.distinguisher_method,
+                rules: spec.rules,
             })
-            .collect();
-        flows.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
-        Self(flows.into_iter().map(|(.., flow)| flow).collect())
+        });
+        let mut all: Vec<Flow> = read.collect();
+        for (name, precedence, by, groups) in [
+            (EXEMPT, 1, None, &[user::MASTERS][..]),
+            (
+                CATCH_ALL,
+                LAST,
+                Some(By::User),
+                &[user::UNAUTHENTICATED, user::AUTHENTICATED],
+            ),
+        ] {
+            if !all.iter().any(|flow| flow.schema == name) {
+                all.push(Flow {
+                    schema: name.to_owned(),
+                    level: name.to_owned(),
+                    level_uid: levels.get(name).copied().unwrap_or_default().to_owned(),
+                    precedence,
+                    by,
+                    rules: vec![Rule::everything(groups)],
+                    ..Flow::default()
+                });
+            }
+        }
+        all.sort_by(|one, other| {
+            (one.precedence, &one.schema).cmp(&(other.precedence, &other.schema))
+        });
+        let is_catch_all = |flow: &Flow| flow.schema == CATCH_ALL;
+        let catch_all = all.iter().position(is_catch_all).unwrap_or_default();
+        Self { all, catch_all }
     }
 
     /// All of them, in the order in which they are tried.
     pub fn all(&self) -> &[Flow] {
-        &self.0
+        &self.all
     }
 
     /// Where among [`all`](Self::all) the one stands that a request falls under.
-    pub fn find(&self, request: &Attributes) -> Option<usize> {
-        self.0
+    pub fn find(&self, request: &Attributes) -> usize {
+        let found = self
+            .all
             .iter()
-            .position(|flow| flow.rules.iter().any(|rule| rule.is_of(request)))
+            .position(|flow| flow.rules.iter().any(|rule| rule.is_of(request)));
+        found.unwrap_or(self.catch_all)
+    }
+}
+
+impl Flow {
+    /// What tells the flow of a request from the others of the server.
+    pub fn hash(&self, request: &Attributes) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.schema.hash(&mut hasher);
+        match self.by {
+            Some(By::User) => request.user.name.hash(&mut hasher),
+            Some(By::Namespace) => request.namespace.hash(&mut hasher),
+            None => {}
+        }
+        hasher.finish()
     }
 }
 
 impl Rule {
+    /// Whatever somebody of these groups asks for.
+    fn everything(groups: &[&str]) -> Self {
+        let all = || vec![ALL.to_owned()];
+        let group = |name: &&str| Subject::Group {
+            group: Named {
+                name: (*name).to_owned(),
+            },
+        };
+        Self {
+            subjects: groups.iter().map(group).collect(),
+            resource_rules: vec![ResourceRule {
+                verbs: all(),
+                api_groups: all(),
+                resources: all(),
+                cluster_scope: true,
+                namespaces: all(),
+            }],
+            non_resource_rules: vec![PathRule {
+                verbs: all(),
+                urls: all(),
+            }],
+        }
+    }
+
     fn is_of(&self, request: &Attributes) -> bool {
         if !self
             .subjects
@@ -219,15 +320,17 @@ mod tests {
     }
 
     fn flows(schemas: &[Object]) -> Flows {
-        let level = json!({"metadata": {"name": "level", "uid": "level-uid"}});
+        let level = json!({"metadata": {"name": "level", "uid": "level-uid"}, "spec":
+            {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}}});
         Flows::read(schemas, &[serde_json::from_value(level).unwrap()])
     }
 
     fn found(flows: &Flows, request: &Attributes) -> String {
-        let found = flows.find(request).and_then(|at| flows.all().get(at));
-        found.map_or_else(String::new, |flow| {
-            format!("{} {}", flow.schema_uid, flow.level_uid)
-        })
+        let found = &flows.all()[flows.find(request)];
+        if found.schema_uid.is_empty() {
+            return String::new();
+        }
+        format!("{} {}", found.schema_uid, found.level_uid)
     }
 
     fn lists(user: User, resource: &str, subresource: &str, namespace: &str) -> Attributes {
@@ -291,6 +394,37 @@ mod tests {
         assert_eq!(found("*"), [true, false]);
         assert_eq!(found("x"), [true, false]);
         assert_eq!(found("y"), [false, false]);
+    }
+
+    #[test]
+    fn what_nothing_matches_is_caught_and_the_first_of_all_are_exempt() {
+        let flows = flows(&[]);
+        let schema = |user| {
+            let request = lists(user, "pods", "", "a");
+            flows.all()[flows.find(&request)].schema.clone()
+        };
+        assert_eq!(schema(user::user("root", &[user::MASTERS])), EXEMPT);
+        assert_eq!(schema(user::user("jo", &[])), CATCH_ALL);
+        assert_eq!(schema(User::default()), CATCH_ALL);
+    }
+
+    #[test]
+    fn flows_are_told_apart_by_what_the_schema_says() {
+        let rules = any_pod(&json!({"kind": "Group", "group": {"name": "*"}}));
+        let same = |method: Value| {
+            let mut schema = schema("s", 1, &rules);
+            schema["spec"]["distinguisherMethod"] = method;
+            let flows = flows(&[schema]);
+            let hash = |user: &str, namespace: &str| {
+                let request = lists(user::user(user, &[]), "pods", "", namespace);
+                flows.all()[flows.find(&request)].hash(&request)
+            };
+            let one = hash("jo", "a");
+            [hash("jo", "a"), hash("bo", "a"), hash("jo", "")].map(|other| one == other)
+        };
+        assert_eq!(same(json!({"type": "ByUser"})), [true, false, true]);
+        assert_eq!(same(json!({"type": "ByNamespace"})), [true, true, false]);
+        assert_eq!(same(Value::Null), [true; 3]);
     }
 
     #[test]

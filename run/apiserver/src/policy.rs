@@ -100,7 +100,9 @@ impl MarkedFlows {
 
     /// What names the flow that a request falls under; `None` for one that falls under none.
     pub(crate) fn mark(&self, request: &access::Attributes) -> Option<FlowMark> {
-        self.marks.get(self.flows.find(request)?).cloned()
+        let mark = self.marks.get(self.flows.find(request));
+        // A schema that is there although there is no such object has no uid.
+        mark.filter(|mark| !mark.schema.is_empty()).cloned()
     }
 }
 
