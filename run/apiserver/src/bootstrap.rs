@@ -35,9 +35,7 @@ impl ApiServer {
         for namespace in &namespaces {
             self.ensure(namespace).await?;
         }
-        // No more at once than the server lets in.
-        let at_once = self.config().limits.writes_max.clamp(1, AT_ONCE_MAX);
-        for batch in others.chunks(at_once) {
+        for batch in others.chunks(AT_ONCE_MAX) {
             futures::future::try_join_all(batch.iter().map(|object| self.ensure(object))).await?;
         }
         Ok(())

@@ -48,13 +48,15 @@ pub struct Config {
 pub struct Limits {
     /// Largest request body, in bytes. Source: apiserver `MaxRequestBodyBytes`.
     pub body_bytes_max: usize,
-    /// Requests that read, at once. Source: `--max-requests-inflight`.
+    /// Seats of requests that run at once, with [`Self::writes_max`] together: priority levels share them, whatever is
+    /// asked for. Source: `--max-requests-inflight`.
     pub reads_max: usize,
-    /// Requests that write, at once. Source: `--max-mutating-requests-inflight`.
+    /// See [`Self::reads_max`]. Source: `--max-mutating-requests-inflight`.
     pub writes_max: usize,
     /// Longest time a request other than a watch or a stream may take, in seconds. Source: `--request-timeout`.
     pub request_seconds: u64,
-    /// Bytes of large answers that are made, or wait to be read, at once; one user gets half of it.
+    /// Bytes of large answers that are made, or wait to be read, at once, and as many of large bodies that come; one user
+    /// gets half of either.
     pub answer_bytes_max: usize,
     /// Watches and streams, at once.
     pub long_running_max: usize,

@@ -101,14 +101,6 @@ impl Endpoint {
     }
 }
 
-/// Whether a path asks for the server's health: however much runs, that is told.
-///
-/// Source: apiserver's flow schema `probes`, whose priority level is exempt.
-pub(crate) fn is_asked(path: &str) -> bool {
-    let first = path.split('/').nth(1);
-    first.is_some_and(|first| ALL.iter().any(|endpoint| endpoint.name() == first))
-}
-
 /// The answer to a GET of a health path; `None` when it is none. `query` is the raw query string.
 pub fn answer(path: &str, query: &str, checks: &[Check]) -> Option<Response<Bytes>> {
     let mut parts = path.strip_prefix('/')?.splitn(2, '/');

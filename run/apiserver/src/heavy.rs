@@ -12,6 +12,7 @@ use tokio::task::block_in_place;
 use crate::call::Call;
 use crate::config::Limits;
 use crate::limits::{self, Class};
+use crate::options::Query;
 use crate::stored;
 
 /// A request that brings, or changes, no more bytes than this is over soon.
@@ -90,7 +91,8 @@ fn at_once(processors: usize) -> usize {
 pub(crate) fn is_heavy(call: &Call) -> bool {
     match call.info.verb.as_str() {
         "list" | "watch" => {
-            let is_of_all = call.info.name.is_empty() && begins_with_all(call);
+            let is_of_all =
+                call.info.name.is_empty() && begins_with_all(&call.info.verb, &call.query);
             let is_large = || stored_objects(call) > OBJECTS_MAX;
             selector_bytes(call) > SELECTOR_BYTES_MAX || (is_of_all && is_large())
         }
@@ -116,9 +118,9 @@ fn may_repeat(content_type: &str, body: &[u8]) -> bool {
 const COPY: &[u8] = b"copy";
 
 /// Whether a list, or a watch, tells of all that is there: a watch that goes on from a revision does not.
-fn begins_with_all(call: &Call) -> bool {
-    let from = call.query.text("resourceVersion");
-    call.info.verb == "list" || matches!(from, "" | "0") || call.query.flag("sendInitialEvents")
+pub(crate) fn begins_with_all(verb: &str, query: &Query) -> bool {
+    let from = query.text("resourceVersion");
+    verb == "list" || matches!(from, "" | "0") || query.flag("sendInitialEvents")
 }
 
 /// Bytes of the text of a call's selectors.
@@ -128,10 +130,8 @@ pub(crate) fn selector_bytes(call: &Call) -> usize {
 }
 
 fn stored_objects(call: &Call) -> u64 {
-    let resource = call.kind.storage_resource().to_string();
-    let counts = call.server.config().store.resources();
-    let mut counts = counts.iter().filter(|count| *count.resource == *resource);
-    counts.next().map_or(0, |count| count.objects)
+    let store = call.server.config().store.as_ref();
+    stored::count(store, &call.kind).map_or(0, |count| count.objects)
 }
 
 fn stored_bytes(call: &Call) -> usize {

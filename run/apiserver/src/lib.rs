@@ -14,6 +14,7 @@ mod compress;
 pub mod config;
 mod discovery;
 mod fixed;
+mod flow_control;
 mod form;
 pub mod health;
 mod heavy;

@@ -1,6 +1,7 @@
-//! How many requests run at once; more are told to come back.
+//! How many requests run at once. Reads and writes are held back by their seats (`crate::flow_control`); long-running
+//! requests have none, and a bound of their own.
 //!
-//! Source: apiserver `server/filters/maxinflight.go`: reads and writes are bounded apart, long-running requests are not.
+//! Source: apiserver `server/filters/maxinflight.go`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,8 +40,8 @@ impl Drop for Permit {
 }
 
 impl InFlight {
-    /// Bounds for each class.
-    pub(crate) fn new(reads_max: usize, writes_max: usize, long_running_max: usize) -> Self {
+    /// A bound for those that are long-running.
+    pub(crate) fn new(long_running_max: usize) -> Self {
         let bound = |max| {
             Arc::new(Bound {
                 max,
@@ -48,8 +49,8 @@ impl InFlight {
             })
         };
         Self {
-            reads: bound(reads_max),
-            writes: bound(writes_max),
+            reads: bound(usize::MAX),
+            writes: bound(usize::MAX),
             long_running: bound(long_running_max),
         }
     }
@@ -96,13 +97,13 @@ mod tests {
 
     #[test]
     fn a_full_class_refuses_until_a_request_ends() {
-        let in_flight = InFlight::new(1, 1, 1);
-        let first = in_flight.enter(Class::Read).unwrap();
-        assert!(in_flight.enter(Class::Read).is_none());
-        assert_eq!(in_flight.current(Class::Read), 1);
+        let in_flight = InFlight::new(1);
+        let first = in_flight.enter(Class::LongRunning).unwrap();
+        assert!(in_flight.enter(Class::LongRunning).is_none());
+        assert_eq!(in_flight.current(Class::LongRunning), 1);
         assert!(in_flight.enter(Class::Write).is_some());
         drop(first);
-        assert!(in_flight.enter(Class::Read).is_some());
+        assert!(in_flight.enter(Class::LongRunning).is_some());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod access;
 mod admission;
 mod clients;
+mod flow_control;
 mod requests;
 mod storage;
 mod watches;
@@ -32,6 +33,7 @@ use crate::health;
 use crate::limits::{Class, InFlight};
 
 pub(crate) use self::admission::Step;
+pub(crate) use self::flow_control::{FlowControl, Meter};
 pub(crate) use self::requests::{Asked, Sized};
 pub(crate) use self::storage::Listed;
 pub(crate) use self::watches::Events;
@@ -45,6 +47,7 @@ pub(crate) struct Metrics {
     pub(crate) access: Access,
     pub(crate) admission: Admission,
     pub(crate) clients: Clients,
+    pub(crate) flow_control: FlowControl,
     pub(crate) storage: Storage,
     pub(crate) watches: Watches,
     handshake_errors: Counter,
@@ -96,6 +99,7 @@ impl Metrics {
             access: Access::register(&mut registry),
             admission: Admission::register(&mut registry),
             clients: Clients::register(&mut registry, host),
+            flow_control: FlowControl::register(&mut registry),
             storage: Storage::register(&mut registry),
             watches: Watches::register(&mut registry),
             process: Process::register(&mut registry),
@@ -121,17 +125,6 @@ impl Metrics {
             "apiserver_current_inflight_requests",
             "Currently used inflight request limit of this apiserver per request kind",
             self.in_flight.clone(),
-        );
-        // Who finds no room is told to come back, so nobody ever waits.
-        let queued = Family::<RequestKind, Gauge>::default();
-        for (request_kind, _) in BOUNDED {
-            queued.get_or_create(&RequestKind { request_kind }).set(0);
-        }
-        registry.register(
-            ALPHA,
-            "apiserver_current_inqueue_requests",
-            "Requests that wait in this apiserver until others end, per request kind",
-            queued,
         );
         registry.register(
             ALPHA,
@@ -186,11 +179,9 @@ impl Metrics {
         in_flight: &InFlight,
         others: &[Arc<Registry>],
     ) -> String {
-        for (request_kind, class) in BOUNDED {
+        for (kind, class) in [(READS, Class::Read), (WRITES, Class::Write)] {
             let current = i64::try_from(in_flight.current(class)).unwrap_or(i64::MAX);
-            self.in_flight
-                .get_or_create(&RequestKind { request_kind })
-                .set(current);
+            self.in_flight.get_or_create(&kind).set(current);
         }
         self.storage.refresh(store);
         self.process.refresh();
@@ -200,8 +191,13 @@ impl Metrics {
     }
 }
 
-/// Kinds of requests that are bounded, by upstream's names.
-const BOUNDED: [(&str, Class); 2] = [("readOnly", Class::Read), ("mutating", Class::Write)];
+/// Kinds of requests, by upstream's names. Source: apiserver `endpoints/metrics`.
+const READS: RequestKind = RequestKind {
+    request_kind: "readOnly",
+};
+const WRITES: RequestKind = RequestKind {
+    request_kind: "mutating",
+};
 
 fn build(said: impl Fn(&str) -> String) -> Served {
     Served {
@@ -277,7 +273,7 @@ mod tests {
             returned: 1,
         };
         storage.listed("pods", listed);
-        let text = metrics.render(&MemoryStore::new(), &InFlight::new(1, 1, 1), &[]);
+        let text = metrics.render(&MemoryStore::new(), &InFlight::new(1), &[]);
         let group = "group=\"\",resource=\"pods\"";
         let place = format!("{group},scope=\"namespace\",subresource=\"\"");
         let target = format!("component=\"apiserver\",{place},verb=\"LIST\",version=\"v1\"");

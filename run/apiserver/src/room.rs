@@ -1,4 +1,4 @@
-//! Room for answers: how many bytes of memory those take together that are made, or wait to be read.
+//! Room for answers that are made or wait to be read, and for bodies that come: how many bytes of memory they take together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,11 +3,13 @@
 mod answer;
 mod bounded;
 mod marks;
+mod seat;
 mod service;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use access::flow::seats::Refusal;
 use axum::body::Body;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -19,8 +21,10 @@ use meta::Gvr;
 use crate::cluster::{Cluster, Parsed};
 use crate::config::Config;
 use crate::discovery::Discovery;
+use crate::flow_control::FlowControl;
 use crate::form::refusal_format;
 use crate::heavy::Heavy;
+use crate::held::Kept;
 use crate::limits::{Class, InFlight};
 use crate::metrics::{Asked, Metrics};
 use crate::options::Query;
@@ -31,6 +35,7 @@ use crate::room::Room;
 use crate::turn::{Turn, Turns};
 use crate::{compress, held, limits, respond};
 use marks::{AUDIT_ID, mark, sized};
+pub(crate) use seat::Seated;
 use service::InProcess;
 
 /// The sender of a request that comes from inside the process, as a request extension.
@@ -49,8 +54,10 @@ struct Inner {
     parsed: Parsed,
     discovery: Discovery,
     in_flight: InFlight,
+    flow_control: FlowControl,
     heavy: Heavy,
     room: Room,
+    bodies: Room,
     metrics: Metrics,
     started: Timestamp,
     turns: Turns,
@@ -62,6 +69,9 @@ struct Learnt {
     /// The name of its sender.
     user: OnceLock<String>,
     flow: OnceLock<FlowMark>,
+    /// The seats that it has until it is answered, or why it has none.
+    seat: OnceLock<Seated>,
+    refusal: OnceLock<Refusal>,
 }
 
 impl ApiServer {
@@ -70,9 +80,11 @@ impl ApiServer {
         let limits = config.limits;
         let inner = Inner {
             discovery: Discovery::new(&config.registry, &config.address),
-            in_flight: InFlight::new(limits.reads_max, limits.writes_max, limits.long_running_max),
+            in_flight: InFlight::new(limits.long_running_max),
+            flow_control: FlowControl::new(limits.reads_max.saturating_add(limits.writes_max)),
             heavy: Heavy::new(&limits),
             room: Room::new(limits.answer_bytes_max),
+            bodies: Room::new(limits.answer_bytes_max),
             metrics: Metrics::new(&config.address),
             started: (config.clock)(),
             config,
@@ -124,6 +136,7 @@ impl ApiServer {
         let others = &self.config().metrics;
         let metrics = self.metrics();
         metrics.see_services(&self.cluster());
+        metrics.flow_control.see(&self.inner.flow_control.state());
         metrics.render(store, &self.inner.in_flight, others)
     }
 
@@ -132,7 +145,10 @@ impl ApiServer {
     }
 
     pub(crate) fn committed(&self, resource: &str) {
-        self.inner.policy.committed(resource);
+        if self.inner.policy.committed(resource) {
+            // Whoever waits may have a seat by what was written, whether or not anybody asks for one later.
+            self.flows();
+        }
     }
 
     /// The turn to write; `None` where none is needed.
@@ -163,11 +179,19 @@ impl ApiServer {
         let asked = self.asked(&info, &parts, &query);
         let reads_gzip = compress::accepts(&parts.headers);
         let refused_in = refusal_format(&info, &parts.headers);
-        let learnt = Learnt::default();
+        let mut learnt = Learnt::default();
         let bounded = self.bounded(parts, body, query, &info, asked.as_ref(), &learnt);
         let response = bounded.await;
         let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
-        if limits::class(&info.verb, &info.subresource) != Class::LongRunning {
+        let class = limits::class(&info.verb, &info.subresource);
+        if class == Class::Write
+            && !held::is_small(&response)
+            && let Some(seat) = learnt.seat.take()
+        {
+            let kept = Kept::Write(Arc::new(seat));
+            response.extensions_mut().insert(kept);
+        }
+        if class != Class::LongRunning {
             response = self.held(response, learnt.user.get(), reads_gzip).await;
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -175,6 +199,9 @@ impl ApiServer {
         }
         let code = response.status().as_u16();
         let requests = &self.inner.metrics.requests;
+        if let (Some(_), Some(asked)) = (learnt.refusal.get(), &asked) {
+            requests.terminated(asked, code);
+        }
         let is_turned_away = response.extensions_mut().remove::<TurnedAway>().is_some();
         let asked = asked.filter(|_| !is_turned_away);
         match asked.and_then(|asked| requests.observe(asked, code, started.elapsed())) {

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use bytes::Bytes;
 use kinds::Kind;
 use meta::{Object, StatusError};
-use store::{Encoded, Entry, Key, Shared, StoreError};
+use store::{Encoded, Entry, Key, ResourceCount, Shared, Store, StoreError};
 
 use crate::cluster::parse;
 
@@ -18,6 +18,13 @@ pub(crate) fn is_served_as_stored(kind: &Kind) -> bool {
 pub(crate) fn key(kind: &Kind, namespace: &str, name: &str) -> Key {
     let namespace = if kind.is_namespaced() { namespace } else { "" };
     Key::new(kind.storage_resource().to_string(), namespace, name)
+}
+
+/// How much there is of what is kept of this kind; `None` when there never was any.
+pub(crate) fn count(store: &dyn Store, kind: &Kind) -> Option<ResourceCount> {
+    let resource = kind.storage_resource().to_string();
+    let mut counts = store.resources().into_iter();
+    counts.find(|count| *count.resource == *resource)
 }
 
 /// The object in the row's version.

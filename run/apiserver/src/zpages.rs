@@ -158,6 +158,7 @@ fn flags(config: &Config) -> Map<String, Value> {
         ("bind-address", host.to_owned()),
         ("enable-admission-plugins", "[NodeRestriction]".to_owned()),
         ("enable-bootstrap-token-auth", "true".to_owned()),
+        ("enable-priority-and-fairness", "true".to_owned()),
         ("feature-gates", String::new()),
         (
             "max-mutating-requests-inflight",

@@ -1,11 +1,13 @@
 //! Answering a request for a resource once its sender may send it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::Kind;
 use kinds::strategy::User;
@@ -19,6 +21,9 @@ use crate::options::Query;
 use crate::request::RequestInfo;
 use crate::{auth, limits, proxy, respond, verbs};
 
+/// A body of no more bytes than this takes no room.
+const SMALL_BODY_BYTES: usize = 64 << 10;
+
 impl ApiServer {
     pub(super) async fn answer(
         &self,
@@ -26,14 +31,13 @@ impl ApiServer {
         body: Body,
         query: Query,
         info: RequestInfo,
+        longest: Duration,
         learnt: &Learnt,
     ) -> Result<Response<Body>, StatusError> {
-        let user = match self.admit(&parts, &query, &info, learnt).await {
+        let admitted = self.admit(&parts, &query, &info, longest, learnt);
+        let user = match admitted.await {
             Ok(user) => user,
-            Err(error) => {
-                let format = refusal_format(&info, &parts.headers);
-                return Ok(respond::turned_away(&error, format));
-            }
+            Err(turned) => return Ok(turned.answer(refusal_format(&info, &parts.headers))),
         };
         auth::hide_token(&mut parts.headers);
         let path = parts.uri.path();
@@ -67,12 +71,17 @@ impl ApiServer {
         check_name(&info.name)?;
         let query = indented(query, &parts.headers);
         // What a read or a watch brings is not looked at, and so not kept.
-        let body = if limits::class(&info.verb, &info.subresource) == Class::Write {
+        let (body, _share) = if limits::class(&info.verb, &info.subresource) == Class::Write {
+            // Until they are answered: bodies may come slowly, and there may be as many as seats.
+            let (room, bytes) = (&self.inner.bodies, self.bytes_of(&body));
+            let Ok(share) = room.take_beyond(SMALL_BODY_BYTES, &user.name, bytes) else {
+                return Ok(respond::too_many());
+            };
             let body = self.read(body).await?;
             self.inner.metrics.requests.read(&info, body.len());
-            body
+            (body, share)
         } else {
-            Bytes::new()
+            (Bytes::new(), None)
         };
         let call = Call {
             server: self.clone(),
@@ -88,6 +97,16 @@ impl ApiServer {
             refusal: Arc::default(),
         };
         verbs::run(call).await
+    }
+
+    /// How large a body is that will be read: as it says, or as it may be.
+    fn bytes_of(&self, body: &Body) -> usize {
+        let most = self.config().limits.body_bytes_max;
+        let said = body
+            .size_hint()
+            .upper()
+            .and_then(|said| usize::try_from(said).ok());
+        said.map_or(most, |said| said.min(most))
     }
 
     /// The whole body of a request.

@@ -1,6 +1,5 @@
 //! Answering a request when not too many run already, and only to who may send it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -13,13 +12,12 @@ use meta::selector::FieldSelector;
 use wire::media::Format;
 
 use super::{ApiServer, Learnt};
-use crate::held::Kept;
 use crate::limits::Class;
 use crate::metrics::Asked;
 use crate::options::Query;
 use crate::request::RequestInfo;
 use crate::socket::Socket;
-use crate::{auth, fixed, health, held, limits, respond};
+use crate::{auth, fixed, limits, respond};
 
 impl ApiServer {
     /// Answers a request when not too many run already.
@@ -32,24 +30,28 @@ impl ApiServer {
         asked: Option<&Asked>,
         learnt: &Learnt,
     ) -> Result<Response<Body>, StatusError> {
-        if !info.is_resource {
-            // Read before anybody is asked for, and kept by all that takes no time.
-            query.timeout()?;
-            let permit = self.inner.in_flight.enter(Class::Read);
-            if permit.is_none() && !health::is_asked(parts.uri.path()) {
-                return Ok(respond::too_many());
-            }
-            return match self.admit(&parts, &query, info, learnt).await {
-                Ok(_) => fixed::answer(self, &parts).await,
-                Err(error) => Ok(respond::turned_away(&error, Format::Json)),
-            };
-        }
         let class = limits::class(&info.verb, &info.subresource);
         let mut longest = Duration::from_secs(self.config().limits.request_seconds);
         if class != Class::LongRunning {
             longest = query.timeout()?.unwrap_or(longest).min(longest);
         }
+        if !info.is_resource {
+            return match self.admit(&parts, &query, info, longest, learnt).await {
+                Ok(_) => fixed::answer(self, &parts).await,
+                Err(turned) => Ok(turned.answer(Format::Json)),
+            };
+        }
         let requests = &self.inner.metrics.requests;
+        if class != Class::LongRunning {
+            let answering = self.answer(parts, body, query, info.clone(), longest, learnt);
+            let answered = tokio::time::timeout(longest, answering).await;
+            return answered.unwrap_or_else(|_| {
+                if let Some(asked) = asked {
+                    requests.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
+                }
+                Err(out_of_time())
+            });
+        }
         let Some(permit) = self.inner.in_flight.enter(class) else {
             if let Some(asked) = asked {
                 requests.terminated(asked, StatusCode::TOO_MANY_REQUESTS.as_u16());
@@ -57,21 +59,7 @@ impl ApiServer {
             return Ok(respond::too_many());
         };
         let socket = (info.verb == "watch").then(|| Socket::wanted(&parts));
-        let answering = self.answer(parts, body, query, info.clone(), learnt);
-        if class != Class::LongRunning {
-            let answered = tokio::time::timeout(longest, answering).await;
-            let mut answered = answered.unwrap_or_else(|_| {
-                if let Some(asked) = asked {
-                    requests.terminated(asked, StatusCode::GATEWAY_TIMEOUT.as_u16());
-                }
-                Err(out_of_time())
-            })?;
-            if class == Class::Write && !held::is_small(&answered) {
-                let kept = Kept::Write(Arc::new(permit));
-                answered.extensions_mut().insert(kept);
-            }
-            return Ok(answered);
-        }
+        let answering = self.answer(parts, body, query, info.clone(), longest, learnt);
         let response = answering.await?;
         // What is long-running lasts until its body ends.
         let open = (permit, asked.map(|asked| requests.long_running(asked)));
@@ -87,14 +75,15 @@ impl ApiServer {
         })
     }
 
-    /// Who sends a request, after impersonation, when they may. Says under which flow it falls, also when they may not.
+    /// Who sends a request, after impersonation, when they may and there is a seat for it.
     pub(super) async fn admit(
         &self,
         parts: &Parts,
         query: &Query,
         info: &RequestInfo,
+        longest: Duration,
         learnt: &Learnt,
-    ) -> Result<User, StatusError> {
+    ) -> Result<User, Turned> {
         let access = &self.inner.metrics.access;
         let begun = Instant::now();
         let caller = auth::authenticate(self, parts).await;
@@ -110,11 +99,9 @@ impl ApiServer {
             attributes.name = name.unwrap_or_default().to_owned();
         }
         attributes.user = auth::impersonate(self, &attributes, &parts.headers)?;
-        if info.verb == "watch"
-            || limits::class(&info.verb, &info.subresource) != Class::LongRunning
-        {
-            let flows = self.inner.policy.flows(&self.cluster());
-            flows.mark(&attributes).map(|mark| learnt.flow.set(mark));
+        if let Err(refusal) = self.seat(&attributes, query, longest, learnt).await {
+            learnt.refusal.get_or_init(|| refusal);
+            return Err(Turned::Full);
         }
         let begun = Instant::now();
         let decision = auth::decide(self, &attributes);
@@ -122,6 +109,30 @@ impl ApiServer {
         auth::require(decision, &attributes)?;
         learnt.user.get_or_init(|| attributes.user.name.clone());
         Ok(attributes.user)
+    }
+}
+
+/// Why a request gets no further.
+pub(super) enum Turned {
+    /// Its sender is not known, or may not send it.
+    Away(StatusError),
+    /// Too much runs already.
+    Full,
+}
+
+impl Turned {
+    /// What it is told.
+    pub(super) fn answer(&self, format: Format) -> Response<Body> {
+        match self {
+            Self::Away(error) => respond::turned_away(error, format),
+            Self::Full => respond::too_many(),
+        }
+    }
+}
+
+impl From<StatusError> for Turned {
+    fn from(error: StatusError) -> Self {
+        Self::Away(error)
     }
 }
 

@@ -6,6 +6,7 @@ mod admission;
 mod answers;
 mod bootstrap;
 mod connections;
+mod flow_control;
 mod heavy;
 mod late;
 mod load;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use axum::body::Body;
+use futures::FutureExt;
 use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -140,6 +141,34 @@ async fn what_is_done_is_answered_without_room() {
     let deleted = talk.send("DELETE", MAPS, "application/json", Body::empty());
     deleted.await.expect(200);
     drop(held);
+}
+
+#[tokio::test]
+async fn large_bodies_that_come_take_room() {
+    let talk = crowded().await;
+    let endless = || {
+        let pending = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+        Body::from_stream(pending)
+    };
+    let post = |user: &str, body: Body| {
+        let user = access::user::user(user, &[access::user::MASTERS]);
+        let request = Request::post(MAPS).header("content-type", "application/json");
+        let request = request.extension(Identity(user)).body(body).unwrap();
+        talk.server.handle(request)
+    };
+    // It does not say how large it is, so that it may be as large as any.
+    let mut stalled = Box::pin(post("jo", endless()));
+    assert!(stalled.as_mut().now_or_never().is_none());
+    let large = || {
+        let data = json!({"a": "x".repeat(2 * TEXT_BYTES)});
+        let map = json!({"metadata": {"generateName": "a"}, "data": data});
+        Body::from(map.to_string())
+    };
+    let small = || Body::from(json!({"metadata": {"generateName": "a"}}).to_string());
+    assert_eq!(post("jo", large()).await.status(), 429);
+    assert_eq!(post("jo", small()).await.status(), 201);
+    drop(stalled);
+    assert_eq!(post("jo", large()).await.status(), 201);
 }
 
 #[tokio::test]
