@@ -2,10 +2,13 @@
 //! stock answers, in its words. One story per file in `kubectl/`; what goes on while something else happens is here.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use sampan_e2e::cluster::line;
 use sampan_e2e::server::Server;
+use serde_json::json;
+use testkit::issuer::{Answer, Issuer, Signer};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubectl")
@@ -104,6 +107,64 @@ async fn the_proxy_passes_requests_and_watches_on() -> Result<()> {
     line(&mut seen, "configmap/web").await?;
     watch.kill().await?;
     proxy.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_of_an_oidc_issuer_is_enough_for_kubectl() -> Result<()> {
+    let signer = Signer::rsa("a")?;
+    let issuer = Issuer::start(Answer::keys(&[&signer])).await?;
+    let folder = tempfile::tempdir()?;
+    let authority = folder.path().join("issuer.pem");
+    std::fs::write(&authority, &issuer.authority)?;
+    let server = Server::start_with(&[
+        &format!("--oidc-issuer-url={}", issuer.url),
+        &format!("--oidc-ca-file={}", authority.display()),
+        "--oidc-client-id=kubectl",
+        "--oidc-username-prefix=idp:",
+        "--oidc-groups-claim=groups",
+    ])
+    .await?;
+    let granted = "kubectl create clusterrolebinding ops --clusterrole view --group ops";
+    server.shell(granted).await?.ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let kubectl = async |audience: &str, arguments: &str| {
+        let claims = json!({"iss": issuer.url, "aud": audience, "sub": "ann",
+            "exp": now + 600, "groups": ["ops"]});
+        let token = signer.sign(&claims)?;
+        let address = "kubectl config view -o jsonpath='{.clusters[0].cluster.server}'";
+        let flags = "--kubeconfig /dev/null --insecure-skip-tls-verify";
+        let script = format!("kubectl {flags} --server $({address}) --token {token} {arguments}");
+        server.shell(&script).await
+    };
+    let who = "auth whoami -o jsonpath='{.status.userInfo.username} {.status.userInfo.groups}'";
+    // The server may be ready before it has the issuer's keys.
+    let mut tries = 0..100;
+    let told = loop {
+        tries.next().context("the token is never taken")?;
+        let told = kubectl("kubectl", who).await?;
+        if told.code == 0 {
+            break told.stdout;
+        }
+        ensure!(told.stdout.contains("Unauthorized"), "{told:?}");
+    };
+    ensure!(
+        told == "idp:ann [\"ops\",\"system:authenticated\"]",
+        "{told}"
+    );
+    kubectl("kubectl", "get pods -A").await?.ok()?;
+    let refused = kubectl("kubectl", "create configmap web").await?;
+    ensure!(
+        refused
+            .stdout
+            .contains("User \"idp:ann\" cannot create resource \"configmaps\""),
+        "{refused:?}"
+    );
+    let nobody = kubectl("other", "get pods -A").await?;
+    ensure!(
+        nobody.code == 1 && nobody.stdout.contains("Unauthorized"),
+        "{nobody:?}"
+    );
     Ok(())
 }
 
