@@ -250,26 +250,30 @@ async fn a_key_that_is_new_is_known_by_its_first_token_and_an_old_one_is_forgott
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_keys_asks_the_issuer_once() {
+async fn a_flood_of_unknown_keys_is_refused_at_once_while_keys_are_fresh() {
     let (known, unknown) = (Signer::rsa("a").unwrap(), Signer::ec("b").unwrap());
     let limits = FetchLimits {
-        pause: Duration::from_secs(2),
+        pause: LONG,
         ..limits()
     };
     let world = World::new(Answer::keys(&[&known]), limits).await;
     let good = world.token(&known);
     world.until_taken(&good).await;
-    let begun = tokio::time::Instant::now();
     let tokens: Vec<String> = (0..300)
         .map(|number| json!({"alg": "ES256", "kid": format!("k{number}")}))
         .map(|header| unknown.sign_as(&header, &world.claims(&json!({}))).unwrap())
         .collect();
-    let answers = join_all(tokens.iter().map(|token| world.name(token))).await;
+    let flood = async {
+        let mut answers = join_all(tokens.iter().map(|token| world.name(token))).await;
+        for token in tokens.iter().take(30) {
+            answers.push(world.name(token).await);
+        }
+        answers
+    };
+    let answers = tokio::time::timeout(limits.wait, flood).await.unwrap();
     assert!(answers.iter().all(|answer| *answer == Err(401)));
     assert_eq!(world.name(&good).await, alice());
-    let pauses = begun.elapsed().as_secs() / 2 + 1;
-    let asked = u64::try_from(world.issuer.keys_asked()).unwrap();
-    assert!(asked <= 1 + pauses, "{asked} in {:?}", begun.elapsed());
+    assert_eq!(world.issuer.keys_asked(), 1);
 }
 
 #[tokio::test]
