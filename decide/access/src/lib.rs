@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod attributes;
+pub mod audit;
 pub mod authn;
 pub mod bootstrap;
 pub mod certificates;
