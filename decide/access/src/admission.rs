@@ -92,6 +92,14 @@ trait Plugin: Sync {
     fn warnings(&self, _request: &Request<'_>, _cluster: &dyn Lookup) -> Vec<String> {
         Vec::new()
     }
+    /// What the audit log is told, by key, whether the write passes or not.
+    fn annotations(
+        &self,
+        _request: &Request<'_>,
+        _cluster: &dyn Lookup,
+    ) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// The plugins that are on, in upstream's order.
@@ -140,6 +148,14 @@ pub fn validate(request: &Request<'_>, cluster: &dyn Lookup) -> Result<Vec<Strin
     Ok(warnings
         .flat_map(|plugin| plugin.warnings(request, cluster))
         .collect())
+}
+
+/// What the plugins tell the audit log of a write that comes to their validating halves.
+pub fn annotations(request: &Request<'_>, cluster: &dyn Lookup) -> Vec<(&'static str, String)> {
+    let plugins = PLUGINS.iter();
+    plugins
+        .flat_map(|plugin| plugin.annotations(request, cluster))
+        .collect()
 }
 
 #[cfg(test)]

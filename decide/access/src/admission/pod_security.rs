@@ -1,7 +1,5 @@
 //! PodSecurity: a namespace's labels say which pods it takes, and about which it warns.
 //!
-//! Annotations for audit are not made.
-//!
 //! Source: `staging/src/k8s.io/pod-security-admission` (`admission`, `api`).
 
 mod checks;
@@ -11,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kinds::strategy::{Lookup, Operation};
-use meta::field::quote;
+use meta::field::{aggregate, quote};
 use meta::{FieldError, Object, ObjectExt, Path, StatusError};
 
 use super::{Plugin, Request};
@@ -86,7 +84,15 @@ impl fmt::Display for LevelVersion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Policy {
     enforce: LevelVersion,
+    audit: LevelVersion,
     warn: LevelVersion,
+}
+
+/// What the audit log is told. Source: `pod-security-admission/api/constants.go`.
+mod annotation {
+    pub(super) const ENFORCE_POLICY: &str = "pod-security.kubernetes.io/enforce-policy";
+    pub(super) const AUDIT_VIOLATIONS: &str = "pod-security.kubernetes.io/audit-violations";
+    pub(super) const ERROR: &str = "pod-security.kubernetes.io/error";
 }
 
 pub(super) struct PodSecurity;
@@ -119,23 +125,14 @@ impl Plugin for PodSecurity {
         if request.is_for("namespaces", &[Operation::Update]) {
             return namespace_warnings(request, cluster);
         }
-        let Some(object) = &request.object else {
+        let Some(pod) = judged(request) else {
             return Vec::new();
         };
-        let resource = request.resource.to_string();
-        let template = TEMPLATES.iter().find(|(known, _)| *known == resource);
-        let writes = matches!(request.operation, Operation::Create | Operation::Update);
-        let pod = match template {
-            Some((_, path)) if request.subresource.is_empty() && writes => object.at(path),
-            _ if is_judged(request) => Some(object),
-            _ => None,
-        };
-        let namespace = pod.and_then(|_| cluster.get("namespaces", "", &request.namespace));
-        let (Some(pod), Some(namespace)) = (pod, namespace) else {
+        let Some(namespace) = cluster.get("namespaces", "", &request.namespace) else {
             return Vec::new();
         };
         let (policy, _) = Policy::read(&namespace);
-        if template.is_none() && policy.warn == policy.enforce {
+        if request.is_of("pods") && policy.warn == policy.enforce {
             return Vec::new();
         }
         let warning = violations(policy.warn, pod).map(|details| {
@@ -143,6 +140,51 @@ impl Plugin for PodSecurity {
             format!("would violate PodSecurity {warn}: {details}")
         });
         warning.into_iter().collect()
+    }
+
+    fn annotations(
+        &self,
+        request: &Request<'_>,
+        cluster: &dyn Lookup,
+    ) -> Vec<(&'static str, String)> {
+        let is_pod = request.is_of("pods") && !IGNORED.contains(&request.subresource.as_str());
+        let Some(namespace) = cluster.get("namespaces", "", &request.namespace) else {
+            return Vec::new();
+        };
+        let (policy, errors) = Policy::read(&namespace);
+        let enforced = (annotation::ENFORCE_POLICY, policy.enforce.to_string());
+        let writes = matches!(request.operation, Operation::Create | Operation::Update);
+        if errors.is_empty() && policy.is_privileged() {
+            let enforced = (enforced.0, Policy::PRIVILEGED.enforce.to_string());
+            return Vec::from_iter((is_pod && writes).then_some(enforced));
+        }
+        let Some(pod) = judged(request) else {
+            return Vec::new();
+        };
+        let mut annotations = Vec::from_iter(is_pod.then_some(enforced));
+        if !errors.is_empty() {
+            let why = format!("Failed to parse policy: {}", aggregate(&errors));
+            annotations.push((annotation::ERROR, why));
+        }
+        if let Some(details) = violations(policy.audit, pod) {
+            let audit = quote(&policy.audit.to_string());
+            let why = format!("would violate PodSecurity {audit}: {details}");
+            annotations.push((annotation::AUDIT_VIOLATIONS, why));
+        }
+        annotations
+    }
+}
+
+/// The pod, or the template of pods, in a write that is judged.
+fn judged<'a>(request: &'a Request<'_>) -> Option<&'a Object> {
+    let object = request.object.as_ref()?;
+    let resource = request.resource.to_string();
+    let template = TEMPLATES.iter().find(|(known, _)| *known == resource);
+    let writes = matches!(request.operation, Operation::Create | Operation::Update);
+    match template {
+        Some((_, path)) if request.subresource.is_empty() && writes => object.at(path),
+        _ if is_judged(request) => Some(object),
+        _ => None,
     }
 }
 
@@ -265,18 +307,31 @@ fn by_interest(pods: Vec<Arc<Object>>) -> Vec<Arc<Object>> {
 }
 
 impl Policy {
+    /// What a namespace asks for that says nothing.
+    const PRIVILEGED: Self = {
+        let none = LevelVersion {
+            level: Level::Privileged,
+            minor: None,
+        };
+        Self {
+            enforce: none,
+            audit: none,
+            warn: none,
+        }
+    };
+
+    /// Whether nothing is asked for.
+    fn is_privileged(&self) -> bool {
+        [self.enforce, self.audit, self.warn]
+            .iter()
+            .all(|asked| asked.level == Level::Privileged)
+    }
+
     /// Reads a namespace's labels; what is wrong with them makes the policy strict, and is told.
     ///
     /// Source: `PolicyToEvaluate`.
     fn read(namespace: &Object) -> (Self, Vec<FieldError>) {
-        const NONE: LevelVersion = LevelVersion {
-            level: Level::Privileged,
-            minor: None,
-        };
-        let mut policy = Self {
-            enforce: NONE,
-            warn: NONE,
-        };
+        let mut policy = Self::PRIVILEGED;
         let mut errors = Vec::new();
         let level = |label: &str, errors: &mut Vec<FieldError>| {
             let text = namespace.label(label)?;
@@ -300,8 +355,9 @@ impl Policy {
             level.unwrap_or(Level::Restricted)
         });
         policy.enforce.minor = version(label::ENFORCE_VERSION, &mut errors).unwrap_or_default();
-        level(label::AUDIT, &mut errors);
-        version(label::AUDIT_VERSION, &mut errors);
+        let audit = level(label::AUDIT, &mut errors);
+        policy.audit.level = audit.flatten().unwrap_or(Level::Privileged);
+        policy.audit.minor = version(label::AUDIT_VERSION, &mut errors).unwrap_or_default();
         let warn = level(label::WARN, &mut errors);
         policy.warn.level = warn.flatten().unwrap_or(Level::Privileged);
         let warn_version = version(label::WARN_VERSION, &mut errors);

@@ -201,3 +201,35 @@ fn a_namespace_that_becomes_stricter_tells_which_pods_break_it() {
         ]
     );
 }
+
+#[test]
+fn the_audit_log_is_told_which_policy_held_and_what_breaks_the_one_for_it() {
+    let told = |labels: &Value, resource: &str| -> Vec<(&str, String)> {
+        let cluster = Cluster::of([("namespaces", namespace(labels))]);
+        let user = user("ann", &[]);
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let mut object = json!({"metadata": {"name": "p", "namespace": "web"}});
+        object["spec"] = match plural {
+            "pods" => plain(),
+            _ => json!({"template": {"spec": plain()}}),
+        };
+        let request = request(&user, group, plural, object);
+        PodSecurity.annotations(&request, &cluster)
+    };
+    let enforced = |policy: &str| (annotation::ENFORCE_POLICY, policy.to_owned());
+    assert_eq!(told(&json!({}), "pods"), [enforced("privileged:latest")]);
+    assert!(told(&json!({}), "deployments.apps").is_empty());
+    let audit = labelled("audit", "restricted");
+    let breaks = told(&audit, "pods");
+    assert_eq!(breaks[0], enforced("privileged:latest"));
+    assert_eq!(breaks[1].0, annotation::AUDIT_VIOLATIONS);
+    assert!(
+        breaks[1]
+            .1
+            .starts_with("would violate PodSecurity \"restricted:latest\": allow")
+    );
+    assert_eq!(told(&audit, "deployments.apps"), breaks[1..]);
+    let odd = told(&labelled("audit", "all"), "pods");
+    assert_eq!(odd[1].0, annotation::ERROR);
+    assert!(odd[1].1.starts_with("Failed to parse policy: "));
+}
