@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::DataDir;
 use crate::certificates::Certificates;
-use crate::{oidc, usable};
+use crate::{audit, oidc, usable};
 
 /// Flags of everything that runs a control plane.
 #[derive(clap::Args, Clone)]
@@ -47,6 +47,8 @@ pub(crate) struct Flags {
     token_auth_file: Option<PathBuf>,
     #[command(flatten)]
     oidc: oidc::Flags,
+    #[command(flatten)]
+    audit: audit::Flags,
 }
 
 impl Flags {
@@ -82,6 +84,7 @@ impl ControlPlane {
     pub(crate) async fn start(flags: Flags) -> Result<Self> {
         let started = Instant::now();
         survive_file_bound()?;
+        let audit = flags.audit.read()?;
         let static_tokens = static_tokens(flags.token_auth_file.as_deref())?;
         let oidc = flags.oidc.open()?.map(Arc::new);
         let address = SocketAddr::new(flags.bind_address, flags.port);
@@ -93,6 +96,7 @@ impl ControlPlane {
             .context("cannot read the listener's address")?;
         let data_dir = flags.data.open()?;
         let store = open_store(&data_dir.join("store"))?;
+        let audit = audit.map(audit::Asked::open).transpose()?;
         let keys = data_dir.join("pki");
         let authority = Arc::new(Authority::open(&keys, Timestamp::now())?);
         let kubeconfig = flags
@@ -119,15 +123,10 @@ impl ControlPlane {
             openapi: Some(Arc::new(apiserver::openapi::Documents::new(Timestamp::now))),
             checks,
             metrics: vec![Arc::new(counted)],
+            audit,
             limits: Limits::upstream(),
         });
-        let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
-        let trust = access::bootstrap::trust(authority.certificate(), &today);
-        let more = trust.into_iter().chain(workloads::roles());
-        server
-            .bootstrap(more.collect())
-            .await
-            .context("cannot make the objects that every cluster has")?;
+        bootstrap(&server, &authority).await?;
         let mut plane = Self {
             server,
             certificates,
@@ -257,6 +256,9 @@ impl ControlPlane {
         };
         self.shutdown.cancel();
         while self.tasks.join_next().await.is_some() {}
+        if let Some(audit) = &self.server.config().audit {
+            audit.flush().await;
+        }
         outcome
     }
 
@@ -280,6 +282,15 @@ impl ControlPlane {
         ))?;
         std::future::pending().await
     }
+}
+
+/// Makes the objects that every cluster has.
+async fn bootstrap(server: &ApiServer, authority: &Authority) -> Result<()> {
+    let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let trust = access::bootstrap::trust(authority.certificate(), &today);
+    let more = trust.into_iter().chain(workloads::roles());
+    let made = server.bootstrap(more.collect()).await;
+    made.context("cannot make the objects that every cluster has")
 }
 
 /// The users that a file of static tokens names.

@@ -1,5 +1,6 @@
 //! The sampan binary: flags and wiring. Each role is a file; no decision is taken here.
 
+mod audit;
 mod certificates;
 mod control_plane;
 mod data_dir;

@@ -272,7 +272,13 @@ pub(crate) fn peer(der: &[u8], is_good: bool) -> Option<Peer> {
     })
 }
 
-/// The user a request acts as, when its sender may; `request` is of the sender.
+/// As whom a request is sent, and by which narrow way; empty for the old one.
+pub(crate) struct Impersonated {
+    pub(crate) user: User,
+    pub(crate) constraint: String,
+}
+
+/// The user a request acts as, when its sender may; `request` is of the sender. `None` when that acts as itself.
 ///
 /// # Errors
 /// What is missing for the first of the ways to become that user.
@@ -280,21 +286,23 @@ pub(crate) fn impersonate(
     server: &ApiServer,
     request: &Attributes,
     headers: &HeaderMap,
-) -> Result<User, StatusError> {
-    let caller = || request.user.clone();
+) -> Result<Option<Impersonated>, StatusError> {
     let is_asked = |name: &HeaderName| name.as_str().starts_with("impersonate-");
     if !headers.keys().any(is_asked) {
-        return Ok(caller());
+        return Ok(None);
     }
     let wanted = wanted(headers);
     if wanted.is_empty() {
-        return Ok(caller());
+        return Ok(None);
     }
     let mut refused = None;
     for way in wanted.ways(request)? {
         let checks = way.checks.iter().try_for_each(|check| allow(server, check));
         match checks.and(way.user) {
-            Ok(user) => return Ok(user),
+            Ok(user) => {
+                let constraint = way.constraint;
+                return Ok(Some(Impersonated { user, constraint }));
+            }
             Err(error) => refused = refused.or(Some(error)),
         }
     }

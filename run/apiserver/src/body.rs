@@ -145,6 +145,9 @@ pub(crate) fn object(call: &Call, validation: FieldValidation) -> Result<Body, S
         &call.body,
     )?;
     call.keep_emptied(std::mem::take(&mut body.emptied));
+    if let Some(audit) = &call.audit {
+        audit.requested(&body.object, |object| call.kind.apply_defaults(object));
+    }
     Ok(body)
 }
 

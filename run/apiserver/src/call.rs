@@ -14,6 +14,7 @@ use meta::{FieldError, Object, StatusError};
 use store::Entry;
 use wire::media::Answer;
 
+use crate::audit::Record;
 use crate::cluster::Cluster;
 use crate::metrics::Step;
 use crate::options::Query;
@@ -36,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     /// What is told when the request is refused.
     pub(crate) refusal: Arc<Mutex<Refusal>>,
+    /// What is told of the request; `None` tells nothing.
+    pub(crate) audit: Option<Arc<Record>>,
 }
 
 /// What the client is told besides why its request is refused.
@@ -187,6 +190,11 @@ impl Call {
         &self,
         request: &admission::Request<'_>,
     ) -> Result<Vec<String>, StatusError> {
+        if let Some(audit) = &self.audit {
+            for (key, value) in admission::annotations(request, &self.cluster()) {
+                audit.annotate(key, &value);
+            }
+        }
         self.timed(Step::Validate, request.operation, || {
             admission::validate(request, &self.cluster())
         })

@@ -7,6 +7,7 @@ use kinds::Registry;
 use kinds::strategy::Ranges;
 use store::Store;
 
+use crate::audit::Audit;
 use crate::auth::TokenVerifier;
 use crate::health::Check;
 use crate::oidc::Oidc;
@@ -39,6 +40,8 @@ pub struct Config {
     pub checks: Vec<Check>,
     /// What others in this process count, served with what the server counts.
     pub metrics: Vec<Arc<scrape::Registry>>,
+    /// Which requests are told of, and where; `None` tells of none.
+    pub audit: Option<Arc<Audit>>,
     /// Bounds.
     pub limits: Limits,
 }

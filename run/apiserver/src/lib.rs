@@ -3,6 +3,7 @@
 //! A request is told apart ([`request`]), its sender known ([`auth`]), then one generic verb runs ([`verbs`]). Every
 //! write takes the one path in [`write`]. Nothing here knows a single built-in kind.
 
+pub mod audit;
 pub mod auth;
 mod background;
 mod body;

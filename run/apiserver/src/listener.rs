@@ -36,6 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Remote;
 use crate::auth::{self, Peer};
 use crate::background::{Background, Ended, Ending};
 use crate::server::ApiServer;
@@ -208,12 +209,13 @@ pub async fn serve(
             accepted = accept(&listener, &connections) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
+            Ok((stream, remote, permit)) => {
                 let connection = Connection {
                     tls: tls.clone(),
                     server: server.clone(),
                     ending: Arc::clone(&ending),
                     newcomer: newcomers.enter(),
+                    remote,
                 };
                 tokio::spawn(async move {
                     connection.serve(stream).await;
@@ -240,14 +242,14 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Remote, OwnedSemaphorePermit)> {
     let permit = Arc::clone(connections)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, remote) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, permit))
+    Ok((stream, Remote(remote.ip()), permit))
 }
 
 /// What one connection is served with.
@@ -256,6 +258,7 @@ struct Connection {
     server: ApiServer,
     ending: Arc<Ending>,
     newcomer: Newcomer,
+    remote: Remote,
 }
 
 impl Connection {
@@ -284,9 +287,10 @@ impl Connection {
             .peer_certificates()
             .and_then(|chain| self.tls.peer(chain));
         let (server, ending, newcomer) = (self.server, self.ending, self.newcomer);
+        let remote = server.config().audit.as_ref().map(|_| self.remote);
         let service = service_fn(move |request| {
             newcomer.asks();
-            answer(server.clone(), peer.clone(), &ending, request)
+            answer(server.clone(), peer.clone(), remote, &ending, request)
         });
         let builder = builder();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
@@ -330,12 +334,16 @@ fn builder() -> auto::Builder<TokioExecutor> {
 fn answer(
     server: ApiServer,
     peer: Option<Peer>,
+    remote: Option<Remote>,
     ending: &Arc<Ending>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
     let mut request = request.map(Body::new);
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);
+    }
+    if let Some(remote) = remote {
+        request.extensions_mut().insert(remote);
     }
     let ending = Arc::clone(ending);
     async move {

@@ -4,6 +4,7 @@
 
 mod access;
 mod admission;
+mod audit;
 mod clients;
 mod flow_control;
 mod requests;
@@ -25,6 +26,7 @@ use store::Store;
 
 use self::access::Access;
 use self::admission::Admission;
+use self::audit::Audit;
 use self::clients::Clients;
 use self::requests::Requests;
 use self::storage::Storage;
@@ -46,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) requests: Requests,
     pub(crate) access: Access,
     pub(crate) admission: Admission,
+    pub(crate) audit: Audit,
     pub(crate) clients: Clients,
     pub(crate) flow_control: FlowControl,
     pub(crate) storage: Storage,
@@ -98,6 +101,7 @@ impl Metrics {
             requests: Requests::register(&mut registry),
             access: Access::register(&mut registry),
             admission: Admission::register(&mut registry),
+            audit: Audit::register(&mut registry),
             clients: Clients::register(&mut registry, host),
             flow_control: FlowControl::register(&mut registry),
             storage: Storage::register(&mut registry),

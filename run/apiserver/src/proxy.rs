@@ -15,6 +15,8 @@ mod pod;
 mod service;
 mod stream;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::Response;
 use http::request::Parts;
@@ -22,6 +24,7 @@ use kinds::Kind;
 use kinds::strategy::User;
 use meta::StatusError;
 
+use crate::audit::Record;
 use crate::auth;
 use crate::cluster::Cluster;
 use crate::options::Query;
@@ -38,6 +41,8 @@ pub(crate) struct Connect<'a> {
     pub(crate) user: &'a User,
     /// Its query.
     pub(crate) query: &'a Query,
+    /// What is told of it.
+    pub(crate) audit: Option<&'a Arc<Record>>,
     /// Its head.
     pub(crate) parts: Parts,
     /// Its body.

@@ -18,13 +18,14 @@ use kinds::Kind;
 use kinds::strategy::{Operation, User};
 use meta::Gvr;
 
+use crate::audit::Recording;
 use crate::cluster::{Cluster, Parsed};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::flow_control::FlowControl;
 use crate::form::refusal_format;
 use crate::heavy::Heavy;
-use crate::held::Kept;
+use crate::held::{Kept, Streamed};
 use crate::limits::{Class, InFlight};
 use crate::metrics::{Asked, Metrics};
 use crate::options::Query;
@@ -34,7 +35,7 @@ use crate::respond::TurnedAway;
 use crate::room::Room;
 use crate::turn::{Turn, Turns};
 use crate::{compress, held, limits, respond};
-use marks::{AUDIT_ID, mark, sized};
+use marks::{audit_id, mark, sized};
 pub(crate) use seat::Seated;
 use service::InProcess;
 
@@ -72,6 +73,7 @@ struct Learnt {
     /// The seats that it has until it is answered, or why it has none.
     seat: OnceLock<Seated>,
     refusal: OnceLock<Refusal>,
+    audit: Recording,
 }
 
 impl ApiServer {
@@ -173,15 +175,22 @@ impl ApiServer {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
-        let audit_id = parts.headers.get(AUDIT_ID).cloned();
+        let audit_id = audit_id(&parts.headers);
         let query = Query::read(parts.uri.query().unwrap_or_default());
         let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
         let asked = self.asked(&info, &parts, &query);
         let reads_gzip = compress::accepts(&parts.headers);
         let refused_in = refusal_format(&info, &parts.headers);
-        let mut learnt = Learnt::default();
+        let mut learnt = Learnt {
+            audit: Recording::new(self, &parts, audit_id.as_bytes()),
+            ..Learnt::default()
+        };
         let bounded = self.bounded(parts, body, query, &info, asked.as_ref(), &learnt);
-        let response = bounded.await;
+        let response = if learnt.audit.is_on() {
+            learnt.audit.watch_over(Box::pin(bounded)).await
+        } else {
+            bounded.await
+        };
         let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
         let class = limits::class(&info.verb, &info.subresource);
         if class == Class::Write
@@ -191,8 +200,13 @@ impl ApiServer {
             let kept = Kept::Write(Arc::new(seat));
             response.extensions_mut().insert(kept);
         }
-        if class != Class::LongRunning {
-            response = self.held(response, learnt.user.get(), reads_gzip).await;
+        let is_long = class == Class::LongRunning;
+        if !is_long {
+            response = self.kept(response, &learnt);
+        }
+        response = learnt.audit.answered(&info, is_long, response).await;
+        if !is_long {
+            response = self.held(response, reads_gzip).await;
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             mark(response.headers_mut(), audit_id, learnt.flow.into_inner());
@@ -210,17 +224,17 @@ impl ApiServer {
         }
     }
 
-    /// A complete answer as it waits to be read; a refusal when too much waits already.
-    async fn held(
-        &self,
-        response: Response<Body>,
-        user: Option<&String>,
-        reads_gzip: bool,
-    ) -> Response<Body> {
-        let user = user.map_or("", String::as_str);
-        let Some(mut response) = held::kept(response, self.room(), user) else {
-            return respond::too_many();
-        };
+    /// A complete answer with the room that it takes; a refusal when too much waits already.
+    fn kept(&self, mut response: Response<Body>, learnt: &Learnt) -> Response<Body> {
+        if learnt.audit.takes_bodies() {
+            response.extensions_mut().remove::<Streamed>();
+        }
+        let user = learnt.user.get().map_or("", String::as_str);
+        held::kept(response, self.room(), user).unwrap_or_else(respond::too_many)
+    }
+
+    /// A complete answer as it waits to be read.
+    async fn held(&self, mut response: Response<Body>, reads_gzip: bool) -> Response<Body> {
         if reads_gzip {
             response = compress::gzip(response).await;
         }

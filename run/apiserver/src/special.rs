@@ -109,6 +109,9 @@ impl BodyType {
             &call.body,
         )?;
         call.warn_if_refused(&decoded.warnings);
+        if let Some(audit) = &call.audit {
+            audit.requested(&decoded.object, |_| {});
+        }
         check_namespace(call, &decoded.object)?;
         Ok((decoded.object, decoded.warnings))
     }

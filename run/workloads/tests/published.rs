@@ -47,6 +47,7 @@ async fn server() -> (ApiServer, tokio::task::JoinHandle<()>) {
         openapi: None,
         checks: Vec::new(),
         metrics: Vec::new(),
+        audit: None,
         limits: Limits::upstream(),
     });
     server.bootstrap(roles()).await.unwrap();

@@ -121,6 +121,10 @@ impl Wanted {
         Way {
             checks,
             user: never.map_or_else(|| Ok(self.user_by(mode)), Err),
+            constraint: match mode {
+                Mode::Legacy => String::new(),
+                narrow => narrow.verb(),
+            },
         }
     }
 
@@ -184,6 +188,8 @@ pub struct Way {
     pub checks: Vec<Attributes>,
     /// Who the caller is once every check passed; else why nobody may go this way.
     pub user: Result<User, StatusError>,
+    /// The verb of a narrow way, which the audit log names; empty for the old one.
+    pub constraint: String,
 }
 
 /// The group of what is impersonated, but for names in the old way.
@@ -215,6 +221,14 @@ impl Mode {
             Self::ServiceAccount => "serviceaccount",
             Self::UserInfo => "user-info",
             Self::Legacy => "",
+        }
+    }
+
+    /// What the caller must be allowed to do with every part of the user.
+    fn verb(self) -> String {
+        match self {
+            Self::Legacy => "impersonate".to_owned(),
+            narrow => format!("impersonate:{}", narrow.name()),
         }
     }
 
@@ -260,13 +274,9 @@ impl Asks {
     }
 
     fn check(&self, group: &str, resource: &str, subresource: &str, name: &str) -> Attributes {
-        let verb = match self.mode {
-            Mode::Legacy => "impersonate".to_owned(),
-            mode => format!("impersonate:{}", mode.name()),
-        };
         Attributes {
             user: self.caller.clone(),
-            verb,
+            verb: self.mode.verb(),
             namespace: String::new(),
             group: group.into(),
             version: "v1".into(),

@@ -14,6 +14,7 @@ use meta::StatusError;
 use meta::status::Details;
 
 use super::{Connect, Route, Style};
+use crate::audit::Record;
 use crate::request::{RequestInfo, mentions};
 use crate::socket::Socket;
 
@@ -149,6 +150,7 @@ async fn plain(request: Connect<'_>, route: Route) -> Result<Response<Body>, Sta
 /// Carries a request that becomes a stream of bytes both ways.
 async fn upgrade(request: Connect<'_>, route: Route) -> Result<Response<Body>, StatusError> {
     let mut parts = request.parts;
+    let completion = request.audit.map(Record::completion);
     for name in &CREDENTIALS {
         parts.headers.remove(name);
     }
@@ -164,6 +166,7 @@ async fn upgrade(request: Connect<'_>, route: Route) -> Result<Response<Body>, S
             Ok((client, backend)) => copy(client, backend).await,
             Err(error) => tracing::debug!(%error, "upgrade failed"),
         }
+        drop(completion);
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -50,6 +50,9 @@ impl ApiServer {
             }
             kind => kind?,
         };
+        if let Some(audit) = learnt.audit.record().filter(|_| kind.deprecation.is_some()) {
+            audit.annotate("k8s.io/deprecated", "true");
+        }
         let is_carried = proxy::is_carried(&kind, &info.subresource);
         // A log is carried as well, but what asks for one is an ordinary route.
         let is_head = parts.method == Method::HEAD && (!is_carried || info.subresource == "log");
@@ -62,6 +65,7 @@ impl ApiServer {
                 info: &info,
                 user: &user,
                 query: &query,
+                audit: learnt.audit.record(),
                 parts,
                 body,
             };
@@ -95,6 +99,7 @@ impl ApiServer {
             body,
             now: (self.config().clock)(),
             refusal: Arc::default(),
+            audit: learnt.audit.record().cloned(),
         };
         verbs::run(call).await
     }

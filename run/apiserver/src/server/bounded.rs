@@ -12,6 +12,8 @@ use meta::selector::FieldSelector;
 use wire::media::Format;
 
 use super::{ApiServer, Learnt};
+use crate::audit::Record;
+use crate::auth::Impersonated;
 use crate::limits::Class;
 use crate::metrics::Asked;
 use crate::options::Query;
@@ -62,7 +64,11 @@ impl ApiServer {
         let answering = self.answer(parts, body, query, info.clone(), longest, learnt);
         let response = answering.await?;
         // What is long-running lasts until its body ends.
-        let open = (permit, asked.map(|asked| requests.long_running(asked)));
+        let open = (
+            permit,
+            asked.map(|asked| requests.long_running(asked)),
+            learnt.audit.record().map(Record::completion),
+        );
         let response = response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _held = &open;
@@ -98,7 +104,12 @@ impl ApiServer {
             let name = attributes.fields.exact("metadata.name");
             attributes.name = name.unwrap_or_default().to_owned();
         }
-        attributes.user = auth::impersonate(self, &attributes, &parts.headers)?;
+        learnt.audit.received(&attributes).await?;
+        let impersonated = auth::impersonate(self, &attributes, &parts.headers)?;
+        if let Some(Impersonated { user, constraint }) = impersonated {
+            learnt.audit.impersonated(&user, &constraint);
+            attributes.user = user;
+        }
         if let Err(refusal) = self.seat(&attributes, query, longest, learnt).await {
             learnt.refusal.get_or_init(|| refusal);
             return Err(Turned::Full);
@@ -106,6 +117,7 @@ impl ApiServer {
         let begun = Instant::now();
         let decision = auth::decide(self, &attributes);
         access.authorized(&decision, begun.elapsed());
+        learnt.audit.decided(&decision, &attributes);
         auth::require(decision, &attributes)?;
         learnt.user.get_or_init(|| attributes.user.name.clone());
         Ok(attributes.user)

@@ -133,6 +133,9 @@ fn read(call: &Call, options: &WriteOptions) -> Result<(Object, Vec<String>), St
     let validation = options.field_validation;
     let decoded = body::decode_as(document, &gvk, &schema, validation, &call.body)?;
     call.warn_if_refused(&decoded.warnings);
+    if let Some(audit) = &call.audit {
+        audit.requested(&decoded.object, |_| {});
+    }
     check_namespace(call, &decoded.object)?;
     Ok((decoded.object, decoded.warnings))
 }

@@ -63,6 +63,11 @@ impl Special for Token {
             .map(str::to_owned)
             .collect();
         let id = uuid::Uuid::new_v4().to_string();
+        if let Some(audit) = &call.audit {
+            // Source: apiserver `serviceaccount.IssuedCredentialIDAuditAnnotationKey`.
+            let key = "authentication.kubernetes.io/issued-credential-id";
+            audit.annotate(key, &format!("JTI={id}"));
+        }
         let claims = tokens::claims(&account, bound.as_ref(), &audiences, seconds, &id, call.now);
         let token = call
             .server

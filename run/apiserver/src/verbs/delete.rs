@@ -36,10 +36,11 @@ pub(super) fn options(call: &Call) -> Result<DeleteOptions, StatusError> {
     } else {
         body::document(call)?.value
     };
-    DeleteOptions::read(
-        &call.query,
-        Some(&decoded(value)?).filter(|body| body.is_object()),
-    )
+    let body = decoded(value)?;
+    if let Some(audit) = &call.audit {
+        audit.requested(&body, |_| {});
+    }
+    DeleteOptions::read(&call.query, Some(&body).filter(|body| body.is_object()))
 }
 
 /// Decodes the options; they may be named by any group that is served.

@@ -49,6 +49,10 @@ pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusErr
     let options = WriteOptions::read(&call.query, "PatchOptions")?;
     let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
     ownership::check_options(&options, content_type == APPLY)?;
+    if let Some(audit) = &call.audit {
+        // JSON is YAML, too.
+        audit.patched(|| wire::yaml::read(&call.body).ok().map(|read| read.value));
+    }
     let patch = decode_patch(call, content_type, options.field_validation);
     let patch = patch.map_err(|error| absent(call, content_type).unwrap_or(error))?;
     Ok((options, patch))

@@ -4,6 +4,7 @@
 
 mod admission;
 mod answers;
+mod audit;
 mod bootstrap;
 mod connections;
 mod flow_control;

@@ -203,6 +203,7 @@ pub(crate) fn config(store: Arc<dyn Store>, limits: Limits) -> Config {
         openapi: None,
         checks: vec![ping()],
         metrics: Vec::new(),
+        audit: None,
         limits,
     }
 }
