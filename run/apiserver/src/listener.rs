@@ -63,6 +63,9 @@ const HEADER_BYTES_MAX: u32 = 1 << 20;
 /// Most headers over HTTP/1: room for somebody of many groups. Upstream bounds their bytes alone, but hyper lays out room for
 /// all of them at every request: for 4,096 that was a sixteenth of the time of a write.
 const HEADERS_MAX: usize = 256;
+/// Most bytes of a request's head over HTTP/1. What it was read into stays for as long as its connection does, and there may
+/// be thousands of those. Upstream takes a mebibyte.
+const HEAD_BYTES_MAX: usize = 128 << 10;
 /// Longest wait for requests in flight when the listener ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after the kernel refuses to accept, so that running out of files does not spin.
@@ -319,6 +322,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
         .header_read_timeout(HEADER_TIMEOUT);
     builder
         .http2()

@@ -1,4 +1,4 @@
-//! Connections on which nothing is asked.
+//! Connections on which nothing is asked, or more than they may keep.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,21 +74,31 @@ impl Listening {
     }
 }
 
-/// Asks for something, which this nobody may not have, and reads the answer.
-async fn ask(stream: &mut TlsStream<TcpStream>) {
-    let request = b"GET /version HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    stream.write_all(request).await.unwrap();
+/// Asks for something, which this nobody may not have, with a header of so many bytes, and reads the answer.
+async fn ask_with(stream: &mut TlsStream<TcpStream>, bytes: usize) -> std::io::Result<String> {
+    let padding = "x".repeat(bytes);
+    let request = format!("GET /version HTTP/1.1\r\nhost: localhost\r\npadding: {padding}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
+        head.push(stream.read_u8().await?);
     }
     let head = String::from_utf8(head).unwrap();
-    assert!(head.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{head}");
     let mut lines = head.lines();
+    let status = lines.next().unwrap().to_owned();
     let length = lines.find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.unwrap().parse().unwrap()];
-    stream.read_exact(&mut body).await.unwrap();
+    stream.read_exact(&mut body).await?;
+    Ok(status)
 }
+
+/// The same without much of a header.
+async fn ask(stream: &mut TlsStream<TcpStream>) {
+    let status = ask_with(stream, 0).await.unwrap();
+    assert_eq!(status, FORBIDDEN);
+}
+
+const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden";
 
 #[tokio::test]
 async fn who_connects_and_says_nothing_gives_way() {
@@ -118,5 +128,16 @@ async fn who_has_asked_stays_and_who_only_shook_hands_gives_way() {
     let _newer = [listening.connect().await, listening.connect().await];
     assert_eq!(shaken.read(&mut [0]).await.unwrap_or_default(), 0);
     ask(&mut asked).await;
+    listening.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_keeps_no_more_than_a_head_may_have() {
+    let listening = Listening::start().await;
+    let long = ask_with(&mut listening.shake().await, 100 << 10).await;
+    assert_eq!(long.unwrap(), FORBIDDEN);
+    // The answer may be lost, for not all was read that it answers.
+    let too_long = ask_with(&mut listening.shake().await, 200 << 10).await;
+    assert_ne!(too_long.unwrap_or_default(), FORBIDDEN);
     listening.end().await;
 }
