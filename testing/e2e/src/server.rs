@@ -19,6 +19,7 @@ use crate::tools;
 pub struct Server {
     directory: TempDir,
     search_path: OsString,
+    change: String,
     flags: Vec<String>,
     process: Child,
 }
@@ -37,19 +38,44 @@ impl Server {
     /// # Errors
     /// It does not build or does not start.
     pub async fn start_with(flags: &[&str]) -> Result<Self> {
+        Self::start_after("true", flags).await
+    }
+
+    /// The same after a change: a shell command in the process that becomes the server, at every start.
+    ///
+    /// # Errors
+    /// It does not build or does not start.
+    pub async fn start_after(change: &str, flags: &[&str]) -> Result<Self> {
         let search_path = tools::search_path()?;
         let directory = tempfile::tempdir()?;
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        let process = run(directory.path(), &flags).await?;
+        let process = run(directory.path(), change, &flags).await?;
         for folder in ["home", "work"] {
             std::fs::create_dir(directory.path().join(folder))?;
         }
         Ok(Self {
             directory,
             search_path,
+            change: change.to_owned(),
             flags,
             process,
         })
+    }
+
+    /// Kills the server and waits until it is gone.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub async fn end(&mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    /// The number of its process.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn pid(&self) -> Result<u32> {
+        self.process.id().context("the server has ended")
     }
 
     /// Kills the server without a warning and starts it over the same data, elsewhere.
@@ -57,8 +83,8 @@ impl Server {
     /// # Errors
     /// It does not start again.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process.kill().await?;
-        self.process = run(self.directory.path(), &self.flags).await?;
+        self.end().await?;
+        self.process = run(self.directory.path(), &self.change, &self.flags).await?;
         Ok(())
     }
 
@@ -125,11 +151,14 @@ impl Server {
 }
 
 /// A server with data in a directory, once it is ready.
-async fn run(directory: &Path, flags: &[String]) -> Result<Child> {
+async fn run(directory: &Path, change: &str, flags: &[String]) -> Result<Child> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let binary = BINARY.get_or_try_init(cluster::binary).await?;
-    let mut command = Command::new(binary);
+    let mut command = Command::new("sh");
     command
+        .arg("-c")
+        .arg(format!("{change} && exec \"$0\" \"$@\""))
+        .arg(binary)
         .args(["server", "--port", "0", "--data-dir"])
         .arg(directory.join("data"))
         .arg("--kubeconfig")
