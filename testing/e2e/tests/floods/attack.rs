@@ -78,12 +78,12 @@ pub(super) struct Outcome {
 pub(super) const FLOODS: &[Flood] = &[
     Flood {
         name: "indented lists that nobody reads",
-        count: 200,
+        count: 100,
         attack: Attack::Unread(|_| get(&format!("{PODS}?pretty=true"))),
     },
     Flood {
         name: "gzipped lists that nobody reads",
-        count: 200,
+        count: 100,
         attack: Attack::Unread(|_| {
             let request = builder("GET", PODS).header("accept-encoding", "gzip");
             Ok(request.body(Body::default())?)
@@ -125,7 +125,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "watches with 120 KB of headers",
-        count: 1_000,
+        count: 500,
         attack: Attack::Unread(|_| {
             let (request, text) = (
                 builder("GET", &format!("{MAPS}?watch=true")),
@@ -144,12 +144,12 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "YAML whose aliases multiply",
-        count: 20,
+        count: 8,
         attack: Attack::Read(bomb),
     },
     Flood {
         name: "bodies of 3 MB of {}",
-        count: 10,
+        count: 6,
         attack: Attack::Read(|_| {
             let text = format!("{{\"a\":[{}{{}}]}}", "{},".repeat(BODY_BYTES / 3 - 10));
             send("POST", MAPS, "application/json", text)
@@ -172,7 +172,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "connections that say nothing",
-        count: 1_000,
+        count: 500,
         attack: Attack::Silent,
     },
 ];
