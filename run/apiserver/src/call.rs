@@ -34,6 +34,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) answer: Answer,
     pub(crate) body: Bytes,
+    /// Bytes of the stored object that it changes; 0 if there is none.
+    pub(crate) changed_bytes: usize,
     pub(crate) now: Timestamp,
     /// What is told when the request is refused.
     pub(crate) refusal: Arc<Mutex<Refusal>>,

@@ -58,8 +58,8 @@ pub struct Limits {
     pub writes_max: usize,
     /// Longest time a request other than a watch or a stream may take, in seconds. Source: `--request-timeout`.
     pub request_seconds: u64,
-    /// Bytes of large answers that are made, or wait to be read, at once, and as many of large bodies that come; one user
-    /// gets half of either.
+    /// Bytes of large answers that are made, or wait to be read, at once, and as many of what large changes bring or
+    /// change, until their answers are read; one user gets half of either.
     pub answer_bytes_max: usize,
     /// Watches and streams, at once.
     pub long_running_max: usize,

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
 use futures::FutureExt;
+use kinds::Kind;
+use store::Store;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
@@ -13,6 +15,7 @@ use crate::call::Call;
 use crate::config::Limits;
 use crate::limits::{self, Class};
 use crate::options::Query;
+use crate::request::RequestInfo;
 use crate::stored;
 
 /// A request that brings, or changes, no more bytes than this is over soon.
@@ -97,7 +100,7 @@ pub(crate) fn is_heavy(call: &Call) -> bool {
             selector_bytes(call) > SELECTOR_BYTES_MAX || (is_of_all && is_large())
         }
         verb if limits::class(verb, &call.info.subresource) == Class::Write => {
-            call.body.len() > BYTES_MAX || repeats(call) || stored_bytes(call) > BYTES_MAX
+            call.body.len() > BYTES_MAX || repeats(call) || call.changed_bytes > BYTES_MAX
         }
         _ => false,
     }
@@ -134,12 +137,13 @@ fn stored_objects(call: &Call) -> u64 {
     stored::count(store, &call.kind).map_or(0, |count| count.objects)
 }
 
-fn stored_bytes(call: &Call) -> usize {
-    if !matches!(call.info.verb.as_str(), "update" | "patch") {
+/// Bytes of the stored object that a request changes; 0 if there is none.
+pub(crate) fn changed_bytes(store: &dyn Store, kind: &Kind, info: &RequestInfo) -> usize {
+    if !matches!(info.verb.as_str(), "update" | "patch") {
         return 0;
     }
-    let key = stored::key(&call.kind, &call.info.namespace, &call.info.name);
-    let entry = call.server.config().store.get(&key).now_or_never();
+    let key = stored::key(kind, &info.namespace, &info.name);
+    let entry = store.get(&key).now_or_never();
     let entry = entry.and_then(Result::ok).flatten();
     entry.map_or(0, |entry| entry.value.len())
 }

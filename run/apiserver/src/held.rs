@@ -28,8 +28,8 @@ const PIECES_A_TURN: usize = 4;
 pub(crate) enum Kept {
     /// Room that was taken for it.
     Room(#[expect(dead_code, reason = "dropped with the answer")] Arc<Share>),
-    /// The seats of a write: what is done is not refused for want of room.
-    Write(#[expect(dead_code, reason = "dropped with the answer")] Arc<Seated>),
+    /// The seats of a write, and the room that it took before: what is done is not refused for want of room.
+    Write(#[expect(dead_code, reason = "dropped with the answer")] Arc<(Seated, Option<Share>)>),
 }
 
 /// Marks an answer of known size that is made while it is read, or shared; as an extension of the response.

@@ -1,4 +1,4 @@
-//! Room for answers that are made or wait to be read, and for bodies that come: how many bytes of memory they take together.
+//! Room for answers that are made or wait to be read, and for large changes: how many bytes of memory they take together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

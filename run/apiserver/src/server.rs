@@ -32,7 +32,7 @@ use crate::options::Query;
 use crate::policy::{FlowMark, PolicyCache};
 use crate::request::RequestInfo;
 use crate::respond::TurnedAway;
-use crate::room::Room;
+use crate::room::{Room, Share};
 use crate::turn::{Turn, Turns};
 use crate::{compress, held, limits, respond};
 use marks::{audit_id, mark, sized};
@@ -58,7 +58,8 @@ struct Inner {
     flow_control: FlowControl,
     heavy: Heavy,
     room: Room,
-    bodies: Room,
+    /// For what changes bring, and what they change.
+    changes: Room,
     metrics: Metrics,
     started: Timestamp,
     turns: Turns,
@@ -73,6 +74,8 @@ struct Learnt {
     /// The seats that it has until it is answered, or why it has none.
     seat: OnceLock<Seated>,
     refusal: OnceLock<Refusal>,
+    /// What it takes for what it brings and changes.
+    room: OnceLock<Share>,
     audit: Recording,
 }
 
@@ -86,7 +89,7 @@ impl ApiServer {
             flow_control: FlowControl::new(limits.reads_max.saturating_add(limits.writes_max)),
             heavy: Heavy::new(&limits),
             room: Room::new(limits.answer_bytes_max),
-            bodies: Room::new(limits.answer_bytes_max),
+            changes: Room::new(limits.answer_bytes_max),
             metrics: Metrics::new(&config.address),
             started: (config.clock)(),
             config,
@@ -197,7 +200,7 @@ impl ApiServer {
             && !held::is_small(&response)
             && let Some(seat) = learnt.seat.take()
         {
-            let kept = Kept::Write(Arc::new(seat));
+            let kept = Kept::Write(Arc::new((seat, learnt.room.take())));
             response.extensions_mut().insert(kept);
         }
         let is_long = class == Class::LongRunning;

@@ -19,10 +19,10 @@ use crate::form::{accept, indented, negotiate, refusal_format};
 use crate::limits::Class;
 use crate::options::Query;
 use crate::request::RequestInfo;
-use crate::{auth, limits, proxy, respond, verbs};
+use crate::{auth, heavy, limits, proxy, respond, verbs};
 
-/// A body of no more bytes than this takes no room.
-const SMALL_BODY_BYTES: usize = 64 << 10;
+/// A change that brings, and concerns, no more bytes than this takes no room.
+const SMALL_BYTES: usize = 64 << 10;
 
 impl ApiServer {
     pub(super) async fn answer(
@@ -75,18 +75,18 @@ impl ApiServer {
         check_name(&info.name)?;
         let query = indented(query, &parts.headers);
         // What a read or a watch brings is not looked at, and so not kept.
-        let (body, _share) = if limits::class(&info.verb, &info.subresource) == Class::Write {
-            // Until they are answered: bodies may come slowly, and there may be as many as seats.
-            let (room, bytes) = (&self.inner.bodies, self.bytes_of(&body));
-            let Ok(share) = room.take_beyond(SMALL_BODY_BYTES, &user.name, bytes) else {
+        let (mut brought, mut changed_bytes) = (Bytes::new(), 0);
+        if limits::class(&info.verb, &info.subresource) == Class::Write {
+            changed_bytes = heavy::changed_bytes(self.config().store.as_ref(), &kind, &info);
+            // Until the answer is read: bodies may come slowly, answers may be left unread, and there may be as many as seats.
+            let (room, bytes) = (&self.inner.changes, self.bytes_of(&body).max(changed_bytes));
+            let Ok(share) = room.take_beyond(SMALL_BYTES, &user.name, bytes) else {
                 return Ok(respond::too_many());
             };
-            let body = self.read(body).await?;
-            self.inner.metrics.requests.read(&info, body.len());
-            (body, share)
-        } else {
-            (Bytes::new(), None)
-        };
+            share.map(|share| learnt.room.set(share));
+            brought = self.read(body).await?;
+            self.inner.metrics.requests.read(&info, brought.len());
+        }
         let call = Call {
             server: self.clone(),
             api_version: kind.api_version(),
@@ -96,7 +96,8 @@ impl ApiServer {
             query,
             headers: parts.headers,
             answer,
-            body,
+            body: brought,
+            changed_bytes,
             now: (self.config().clock)(),
             refusal: Arc::default(),
             audit: learnt.audit.record().cloned(),

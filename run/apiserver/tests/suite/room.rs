@@ -172,6 +172,27 @@ async fn large_bodies_that_come_take_room() {
 }
 
 #[tokio::test]
+async fn unread_answers_of_large_changes_keep_the_room_of_their_changes() {
+    let talk = crowded().await;
+    let map = json!({"metadata": {"name": "e"}, "data": {"a": "x".repeat(5 * TEXT_BYTES)}});
+    talk.post(MAPS, map).await.expect(201);
+    let patch = |user: &str| {
+        let user = access::user::user(user, &[access::user::MASTERS]);
+        let request = Request::patch(format!("{MAPS}/e"));
+        let request = request.header("content-type", "application/merge-patch+json");
+        let body = Body::from(r#"{"data": {"b": "x"}}"#);
+        talk.server
+            .handle(request.extension(Identity(user)).body(body).unwrap())
+    };
+    let unread = patch("jo").await;
+    assert_eq!(unread.status(), 200);
+    assert_eq!(patch("jo").await.status(), 429);
+    assert_eq!(patch("bo").await.status(), 200);
+    drop(unread);
+    assert_eq!(patch("jo").await.status(), 200);
+}
+
+#[tokio::test]
 async fn large_selectors_take_room_as_long_as_their_watches_run() {
     let talk = Talk::with(Limits {
         answer_bytes_max: 100_000,
