@@ -4,6 +4,7 @@
 
 pub mod der;
 pub mod field;
+pub mod go;
 pub mod host_port;
 pub mod id;
 pub mod names;

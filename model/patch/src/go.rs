@@ -92,18 +92,6 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// What `encoding/json` calls the kind of a JSON value: `cannot unmarshal object into ...`.
-pub fn json_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -7,7 +7,6 @@ use meta::StatusError;
 use meta::status::Details;
 use serde_json::Value;
 
-use crate::go;
 use crate::lazy::Lazy;
 use crate::tree::Tree;
 
@@ -63,7 +62,7 @@ pub fn json_text(current: &str, patch: &str) -> String {
 }
 
 fn not_decodable(value: &Value, go_type: &str) -> StatusError {
-    let kind = go::json_kind(value);
+    let kind = meta::go::json_kind(value);
     StatusError::bad_request(format!(
         "error decoding patch: json: cannot unmarshal {kind} into Go value of type {go_type}"
     ))

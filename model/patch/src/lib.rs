@@ -11,7 +11,7 @@ mod merge;
 mod strategic;
 mod tree;
 
-pub use go::{go_text, json_kind};
+pub use go::go_text;
 pub use json::{JSON_PATCH_OPERATIONS_MAX, json, json_text};
 pub use merge::{merge, merge_text};
 pub use strategic::{strategic, strategic_left};

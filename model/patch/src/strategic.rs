@@ -81,7 +81,7 @@ impl From<Refusal> for StatusError {
 /// a merge key is missing or a directive names an unknown field.
 pub fn strategic(current: &Value, patch: &Value, schema: &Schema) -> Result<Value, StatusError> {
     let Value::Object(patch) = patch else {
-        let kind = go::json_kind(patch);
+        let kind = meta::go::json_kind(patch);
         return Err(StatusError::bad_request(format!(
             "json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
         )));

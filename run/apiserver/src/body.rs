@@ -93,14 +93,7 @@ pub(crate) fn untyped(value: &Value) -> Option<String> {
 
 /// Go's name for the sort of a JSON value; `None` for null, which fits everywhere.
 pub(crate) fn go_sort(value: &Value) -> Option<&'static str> {
-    match value {
-        Value::Null => None,
-        Value::Bool(_) => Some("bool"),
-        Value::Number(_) => Some("number"),
-        Value::String(_) => Some("string"),
-        Value::Array(_) => Some("array"),
-        Value::Object(_) => Some("object"),
-    }
+    (!value.is_null()).then(|| meta::go::json_kind(value))
 }
 
 /// Reads a protobuf body; its envelope says which built-in kind it holds.

@@ -255,14 +255,7 @@ fn nanoseconds(seconds: i64) -> i128 {
 
 /// Go's words for a value of another type.
 fn mismatch(value: &Value, wanted: &str) -> String {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
+    let found = meta::go::json_kind(value);
     format!("json: cannot unmarshal {found} into Go value of type {wanted}")
 }
 

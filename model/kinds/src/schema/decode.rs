@@ -301,13 +301,8 @@ impl<'a> Walk<'a> {
             Type::Int32 | Type::Int64 | Type::IntOrString | Type::Float64
         );
         let what = match value {
-            Value::Null => "null".to_owned(),
-            Value::Bool(_) => "bool".to_owned(),
             Value::Number(number) if is_number => format!("number {number}"),
-            Value::Number(_) => "number".to_owned(),
-            Value::String(_) => "string".to_owned(),
-            Value::Array(_) => "array".to_owned(),
-            Value::Object(_) => "object".to_owned(),
+            other => meta::go::json_kind(other).to_owned(),
         };
         let go_type = go_type.trim_start_matches('*');
         let fields: Vec<&str> = self.path.iter().flat_map(Step::go_path).collect();

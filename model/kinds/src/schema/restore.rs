@@ -2,6 +2,7 @@
 //! and with fields in the order of the structs.
 
 use meta::Object;
+use meta::go::json_kind;
 use serde_json::Value;
 
 use super::{Field, Schema, Type, TypeGraph, internal};
@@ -116,12 +117,8 @@ fn unread(value: &Value, go_type: &str, is_good: bool) -> Option<String> {
     let kind = match value {
         _ if is_good => return None,
         Value::Null => return None,
-        Value::Bool(_) => "bool".to_owned(),
         Value::Number(number) if go_type == "int32" => format!("number {number}"),
-        Value::Number(_) => "number".to_owned(),
-        Value::String(_) => "string".to_owned(),
-        Value::Array(_) => "array".to_owned(),
-        Value::Object(_) => "object".to_owned(),
+        other => json_kind(other).to_owned(),
     };
     Some(format!(
         "json: cannot unmarshal {kind} into Go value of type {go_type}"

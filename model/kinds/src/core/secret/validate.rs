@@ -65,12 +65,7 @@ fn docker(data: &Node<'_>, key: &str, errors: &mut Errors) {
     let problem = match serde_json::from_slice::<Value>(&bytes) {
         Ok(Value::Object(_) | Value::Null) => return,
         Ok(other) => {
-            let what = match other {
-                Value::String(_) => "string",
-                Value::Array(_) => "array",
-                Value::Bool(_) => "bool",
-                _ => "number",
-            };
+            let what = meta::go::json_kind(&other);
             format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
         }
         Err(_) if bytes.is_empty() => "unexpected end of JSON input".to_owned(),
