@@ -167,9 +167,8 @@ impl Permit {
         came: Duration,
         now: Duration,
     ) -> Self {
-        asking
-            .meter
-            .dispatched(seat.width, now.saturating_sub(came));
+        let waited = now.saturating_sub(came);
+        asking.meter.dispatched(seat.width, asking.what, waited);
         Self {
             control: control.clone(),
             asking,
@@ -244,9 +243,8 @@ mod tests {
 
     fn told(metrics: &Metrics, control: &FlowControl) -> String {
         let store = store::MemoryStore::new();
-        let in_flight = crate::limits::InFlight::new(1);
         metrics.flow_control.see(&control.state());
-        metrics.render(&store, &in_flight, &[])
+        metrics.render(&store, &[])
     }
 
     #[tokio::test]

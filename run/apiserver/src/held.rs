@@ -15,8 +15,8 @@ use http::Response;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::task::AbortHandle;
 
+use crate::flow_control::Permit;
 use crate::room::{Room, STREAM_BYTES, Share};
-use crate::server::Seated;
 
 /// Handed on in one piece, and so held no longer: what the buffers of a stream take anyway.
 const PIECE_BYTES: usize = 64 << 10;
@@ -29,7 +29,7 @@ pub(crate) enum Kept {
     /// Room that was taken for it.
     Room(#[expect(dead_code, reason = "dropped with the answer")] Arc<Share>),
     /// The seats of a write, and the room that it took before: what is done is not refused for want of room.
-    Write(#[expect(dead_code, reason = "dropped with the answer")] Arc<(Seated, Option<Share>)>),
+    Write(#[expect(dead_code, reason = "dropped with the answer")] Arc<(Permit, Option<Share>)>),
 }
 
 /// Marks an answer of known size that is made while it is read, or shared; as an extension of the response.

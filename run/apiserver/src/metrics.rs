@@ -20,7 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use scrape::{ALPHA, BETA, Process, Registry, STABLE};
+use scrape::{ALPHA, BETA, Process, Registry};
 use serde_json::Value;
 use store::Store;
 
@@ -32,7 +32,6 @@ use self::requests::Requests;
 use self::storage::Storage;
 use self::watches::Watches;
 use crate::health;
-use crate::limits::{Class, InFlight};
 
 pub(crate) use self::admission::Step;
 pub(crate) use self::flow_control::{FlowControl, Meter};
@@ -54,7 +53,6 @@ pub(crate) struct Metrics {
     pub(crate) storage: Storage,
     pub(crate) watches: Watches,
     handshake_errors: Counter,
-    in_flight: Family<RequestKind, Gauge>,
     unavailable: Family<Service, Gauge>,
     process: Process,
 }
@@ -108,7 +106,6 @@ impl Metrics {
             watches: Watches::register(&mut registry),
             process: Process::register(&mut registry),
             handshake_errors: Counter::default(),
-            in_flight: Family::default(),
             unavailable: Family::default(),
             registry,
         };
@@ -123,12 +120,6 @@ impl Metrics {
             "apiserver_tls_handshake_errors_total",
             "Number of connections that ended with a TLS handshake error",
             self.handshake_errors.clone(),
-        );
-        registry.register(
-            STABLE,
-            "apiserver_current_inflight_requests",
-            "Currently used inflight request limit of this apiserver per request kind",
-            self.in_flight.clone(),
         );
         registry.register(
             ALPHA,
@@ -177,16 +168,7 @@ impl Metrics {
     }
 
     /// The text of a scrape, with what others count.
-    pub(crate) fn render(
-        &self,
-        store: &dyn Store,
-        in_flight: &InFlight,
-        others: &[Arc<Registry>],
-    ) -> String {
-        for (kind, class) in [(READS, Class::Read), (WRITES, Class::Write)] {
-            let current = i64::try_from(in_flight.current(class)).unwrap_or(i64::MAX);
-            self.in_flight.get_or_create(&kind).set(current);
-        }
+    pub(crate) fn render(&self, store: &dyn Store, others: &[Arc<Registry>]) -> String {
         self.storage.refresh(store);
         self.process.refresh();
         let others = others.iter().map(Arc::as_ref);
@@ -277,7 +259,7 @@ mod tests {
             returned: 1,
         };
         storage.listed("pods", listed);
-        let text = metrics.render(&MemoryStore::new(), &InFlight::new(1), &[]);
+        let text = metrics.render(&MemoryStore::new(), &[]);
         let group = "group=\"\",resource=\"pods\"";
         let place = format!("{group},scope=\"namespace\",subresource=\"\"");
         let target = format!("component=\"apiserver\",{place},verb=\"LIST\",version=\"v1\"");

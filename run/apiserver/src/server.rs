@@ -17,16 +17,17 @@ use jiff::Timestamp;
 use kinds::Kind;
 use kinds::strategy::{Operation, User};
 use meta::Gvr;
+use tokio::sync::Semaphore;
 
 use crate::audit::Recording;
 use crate::cluster::{Cluster, Parsed};
 use crate::config::Config;
 use crate::discovery::Discovery;
-use crate::flow_control::FlowControl;
+use crate::flow_control::{FlowControl, Permit};
 use crate::form::refusal_format;
 use crate::heavy::Heavy;
 use crate::held::{Kept, Streamed};
-use crate::limits::{Class, InFlight};
+use crate::limits::Class;
 use crate::metrics::{Asked, Metrics};
 use crate::options::Query;
 use crate::policy::{FlowMark, PolicyCache};
@@ -36,7 +37,6 @@ use crate::room::{Room, Share};
 use crate::turn::{Turn, Turns};
 use crate::{compress, held, limits, respond};
 use marks::{audit_id, mark, sized};
-pub(crate) use seat::Seated;
 use service::InProcess;
 
 /// The sender of a request that comes from inside the process, as a request extension.
@@ -54,7 +54,8 @@ struct Inner {
     policy: PolicyCache,
     parsed: Parsed,
     discovery: Discovery,
-    in_flight: InFlight,
+    /// One for each watch and stream.
+    long_running: Arc<Semaphore>,
     flow_control: FlowControl,
     heavy: Heavy,
     room: Room,
@@ -72,7 +73,7 @@ struct Learnt {
     user: OnceLock<String>,
     flow: OnceLock<FlowMark>,
     /// The seats that it has until it is answered, or why it has none.
-    seat: OnceLock<Seated>,
+    seat: OnceLock<Permit>,
     refusal: OnceLock<Refusal>,
     /// What it takes for what it brings and changes.
     room: OnceLock<Share>,
@@ -85,7 +86,7 @@ impl ApiServer {
         let limits = config.limits;
         let inner = Inner {
             discovery: Discovery::new(&config.registry, &config.address),
-            in_flight: InFlight::new(limits.long_running_max),
+            long_running: Arc::new(Semaphore::new(limits.long_running_max)),
             flow_control: FlowControl::new(limits.reads_max.saturating_add(limits.writes_max)),
             heavy: Heavy::new(&limits),
             room: Room::new(limits.answer_bytes_max),
@@ -142,7 +143,7 @@ impl ApiServer {
         let metrics = self.metrics();
         metrics.see_services(&self.cluster());
         metrics.flow_control.see(&self.inner.flow_control.state());
-        metrics.render(store, &self.inner.in_flight, others)
+        metrics.render(store, others)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use scrape::{ALPHA, BETA, Registry, Stability};
+use scrape::{ALPHA, BETA, Registry, STABLE, Stability};
 
 use super::{Histograms, READS, RequestKind, WRITES};
 use crate::flow_control::What;
@@ -32,8 +32,8 @@ pub(crate) struct FlowControl {
     executed: Histograms<Executed>,
     levels: [Family<Level, Gauge>; 4],
     /// By kind of request, whatever its schema.
-    reads_waiting: Gauge,
-    writes_waiting: Gauge,
+    waiting_by_kind: Kinds,
+    executing_by_kind: Kinds,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,14 +68,21 @@ struct Executed {
     r#type: &'static str,
 }
 
+/// A number for each kind of request.
+#[derive(Clone)]
+struct Kinds {
+    reads: Gauge,
+    writes: Gauge,
+}
+
 /// The metrics of one flow schema, found once.
 pub(crate) struct Meter {
     schema: Schema,
     rejected: Family<Rejected, Counter>,
     dispatched: Counter,
     waiting: Gauge,
-    reads_waiting: Gauge,
-    writes_waiting: Gauge,
+    waiting_by_kind: Kinds,
+    executing_by_kind: Kinds,
     executing: Gauge,
     seats: Gauge,
     waited: Histogram,
@@ -123,7 +130,8 @@ impl FlowControl {
     /// Adds the metrics.
     pub(super) fn register(registry: &mut Registry) -> Self {
         let seconds = || Histogram::new(SECONDS);
-        let waiting_by_kind = Family::<RequestKind, Gauge>::default();
+        let by_kind = Family::<RequestKind, Gauge>::default;
+        let (waiting_by_kind, executing_by_kind) = (by_kind(), by_kind());
         let metrics = Self {
             rejected: Family::default(),
             dispatched: Family::default(),
@@ -133,8 +141,8 @@ impl FlowControl {
             waited: Family::new_with_constructor(seconds),
             executed: Family::new_with_constructor(seconds),
             levels: Default::default(),
-            reads_waiting: waiting_by_kind.get_or_create_owned(&READS),
-            writes_waiting: waiting_by_kind.get_or_create_owned(&WRITES),
+            waiting_by_kind: Kinds::of(&waiting_by_kind),
+            executing_by_kind: Kinds::of(&executing_by_kind),
         };
         registry.register(
             BETA,
@@ -165,6 +173,12 @@ impl FlowControl {
             "apiserver_current_inqueue_requests",
             "Requests that wait in this apiserver until others end, per request kind",
             waiting_by_kind,
+        );
+        registry.register(
+            STABLE,
+            "apiserver_current_inflight_requests",
+            "Currently used inflight request limit of this apiserver per request kind",
+            executing_by_kind,
         );
         for (name, help, gauge) in [
             (
@@ -218,8 +232,8 @@ impl FlowControl {
             rejected: self.rejected.clone(),
             dispatched: self.dispatched.get_or_create_owned(&schema),
             waiting: self.waiting.get_or_create_owned(&schema),
-            reads_waiting: self.reads_waiting.clone(),
-            writes_waiting: self.writes_waiting.clone(),
+            waiting_by_kind: self.waiting_by_kind.clone(),
+            executing_by_kind: self.executing_by_kind.clone(),
             executing: self.executing.get_or_create_owned(&schema),
             seats: self.seats.get_or_create_owned(&schema),
             waited,
@@ -244,30 +258,51 @@ impl FlowControl {
     }
 }
 
+impl Kinds {
+    fn of(family: &Family<RequestKind, Gauge>) -> Self {
+        Self {
+            reads: family.get_or_create_owned(&READS),
+            writes: family.get_or_create_owned(&WRITES),
+        }
+    }
+
+    fn of_waiting(&self, what: What) -> &Gauge {
+        match what {
+            What::Read | What::Watch => &self.reads,
+            What::Write => &self.writes,
+        }
+    }
+
+    /// `None` for what is long-running, which upstream does not count.
+    fn of_executing(&self, what: What) -> Option<&Gauge> {
+        match what {
+            What::Read => Some(&self.reads),
+            What::Write => Some(&self.writes),
+            What::Watch => None,
+        }
+    }
+}
+
 impl Meter {
     /// A request waits.
     pub(crate) fn waits(&self, what: What) {
         self.waiting.inc();
-        self.waiting_by_kind(what).inc();
+        self.waiting_by_kind.of_waiting(what).inc();
     }
 
     /// A request waits no longer.
     pub(crate) fn waits_no_longer(&self, what: What) {
         self.waiting.dec();
-        self.waiting_by_kind(what).dec();
-    }
-
-    fn waiting_by_kind(&self, what: What) -> &Gauge {
-        match what {
-            What::Read | What::Watch => &self.reads_waiting,
-            What::Write => &self.writes_waiting,
-        }
+        self.waiting_by_kind.of_waiting(what).dec();
     }
 
     /// A request gets seats.
-    pub(crate) fn dispatched(&self, seats: u32, waited: Duration) {
+    pub(crate) fn dispatched(&self, seats: u32, what: What, waited: Duration) {
         self.dispatched.inc();
         self.executing.inc();
+        if let Some(kind) = self.executing_by_kind.of_executing(what) {
+            kind.inc();
+        }
         self.seats.inc_by(seats.into());
         self.waited.observe(waited.as_secs_f64());
     }
@@ -275,6 +310,9 @@ impl Meter {
     /// A request gives its seats back.
     pub(crate) fn finished(&self, seats: u32, what: What, had: Duration) {
         self.executing.dec();
+        if let Some(kind) = self.executing_by_kind.of_executing(what) {
+            kind.dec();
+        }
         self.seats.dec_by(seats.into());
         let executed = match what {
             What::Watch => &self.opened,

@@ -1,5 +1,6 @@
 //! Answering a request when not too many run already, and only to who may send it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -54,7 +55,7 @@ impl ApiServer {
                 Err(out_of_time())
             });
         }
-        let Some(permit) = self.inner.in_flight.enter(class) else {
+        let Ok(permit) = Arc::clone(&self.inner.long_running).try_acquire_owned() else {
             if let Some(asked) = asked {
                 requests.terminated(asked, StatusCode::TOO_MANY_REQUESTS.as_u16());
             }

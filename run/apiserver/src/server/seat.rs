@@ -14,17 +14,11 @@ use access::flow::width;
 use meta::Gvr;
 
 use super::{ApiServer, Learnt};
-use crate::flow_control::{self, Asking, What};
+use crate::flow_control::{Asking, What};
 use crate::limits::{self, Class};
 use crate::options::Query;
 use crate::policy::MarkedFlows;
 use crate::{heavy, stored};
-
-/// The seats of a request, until this is dropped.
-pub(crate) struct Seated {
-    _permit: flow_control::Permit,
-    _counted: Option<limits::Permit>,
-}
 
 impl ApiServer {
     /// Takes seats for a request that has `longest` to be answered, if it needs any, and keeps them with what is learnt of
@@ -61,15 +55,7 @@ impl ApiServer {
         let control = &self.inner.flow_control;
         let flow = || found.flow.hash(attributes);
         let permit = control.enter(asking, width, longest, flow).await?;
-        let counted = match what {
-            What::Read => self.inner.in_flight.enter(Class::Read),
-            What::Write => self.inner.in_flight.enter(Class::Write),
-            What::Watch => None,
-        };
-        learnt.seat.get_or_init(|| Seated {
-            _permit: permit,
-            _counted: counted,
-        });
+        learnt.seat.get_or_init(|| permit);
         Ok(())
     }
 

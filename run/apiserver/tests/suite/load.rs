@@ -29,6 +29,30 @@ async fn a_body_that_never_ends_is_given_up() {
 }
 
 /// What a scraper reads.
+
+#[tokio::test]
+async fn more_watches_than_may_run_are_told_to_come_back() {
+    let talk = Talk::with(Limits {
+        long_running_max: 1,
+        ..Limits::upstream()
+    })
+    .await;
+    let watch = || async {
+        let request = Request::get(format!("{MAPS}?watch=true"));
+        let user = access::user::user("jo", &[access::user::MASTERS]);
+        let request = request.extension(Identity(user)).body(Body::empty());
+        talk.server.handle(request.unwrap()).await
+    };
+    let first = watch().await;
+    assert_eq!(first.status(), 200);
+    let second = watch().await;
+    assert_eq!(second.status(), 429);
+    assert_eq!(second.headers()["retry-after"], "1");
+    talk.get(MAPS).await.expect(200);
+    drop(first);
+    assert_eq!(watch().await.status(), 200);
+}
+
 async fn scraped(talk: &Talk) -> String {
     let user = access::user::user("admin", &[access::user::MASTERS]);
     let request = Request::get("/metrics").extension(Identity(user));
