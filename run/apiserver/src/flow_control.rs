@@ -268,7 +268,12 @@ mod tests {
             let wanted = format!("apiserver_flowcontrol_{wanted}\n");
             assert!(text.contains(&wanted), "{wanted} is missing in {text}");
         }
-        assert!(text.contains("apiserver_current_inqueue_requests{request_kind=\"mutating\"} 2\n"));
+        for wanted in [
+            "apiserver_current_inqueue_requests{request_kind=\"mutating\"} 2\n",
+            "apiserver_current_inflight_requests{request_kind=\"mutating\"} 1\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing in {text}");
+        }
         drop(first);
         let second = second.now_or_never().unwrap().unwrap();
         assert!(third.as_mut().now_or_never().is_none());

@@ -145,30 +145,6 @@ impl FlowControl {
             executing_by_kind: Kinds::of(&executing_by_kind),
         };
         registry.register(
-            BETA,
-            "apiserver_flowcontrol_rejected_requests_total",
-            "Requests that were refused, by reason",
-            metrics.rejected.clone(),
-        );
-        registry.register(
-            BETA,
-            "apiserver_flowcontrol_dispatched_requests_total",
-            "Requests that were let in",
-            metrics.dispatched.clone(),
-        );
-        registry.register(
-            BETA,
-            "apiserver_flowcontrol_request_wait_duration_seconds",
-            "How long requests waited for a seat, by whether they got one",
-            metrics.waited.clone(),
-        );
-        registry.register(
-            ALPHA,
-            "apiserver_flowcontrol_request_execution_seconds",
-            "How long requests had a seat",
-            metrics.executed.clone(),
-        );
-        registry.register(
             ALPHA,
             "apiserver_current_inqueue_requests",
             "Requests that wait in this apiserver until others end, per request kind",
@@ -180,29 +156,63 @@ impl FlowControl {
             "Currently used inflight request limit of this apiserver per request kind",
             executing_by_kind,
         );
+        metrics.register_requests(registry);
+        metrics.register_seats(registry);
+        metrics
+    }
+
+    /// What is told of each request by its flow schema and level.
+    fn register_requests(&self, registry: &mut Registry) {
+        registry.register(
+            BETA,
+            "apiserver_flowcontrol_rejected_requests_total",
+            "Requests that were refused, by reason",
+            self.rejected.clone(),
+        );
+        registry.register(
+            BETA,
+            "apiserver_flowcontrol_dispatched_requests_total",
+            "Requests that were let in",
+            self.dispatched.clone(),
+        );
+        registry.register(
+            BETA,
+            "apiserver_flowcontrol_request_wait_duration_seconds",
+            "How long requests waited for a seat, by whether they got one",
+            self.waited.clone(),
+        );
+        registry.register(
+            ALPHA,
+            "apiserver_flowcontrol_request_execution_seconds",
+            "How long requests had a seat",
+            self.executed.clone(),
+        );
+    }
+
+    /// What is told of the seats and those who wait for one.
+    fn register_seats(&self, registry: &mut Registry) {
         for (name, help, gauge) in [
             (
                 "apiserver_flowcontrol_current_inqueue_requests",
                 "Requests that wait in queues",
-                &metrics.waiting,
+                &self.waiting,
             ),
             (
                 "apiserver_flowcontrol_current_executing_requests",
                 "Requests that have seats",
-                &metrics.executing,
+                &self.executing,
             ),
             (
                 "apiserver_flowcontrol_current_executing_seats",
                 "Seats that are taken",
-                &metrics.seats,
+                &self.seats,
             ),
         ] {
             registry.register(BETA, name, help, gauge.clone());
         }
-        for ((stability, name, help, _), gauge) in LEVELS.iter().zip(&metrics.levels) {
+        for ((stability, name, help, _), gauge) in LEVELS.iter().zip(&self.levels) {
             registry.register(*stability, name, help, gauge.clone());
         }
-        metrics
     }
 
     /// The metrics of a flow schema of a level.
