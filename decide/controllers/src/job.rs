@@ -10,7 +10,7 @@ use meta::{Key, Object, ObjectExt, Resource};
 
 use crate::action::{Action, edited, update};
 use crate::claim;
-use crate::controller::{Controller, Decision};
+use crate::controller::{Controller, Decision, Failure};
 use crate::pod;
 use crate::resources::{JOBS, PODS};
 use crate::snapshot::Snapshot;
@@ -119,6 +119,15 @@ impl Controller for Job {
                 decision
             }
         }
+    }
+
+    /// What has ended is counted, whether or not its successor can be made.
+    fn failed(seen: &Observed, _failure: &Failure, now: Timestamp) -> Option<Decision> {
+        let status = Self::decide(seen, now).status?;
+        Some(Decision {
+            status: Some(status),
+            ..Decision::default()
+        })
     }
 }
 

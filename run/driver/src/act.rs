@@ -30,8 +30,6 @@ pub(crate) enum Written {
 pub(crate) enum Stopped {
     /// The cache was behind: decide anew.
     Stale,
-    /// It will never work: the namespace is going away.
-    Hopeless,
     /// The server refused, or did not answer.
     Failed(Failure),
 }
@@ -101,6 +99,9 @@ impl<'a> Actor<'a> {
     }
 
     /// Creates in batches that double: when the first fails, the others are not tried.
+    ///
+    /// In a namespace that goes away nothing is created, and nothing else is held up by that. Source: controllers of
+    /// upstream, which ignore `NamespaceTerminatingCause`.
     async fn create_all(&mut self, actions: &[Action], first: usize) -> Result<(), Stopped> {
         let (mut done, mut size) = (0, 1);
         while let Some(rest) = actions.get(done..).filter(|rest| !rest.is_empty()) {
@@ -118,8 +119,15 @@ impl<'a> Actor<'a> {
                 (resource, report, api.create(resource, object).await)
             });
             let outcomes = join_all(sent).await;
-            let mut stopped = None;
+            let (mut stopped, mut goes_away) = (None, false);
             for (at, (resource, report, outcome)) in outcomes.into_iter().enumerate() {
+                if outcome
+                    .as_ref()
+                    .is_err_and(ClientError::is_namespace_terminating)
+                {
+                    goes_away = true;
+                    continue;
+                }
                 if let Err(why) =
                     self.created(resource, report.as_ref(), outcome, first + done + at)
                 {
@@ -128,6 +136,9 @@ impl<'a> Actor<'a> {
             }
             if let Some(stopped) = stopped {
                 return Err(stopped);
+            }
+            if goes_away {
+                return Ok(());
             }
             done += batch.len();
             size *= 2;
@@ -150,7 +161,6 @@ impl<'a> Actor<'a> {
                 }
                 Ok(())
             }
-            Err(error) if error.is_namespace_terminating() => Err(Stopped::Hopeless),
             Err(error) => {
                 let failure = failure(&error, index);
                 if let Some(report) = report {

@@ -69,7 +69,7 @@ async fn collect(everything: &Everything, actor: &mut Actor<'_>, subject: &Subje
         debug!(kind = %subject.resource.kind, key = %subject.key, why = ?decision.why, "collecting");
     }
     match actor.perform(&decision).await {
-        Ok(()) | Err(Stopped::Hopeless) => true,
+        Ok(()) => true,
         Err(Stopped::Stale) => false,
         Err(Stopped::Failed(failure)) => {
             warn!(kind = %subject.resource.kind, key = %subject.key, message = failure.message, "not collected");

@@ -134,7 +134,6 @@ async fn reconcile<C: Controller>(
     let outcome = match actor.perform(&decision).await {
         Ok(()) => Outcome::after(decision.wake_at, now),
         Err(Stopped::Stale) => Outcome::Retry,
-        Err(Stopped::Hopeless) => Outcome::Done(None),
         Err(Stopped::Failed(failure)) => {
             warn!(
                 controller = C::NAME, kind = %C::SUBJECT.kind, namespace = key.namespace, name = key.name,

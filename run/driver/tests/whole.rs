@@ -10,6 +10,8 @@ const SETS: &str = "/apis/apps/v1/replicasets";
 const PODS: &str = "/api/v1/pods";
 const NODES: &str = "/api/v1/nodes";
 const EVENTS: &str = "/api/v1/events";
+const JOBS: &str = "/apis/batch/v1/jobs";
+const NAMESPACES: &str = "/api/v1/namespaces";
 
 fn deployment(replicas: i64, image: &str) -> Object {
     json!({
@@ -259,7 +261,6 @@ async fn what_a_deleted_owner_leaves_is_collected() {
 
 #[tokio::test]
 async fn a_deleted_namespace_is_emptied_and_goes() {
-    const NAMESPACES: &str = "/api/v1/namespaces";
     let api = FakeApi::default();
     let namespace =
         json!({ "metadata": { "name": "a" }, "spec": { "finalizers": ["kubernetes"] } });
@@ -286,6 +287,79 @@ async fn a_deleted_namespace_is_emptied_and_goes() {
     })
     .await;
     api.remove("/api/v1/configmaps", "a", "held");
+    api.until("the namespace to go", |api| api.list(NAMESPACES).is_empty())
+        .await;
+    running.stop().await;
+}
+
+/// A job of one pod, whose successor is made when it has ended.
+fn job(namespace: &str) -> Object {
+    let labels = json!({ "batch.kubernetes.io/controller-uid": "uid-j" });
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": { "name": "work", "namespace": namespace, "uid": "uid-j" },
+        "spec": {
+            "parallelism": 1, "completions": 1, "backoffLimit": 6, "podReplacementPolicy": "Failed",
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "restartPolicy": "Never", "containers": [{ "name": "c" }] },
+            },
+        },
+    })
+}
+
+/// The pod of the job ended long ago, so that its successor is due at once.
+fn fail_pod(api: &FakeApi) {
+    let mut pod = api.list(PODS).remove(0);
+    let ready =
+        json!({ "type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z" });
+    pod.set(
+        &["status"],
+        json!({ "phase": "Failed", "conditions": [ready] }),
+    );
+    api.put(PODS, pod);
+}
+
+#[tokio::test]
+async fn a_pod_that_has_failed_is_counted_though_its_successor_is_refused() {
+    let api = FakeApi::default();
+    let running = Running::start(&api);
+    api.put(JOBS, job("default"));
+    api.until("the pod", |api| api.list(PODS).len() == 1).await;
+    api.refuse(
+        "POST /api/v1/namespaces/default/pods",
+        403,
+        "Forbidden",
+        "exceeded quota",
+    );
+    fail_pod(&api);
+    api.until("the count", |api| {
+        let job = api.get(JOBS, "default", "work").unwrap_or_default();
+        job.int_at(&["status", "failed"]) == Some(1)
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_goes_whose_job_cannot_make_another_pod() {
+    let api = FakeApi::default();
+    let spec = json!({ "finalizers": ["kubernetes"] });
+    api.put(
+        NAMESPACES,
+        json!({ "metadata": { "name": "a" }, "spec": spec }),
+    );
+    let running = Running::start(&api);
+    api.put(JOBS, job("a"));
+    api.until("the pod", |api| api.list(PODS).len() == 1).await;
+    api.delete(NAMESPACES, "", "a", "Background");
+    api.until("the pod to be deleted", |api| {
+        let pods = api.list(PODS);
+        pods.iter().any(|pod| pod.deletion_timestamp().is_some())
+    })
+    .await;
+    fail_pod(&api);
     api.until("the namespace to go", |api| api.list(NAMESPACES).is_empty())
         .await;
     running.stop().await;

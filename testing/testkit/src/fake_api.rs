@@ -40,6 +40,8 @@ struct State {
     refusals: Vec<(String, Value)>,
 }
 
+const NAMESPACES: &str = "/api/v1/namespaces";
+
 /// A request path taken apart.
 struct Target {
     collection: String,
@@ -307,6 +309,13 @@ impl FakeApi {
             .is_some()
         {
             return status(409, "AlreadyExists", "it already exists");
+        }
+        let namespace = self.get(NAMESPACES, "", &target.namespace);
+        if namespace.is_some_and(|namespace| namespace.deletion_timestamp().is_some()) {
+            let mut refused = status(403, "Forbidden", "it is being terminated");
+            let causes = json!([{ "reason": "NamespaceTerminating" }]);
+            refused.set(&["details", "causes"], causes);
+            return refused;
         }
         object.remove(&["metadata", "resourceVersion"]);
         self.store(&target.collection, object)
