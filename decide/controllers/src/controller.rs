@@ -44,6 +44,18 @@ pub struct Decision {
     pub wake_at: Option<Timestamp>,
 }
 
+impl Decision {
+    /// The status alone, for when an action was refused: it says what is seen, not what was about to be done. `None`
+    /// where there is none to write.
+    pub(crate) fn status_alone(self) -> Option<Self> {
+        let status = Some(self.status?);
+        Some(Self {
+            status,
+            ..Self::default()
+        })
+    }
+}
+
 /// A status to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {

@@ -123,11 +123,7 @@ impl Controller for Job {
 
     /// What has ended is counted, whether or not its successor can be made.
     fn failed(seen: &Observed, _failure: &Failure, now: Timestamp) -> Option<Decision> {
-        let status = Self::decide(seen, now).status?;
-        Some(Decision {
-            status: Some(status),
-            ..Decision::default()
-        })
+        Self::decide(seen, now).status_alone()
     }
 }
 

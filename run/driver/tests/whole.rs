@@ -364,3 +364,33 @@ async fn a_namespace_goes_whose_job_cannot_make_another_pod() {
         .await;
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_set_tells_what_it_saw_though_its_pods_are_refused() {
+    const DAEMON_SETS: &str = "/apis/apps/v1/daemonsets";
+    const STATEFUL_SETS: &str = "/apis/apps/v1/statefulsets";
+    let api = FakeApi::default();
+    api.put(NODES, node("n", "110"));
+    let path = "POST /api/v1/namespaces/default/pods";
+    api.refuse(path, 403, "Forbidden", "exceeded quota");
+    let running = Running::start(&api);
+    for (kind, path) in [("DaemonSet", DAEMON_SETS), ("StatefulSet", STATEFUL_SETS)] {
+        let labels = json!({ "app": kind });
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": kind,
+            "metadata": { "name": "s", "namespace": "default", "uid": format!("uid-{kind}"), "generation": 1 },
+            "spec": {
+                "replicas": 1, "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c" }] } },
+            },
+        });
+        api.put(path, set);
+        api.until("the status", |api| {
+            let set = api.get(path, "default", "s").unwrap_or_default();
+            set.int_at(&["status", "observedGeneration"]) == Some(1)
+        })
+        .await;
+    }
+    assert!(api.list(PODS).is_empty());
+    running.stop().await;
+}
