@@ -57,11 +57,16 @@ impl Place {
     }
 
     async fn server(&self, more: &[&str]) -> Result<Server> {
+        self.server_after("true", more).await
+    }
+
+    /// The same after a change, as in [`Server::start_after`].
+    async fn server_after(&self, change: &str, more: &[&str]) -> Result<Server> {
         let policy = format!("--audit-policy-file={}", self.policy().display());
         let log = format!("--audit-log-path={}", self.log().display());
         let mut flags = vec![policy.as_str(), log.as_str()];
         flags.extend(more);
-        Server::start_with(&flags).await
+        Server::start_after(change, &flags).await
     }
 
     /// Every whole line of the log, which must be an event; a torn one may be the last.
@@ -169,6 +174,39 @@ async fn a_log_that_is_full_is_put_aside() -> Result<()> {
         ensure!(log.metadata()?.len() <= 1 << 20, "{}", log.display());
         events(&log)?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_log_without_room_keeps_whole_lines_and_goes_on_when_there_is_room() -> Result<()> {
+    const READS: &str = "for i in 1 2 3 4 5 6; do kubectl get pods -o json > /dev/null; done";
+    let place = Place::new()?;
+    // In blocks of 512 bytes: two megabytes for each file of the process, so that a write of a large event breaks off.
+    let server = place.server_after("ulimit -f 4096", &[]).await?;
+    let script = "
+        head -c 100000 /dev/zero | tr '\\0' x > long
+        for i in 1 2 3 4 5; do kubectl run web$i --image=busybox --annotations=long=$(cat long); done
+    ";
+    server.shell(script).await?.ok()?;
+    server.shell(READS).await?.ok()?;
+    let full = place.events()?;
+    let told = about(&full, "pods", "list").len();
+    ensure!((1..6).contains(&told), "{told} of six were told");
+    let text = std::fs::read_to_string(place.log())?;
+    ensure!(text.ends_with('\n'), "part of an event stays");
+    let lost = server
+        .shell("kubectl get --raw /metrics | grep '^apiserver_audit_error_total'")
+        .await?
+        .ok()?;
+    ensure!(lost.contains("plugin=\"log\""), "{lost}");
+    // As `logrotate` does with `copytruncate`.
+    std::fs::write(place.log(), "")?;
+    server
+        .shell("kubectl get pods -o json > /dev/null")
+        .await?
+        .ok()?;
+    let told = about(&place.events()?, "pods", "list").len();
+    ensure!(told == 1, "{told} of one were told");
     Ok(())
 }
 

@@ -41,8 +41,6 @@ pub(super) struct LogFile {
     rotation: Rotation,
     clock: fn() -> Timestamp,
     file: File,
-    /// Bytes that are in it.
-    bytes: u64,
     /// Whether it ends within a line, of a write that broke off.
     is_torn: bool,
 }
@@ -64,11 +62,10 @@ impl LogFile {
             source,
         })?;
         let opened = open(&path).and_then(|mut file| {
-            let bytes = file.metadata()?.len();
-            let is_torn = bytes > 0 && last_byte(&mut file)? != b'\n';
-            Ok((file, bytes, is_torn))
+            let is_torn = file.metadata()?.len() > 0 && last_byte(&mut file)? != b'\n';
+            Ok((file, is_torn))
         });
-        let (file, bytes, is_torn) = opened.map_err(|source| OpenError::Open {
+        let (file, is_torn) = opened.map_err(|source| OpenError::Open {
             path: path.clone(),
             source,
         })?;
@@ -77,7 +74,6 @@ impl LogFile {
             rotation,
             clock,
             file,
-            bytes,
             is_torn,
         };
         log.prune();
@@ -91,7 +87,7 @@ impl LogFile {
                 "write length {length} exceeds maximum file size {max}"
             )));
         }
-        if max > 0 && self.bytes + length > max {
+        if max > 0 && self.file.metadata()?.len() + length > max {
             self.rotate()?;
         }
         if self.is_torn {
@@ -101,13 +97,13 @@ impl LogFile {
         self.append(line)
     }
 
-    /// Writes all of a text, or nothing of it.
+    /// Writes all of a text, or nothing of it. Others may shorten the file at any time, to rotate it by copies.
     fn append(&mut self, text: &str) -> io::Result<()> {
+        let bytes = self.file.metadata()?.len();
         let Err(error) = self.file.write_all(text.as_bytes()) else {
-            self.bytes += text.len() as u64;
             return Ok(());
         };
-        if let Err(kept) = self.file.set_len(self.bytes) {
+        if let Err(kept) = self.file.set_len(bytes) {
             tracing::warn!(error = %kept, "part of an audit event stays in the log");
             self.is_torn = true;
         }
@@ -122,7 +118,6 @@ impl LogFile {
             Ok(()) | Err(_) => {}
         }
         self.file = open(&self.path)?;
-        self.bytes = self.file.metadata()?.len();
         self.is_torn = false;
         self.prune();
         Ok(())
@@ -238,6 +233,22 @@ mod tests {
                 .to_string()
                 .contains("exceeds maximum file size 10")
         );
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_by_others_begins_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let rotation = Rotation {
+            bytes_max: 10,
+            ..NEVER
+        };
+        let path = directory.path().join("audit.log");
+        let mut log = LogFile::open(path.clone(), rotation, noon).unwrap();
+        log.write("before\n").unwrap();
+        fs::write(&path, "").unwrap();
+        log.write("after\n").unwrap();
+        assert_eq!(names(directory.path()), ["audit.log"]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "after\n");
     }
 
     #[test]

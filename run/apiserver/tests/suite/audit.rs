@@ -43,9 +43,16 @@ impl OpenApi for Broken {
 impl Audited {
     /// A server whose policy has these rules.
     async fn by(rules: Value) -> Self {
+        Self::with(rules, |_| ()).await
+    }
+
+    /// The same with other options.
+    async fn with(rules: Value, change: impl FnOnce(&mut Options)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.log");
-        let talk = talk(rules, path.clone(), Mode::Blocking).await;
+        let mut options = options(path.clone(), Mode::Blocking);
+        change(&mut options);
+        let talk = talk(rules, options).await;
         std::fs::write(&path, "").unwrap();
         Self {
             talk,
@@ -59,10 +66,16 @@ impl Audited {
         Self::by(json!([{"level": "RequestResponse"}])).await
     }
 
-    /// What is in the log now, line by line.
-    fn lines(&self) -> Vec<Value> {
+    /// What is in the log now.
+    fn text(&self) -> String {
         let text = std::fs::read_to_string(&self.path).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'));
+        text
+    }
+
+    /// The same, line by line.
+    fn lines(&self) -> Vec<Value> {
+        let text = self.text();
         let lines = text.lines();
         lines
             .map(|line| serde_json::from_str(line).unwrap())
@@ -77,9 +90,8 @@ impl Audited {
     }
 }
 
-async fn talk(rules: Value, path: PathBuf, mode: Mode) -> Talk {
-    let policy = json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules});
-    let options = Options {
+fn options(path: PathBuf, mode: Mode) -> Options {
+    Options {
         path: Some(path),
         format: Format::Json,
         mode,
@@ -89,7 +101,11 @@ async fn talk(rules: Value, path: PathBuf, mode: Mode) -> Talk {
             days_max: 0,
         },
         event_bytes_max: None,
-    };
+    }
+}
+
+async fn talk(rules: Value, options: Options) -> Talk {
+    let policy = json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules});
     let policy = audit::policy(policy.to_string().as_bytes()).unwrap();
     let audit = Audit::open(policy, options, jiff::Timestamp::now).unwrap();
     let store = MemoryStore::indexed_by(sampan_apiserver::index);
@@ -99,6 +115,11 @@ async fn talk(rules: Value, path: PathBuf, mode: Mode) -> Talk {
         ..config(Arc::new(store), Limits::upstream())
     };
     Talk::of(config).await
+}
+
+async fn metrics(talk: &Talk) -> String {
+    let scraped = talk.get("/metrics").await;
+    String::from_utf8(scraped.bytes.to_vec()).unwrap()
 }
 
 fn stages(lines: &[Value]) -> Vec<&str> {
@@ -346,10 +367,9 @@ async fn a_panic_and_a_client_that_goes_away_are_told() {
 async fn what_cannot_be_written_is_counted_and_holds_back_nobody_but_in_strict_mode() {
     let rules = json!([{"level": "Metadata", "resources": [{"group": "", "resources": ["pods"]}]}]);
     let full = || PathBuf::from("/dev/full");
-    let lenient = talk(rules.clone(), full(), Mode::Blocking).await;
+    let lenient = talk(rules.clone(), options(full(), Mode::Blocking)).await;
     lenient.get(PODS).await.expect(200);
-    let scraped = lenient.get("/metrics").await;
-    let text = String::from_utf8(scraped.bytes.to_vec()).unwrap();
+    let text = metrics(&lenient).await;
     for wanted in [
         "apiserver_audit_event_total 2",
         "apiserver_audit_error_total{plugin=\"log\"} 2",
@@ -358,11 +378,10 @@ async fn what_cannot_be_written_is_counted_and_holds_back_nobody_but_in_strict_m
     ] {
         assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
     }
-    let strict = talk(rules, full(), Mode::BlockingStrict).await;
+    let strict = talk(rules, options(full(), Mode::BlockingStrict)).await;
     let refused = strict.get(PODS).await;
     assert_eq!(refused.code, 500);
-    let scraped = strict.get("/metrics").await;
-    let text = String::from_utf8(scraped.bytes.to_vec()).unwrap();
+    let text = metrics(&strict).await;
     assert!(text.contains("apiserver_audit_requests_rejected_total 1"));
 }
 
@@ -390,4 +409,58 @@ async fn what_the_policy_leaves_out_is_not_written() {
         lines[1]["requestObject"]["metadata"]["managedFields"],
         Value::Null
     );
+}
+
+#[tokio::test]
+async fn what_is_too_large_loses_its_bodies_and_what_is_still_too_large_is_lost() {
+    const EVENT_BYTES_MAX: usize = 2000;
+    let rules = json!([{"level": "RequestResponse", "omitStages": ["RequestReceived"]}]);
+    let limit = |options: &mut Options| options.event_bytes_max = Some(EVENT_BYTES_MAX);
+    let audited = Audited::with(rules, limit).await;
+    let talk = &audited.talk;
+    let long = json!({"metadata": {"name": "long"}, "data": {"k": "x".repeat(EVENT_BYTES_MAX)}});
+    talk.post(MAPS, long).await.expect(201);
+    talk.post(MAPS, map()).await.expect(201);
+    talk.get(&format!("{MAPS}/{}", "x".repeat(EVENT_BYTES_MAX)))
+        .await
+        .expect(404);
+    let lines = audited.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0]["annotations"]["audit.k8s.io/truncated"], "true");
+    assert_eq!(lines[0]["requestObject"], Value::Null);
+    assert_eq!(lines[0]["responseObject"], Value::Null);
+    assert_eq!(lines[0]["objectRef"]["name"], "long");
+    assert_eq!(lines[1]["requestObject"]["data"], json!({"k": "<v>"}));
+    let lost = "apiserver_audit_error_total{plugin=\"truncate\"} 1\n";
+    assert!(metrics(talk).await.contains(lost));
+}
+
+#[tokio::test]
+async fn the_old_format_is_a_line_of_words() {
+    let rules = json!([{"level": "Metadata", "omitStages": ["RequestReceived"]}]);
+    let legacy = |options: &mut Options| options.format = Format::Legacy;
+    let audited = Audited::with(rules, legacy).await;
+    audited.talk.get(MAPS).await.expect(200);
+    let text = audited.text();
+    for wanted in [
+        " AUDIT: id=\"",
+        " stage=\"ResponseComplete\" ip=\"127.0.0.1\" method=\"list\" user=\"admin\" ",
+        " namespace=\"web\" uri=\"/api/v1/namespaces/web/configmaps\" response=\"200\"\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted} is missing in {text}");
+    }
+}
+
+#[tokio::test]
+async fn in_batch_mode_nobody_waits_for_a_log_that_stands_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("audit.log");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let rules = json!([{"level": "RequestResponse"}]);
+    let talk = talk(rules, options(pipe, Mode::Batch)).await;
+    // More than a pipe holds, which nobody reads.
+    let large = json!({"metadata": {"name": "m"}, "data": {"k": "x".repeat(200_000)}});
+    talk.post(MAPS, large).await.expect(201);
+    talk.get(MAPS).await.expect(200);
 }
