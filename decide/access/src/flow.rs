@@ -5,6 +5,7 @@
 
 mod hand;
 pub mod level;
+mod patience;
 mod queues;
 pub mod seats;
 #[cfg(test)]

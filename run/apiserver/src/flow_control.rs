@@ -135,6 +135,11 @@ impl FlowControl {
         }
     }
 
+    /// A request of this level is told of its refusal. Answers with the seconds after which it may come again.
+    pub(crate) fn refuse(&self, level: LevelId) -> u16 {
+        self.seats().refuse(level, self.now())
+    }
+
     /// What every level has.
     pub(crate) fn state(&self) -> Vec<LevelState> {
         self.seats().state().collect()

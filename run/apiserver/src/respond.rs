@@ -81,14 +81,19 @@ pub(crate) fn no_page() -> Response<Body> {
 /// Seconds after which a refused client may try again. Source: apiserver `server/filters` `retryAfter`.
 const RETRY_AFTER_SECONDS: u16 = 1;
 
-/// What requests get that are too many at once. Source: apiserver `server/filters` `tooManyRequests`.
+/// What requests get that are too many at once.
 pub(crate) fn too_many() -> Response<Body> {
+    too_many_now(RETRY_AFTER_SECONDS)
+}
+
+/// The same when it is known how long others are sent away. Source: apiserver `server/filters` `tooManyRequests`.
+pub(crate) fn too_many_now(retry_after_seconds: u16) -> Response<Body> {
     let mut response = plain(
         StatusCode::TOO_MANY_REQUESTS,
         "Too many requests, please try again later.\n",
     );
     let headers = response.headers_mut();
-    headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    headers.insert(header::RETRY_AFTER, retry_after_seconds.into());
     response
 }
 

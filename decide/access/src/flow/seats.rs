@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::hand::Hand;
 use super::level::{self, CATCH_ALL, Configuration, Limits, Response};
+use super::patience::Patience;
 use super::queues::{Queues, Served, Spot};
 
 /// All seats of a server, and who waits for one: `W` is what is known of those.
@@ -90,6 +91,7 @@ struct Level<W> {
     width_max: u32,
     taken: u32,
     queues: Queues<W>,
+    patience: Patience,
     /// Its object is gone: it is there as long as it has requests.
     is_retired: bool,
 }
@@ -122,6 +124,7 @@ impl<W> Level<W> {
             width_max: 1,
             taken: 0,
             queues: Queues::default(),
+            patience: Patience::default(),
             is_retired: false,
         }
     }
@@ -224,12 +227,7 @@ impl<W> Seats<W> {
         flow: impl FnOnce() -> u64,
         waiter: impl FnOnce() -> W,
     ) -> Arrival {
-        // What came with a configuration of before falls under no level that is gone.
-        let id = if self.levels.contains_key(&level) {
-            level
-        } else {
-            self.catch_all
-        };
+        let id = self.standing(level);
         let Some(level) = self.levels.get(&id) else {
             return Arrival::Refused(Refusal::ConcurrencyLimit);
         };
@@ -255,6 +253,22 @@ impl<W> Seats<W> {
                 Arrival::Waits(Place { level: id, spot })
             }
             None => Arrival::Refused(Refusal::QueueFull),
+        }
+    }
+
+    /// Somebody is told of a refusal. Answers with the seconds after which it may come again.
+    pub fn refuse(&mut self, level: LevelId, now: Duration) -> u16 {
+        let level = self.standing(level);
+        let level = self.levels.get_mut(&level);
+        level.map_or(1, |level| level.patience.refuse(now))
+    }
+
+    /// A level that is there: what came with a configuration of before falls under none that is gone.
+    fn standing(&self, level: LevelId) -> LevelId {
+        if self.levels.contains_key(&level) {
+            level
+        } else {
+            self.catch_all
         }
     }
 

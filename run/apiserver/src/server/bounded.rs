@@ -111,10 +111,7 @@ impl ApiServer {
             learnt.audit.impersonated(&user, &constraint);
             attributes.user = user;
         }
-        if let Err(refusal) = self.seat(&attributes, query, longest, learnt).await {
-            learnt.refusal.get_or_init(|| refusal);
-            return Err(Turned::Full);
-        }
+        self.seat(&attributes, query, longest, learnt).await?;
         let begun = Instant::now();
         let decision = auth::decide(self, &attributes);
         access.authorized(&decision, begun.elapsed());
@@ -129,8 +126,8 @@ impl ApiServer {
 pub(super) enum Turned {
     /// Its sender is not known, or may not send it.
     Away(StatusError),
-    /// Too much runs already.
-    Full,
+    /// Too much runs already; the seconds after which it may come again.
+    Full(u16),
 }
 
 impl Turned {
@@ -138,7 +135,7 @@ impl Turned {
     pub(super) fn answer(&self, format: Format) -> Response<Body> {
         match self {
             Self::Away(error) => respond::turned_away(error, format),
-            Self::Full => respond::too_many(),
+            Self::Full(retry_after_seconds) => respond::too_many_now(*retry_after_seconds),
         }
     }
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Attributes;
-use access::flow::seats::Refusal;
 use access::flow::width;
 use meta::Gvr;
 
+use super::bounded::Turned;
 use super::{ApiServer, Learnt};
 use crate::flow_control::{Asking, What};
 use crate::limits::{self, Class};
@@ -25,14 +25,14 @@ impl ApiServer {
     /// it, as under which flow schema it falls.
     ///
     /// # Errors
-    /// Why there are none.
+    /// There are none.
     pub(super) async fn seat(
         &self,
         attributes: &Attributes,
         query: &Query,
         longest: Duration,
         learnt: &Learnt,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Turned> {
         let class = limits::class(&attributes.verb, &attributes.subresource);
         let what = match class {
             Class::Read => What::Read,
@@ -54,9 +54,17 @@ impl ApiServer {
         let width = self.width(attributes, query);
         let control = &self.inner.flow_control;
         let flow = || found.flow.hash(attributes);
-        let permit = control.enter(asking, width, longest, flow).await?;
-        learnt.seat.get_or_init(|| permit);
-        Ok(())
+        let level = asking.level;
+        match control.enter(asking, width, longest, flow).await {
+            Ok(permit) => {
+                learnt.seat.get_or_init(|| permit);
+                Ok(())
+            }
+            Err(why) => {
+                learnt.refusal.get_or_init(|| why);
+                Err(Turned::Full(control.refuse(level)))
+            }
+        }
     }
 
     /// The flow schemas as of the last committed write.

@@ -461,6 +461,10 @@ async fn in_batch_mode_nobody_waits_for_a_log_that_stands_still() {
     let talk = talk(rules, options(pipe, Mode::Batch)).await;
     // More than a pipe holds, which nobody reads.
     let large = json!({"metadata": {"name": "m"}, "data": {"k": "x".repeat(200_000)}});
-    talk.post(MAPS, large).await.expect(201);
-    talk.get(MAPS).await.expect(200);
+    let asked = async {
+        talk.post(MAPS, large).await.expect(201);
+        talk.get(MAPS).await.expect(200);
+    };
+    let bound = std::time::Duration::from_secs(30);
+    tokio::time::timeout(bound, asked).await.unwrap();
 }

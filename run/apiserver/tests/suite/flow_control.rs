@@ -199,6 +199,14 @@ async fn a_user_whose_level_is_full_drowns_nobody_of_another() {
         "{text}"
     );
     assert!((&mut more).now_or_never().is_none());
+    // Who goes on asking is sent away for longer, as soon as the second is over in which many were refused.
+    let longer = async {
+        while get(&talk, user("high"), MAPS).await.headers()["retry-after"] != "2" {
+            tokio::task::yield_now().await;
+        }
+    };
+    let bound = std::time::Duration::from_secs(30);
+    tokio::time::timeout(bound, longer).await.unwrap();
     flood.clear();
 }
 
