@@ -25,9 +25,16 @@ pub trait Controller: Send + Sync + 'static {
     fn observe(snapshot: &dyn Snapshot, key: &Key) -> Option<Self::Observed>;
     /// What should be done now.
     fn decide(seen: &Self::Observed, now: Timestamp) -> Decision;
-    /// What should be done when one of the actions was refused; `None` leaves it at trying again.
-    fn failed(_seen: &Self::Observed, _failure: &Failure, _now: Timestamp) -> Option<Decision> {
-        None
+    /// What should be done when one of the actions was refused, before all is tried again; `None` is nothing.
+    ///
+    /// A status says what was seen, and so it is told all the same. Controllers whose status says more than that have
+    /// their own answer.
+    fn failed(seen: &Self::Observed, _failure: &Failure, now: Timestamp) -> Option<Decision> {
+        let status = Some(Self::decide(seen, now).status?);
+        Some(Decision {
+            status,
+            ..Decision::default()
+        })
     }
 }
 
@@ -42,18 +49,6 @@ pub struct Decision {
     pub why: Vec<String>,
     /// When to decide again if nothing changes before.
     pub wake_at: Option<Timestamp>,
-}
-
-impl Decision {
-    /// The status alone, for when an action was refused: it says what is seen, not what was about to be done. `None`
-    /// where there is none to write.
-    pub(crate) fn status_alone(self) -> Option<Self> {
-        let status = Some(self.status?);
-        Some(Self {
-            status,
-            ..Self::default()
-        })
-    }
 }
 
 /// A status to write.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::action::{Action, Event, Propagation, Reference, controller_reference};
 use crate::claim;
 use crate::condition;
-use crate::controller::{Controller, Decision, Status};
+use crate::controller::{Controller, Decision, Failure, Status};
 use crate::pod;
 use crate::resources::{CRON_JOBS, JOBS};
 use crate::snapshot::Snapshot;
@@ -92,6 +92,11 @@ impl Controller for CronJob {
             status,
         });
         decision
+    }
+
+    /// The status would say that a job was started.
+    fn failed(_seen: &Observed, _failure: &Failure, _now: Timestamp) -> Option<Decision> {
+        None
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::action::{Action, Event, Propagation, Reference, Report};
 use crate::claim;
-use crate::controller::{Controller, Decision, Failure, Status};
+use crate::controller::{Controller, Decision, Status};
 use crate::history;
 use crate::pod;
 use crate::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
@@ -117,11 +117,6 @@ impl Controller for DaemonSet {
         decision.status = Some(written(seen, board.status()));
         decision.wake_at = board.next_available();
         decision
-    }
-
-    /// What is seen is told, whether or not more pods can be made. Source: `syncDaemonSet`.
-    fn failed(seen: &Observed, _failure: &Failure, now: Timestamp) -> Option<Decision> {
-        Self::decide(seen, now).status_alone()
     }
 }
 

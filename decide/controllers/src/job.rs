@@ -10,7 +10,7 @@ use meta::{Key, Object, ObjectExt, Resource};
 
 use crate::action::{Action, edited, update};
 use crate::claim;
-use crate::controller::{Controller, Decision, Failure};
+use crate::controller::{Controller, Decision};
 use crate::pod;
 use crate::resources::{JOBS, PODS};
 use crate::snapshot::Snapshot;
@@ -119,11 +119,6 @@ impl Controller for Job {
                 decision
             }
         }
-    }
-
-    /// What has ended is counted, whether or not its successor can be made.
-    fn failed(seen: &Observed, _failure: &Failure, now: Timestamp) -> Option<Decision> {
-        Self::decide(seen, now).status_alone()
     }
 }
 

@@ -12,7 +12,7 @@ use meta::{Key, Object, ObjectExt, Resource};
 use serde_json::{Value, json};
 
 use crate::claim;
-use crate::controller::{Controller, Decision, Failure, Status};
+use crate::controller::{Controller, Decision, Status};
 use crate::history;
 use crate::pod;
 use crate::resources::{CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS};
@@ -123,11 +123,6 @@ impl Controller for StatefulSet {
             status,
         });
         decision
-    }
-
-    /// What is seen is told, whether or not more pods can be made. Source: `UpdateStatefulSet`.
-    fn failed(seen: &Observed, _failure: &Failure, now: Timestamp) -> Option<Decision> {
-        Self::decide(seen, now).status_alone()
     }
 }
 

@@ -28,8 +28,6 @@ async fn a_body_that_never_ends_is_given_up() {
     );
 }
 
-/// What a scraper reads.
-
 #[tokio::test]
 async fn more_watches_than_may_run_are_told_to_come_back() {
     let talk = Talk::with(Limits {
@@ -53,6 +51,7 @@ async fn more_watches_than_may_run_are_told_to_come_back() {
     assert_eq!(watch().await.status(), 200);
 }
 
+/// What a scraper reads.
 async fn scraped(talk: &Talk) -> String {
     let user = access::user::user("admin", &[access::user::MASTERS]);
     let request = Request::get("/metrics").extension(Identity(user));
