@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use meta::{Key, Object, ObjectExt, Resource};
 use serde_json::{Value, json};
 
-use crate::action::{Action, Event, Propagation, Reference, controller_reference};
+use crate::action::{Action, Event, Propagation, Reference, Report, controller_reference};
 use crate::claim;
 use crate::condition;
 use crate::controller::{Controller, Decision, Failure, Status};
@@ -73,30 +73,32 @@ impl Controller for CronJob {
 
     fn decide(seen: &Observed, now: Timestamp) -> Decision {
         let mut decision = Decision::default();
-        let mut status = seen
-            .cron_job
-            .get("status")
-            .cloned()
-            .unwrap_or_else(|| json!({}));
-        follow(seen, &mut status, &mut decision);
+        let mut status = follow(seen, &mut decision);
         trim(seen, &mut decision);
         if seen.cron_job.deletion_timestamp().is_none()
             && seen.cron_job.bool_at(&["spec", "suspend"]) != Some(true)
         {
             start(seen, &mut status, &mut decision, now);
         }
-        let (resource, seen) = (CRON_JOBS, Arc::clone(&seen.cron_job));
-        decision.status = Some(Status {
-            resource,
-            seen,
-            status,
-        });
+        decision.status = Some(written(seen, status));
         decision
     }
 
-    /// The status would say that a job was started.
-    fn failed(_seen: &Observed, _failure: &Failure, _now: Timestamp) -> Option<Decision> {
-        None
+    /// What has ended is told, but not that a job was started. Source: `sync`.
+    fn failed(seen: &Observed, _failure: &Failure, _now: Timestamp) -> Option<Decision> {
+        let status = follow(seen, &mut Decision::default());
+        Some(Decision {
+            status: Some(written(seen, status)),
+            ..Decision::default()
+        })
+    }
+}
+
+fn written(seen: &Observed, status: Value) -> Status {
+    Status {
+        resource: CRON_JOBS,
+        seen: Arc::clone(&seen.cron_job),
+        status,
     }
 }
 
@@ -116,8 +118,10 @@ fn ended(job: &Object) -> Option<&'static str> {
         .find(|kind| condition::is_true(status, kind))
 }
 
-/// Keeps the list of active jobs, and the time of the last success.
-fn follow(seen: &Observed, status: &mut Value, decision: &mut Decision) {
+/// The status with the jobs that are active now, and the time of the last success.
+fn follow(seen: &Observed, decision: &mut Decision) -> Value {
+    let status = seen.cron_job.get("status").cloned();
+    let mut status = status.unwrap_or_else(|| json!({}));
     let known = status.list_at(&["active"]).to_vec();
     let mut active = Vec::new();
     for reference in known {
@@ -148,7 +152,7 @@ fn follow(seen: &Observed, status: &mut Value, decision: &mut Decision) {
             active.push(reference(job));
         }
     }
-    set_active(status, active);
+    set_active(&mut status, active);
     let success = seen
         .jobs
         .iter()
@@ -163,6 +167,7 @@ fn follow(seen: &Observed, status: &mut Value, decision: &mut Decision) {
     {
         status.set(&["lastSuccessfulTime"], time.into());
     }
+    status
 }
 
 fn set_active(status: &mut Value, active: Vec<Value>) {
@@ -180,7 +185,8 @@ fn reference(job: &Object) -> Value {
     })
 }
 
-fn remove(job: &Object) -> Action {
+/// Source: `deleteJob`.
+fn remove(seen: &Observed, job: &Object) -> Action {
     Action::Delete {
         resource: JOBS,
         key: job.key(),
@@ -188,7 +194,11 @@ fn remove(job: &Object) -> Action {
         resource_version: None,
         grace_seconds: None,
         propagation: Some(Propagation::Background),
-        report: None,
+        report: Some(Report {
+            regarding: Reference::new(&CRON_JOBS, &seen.cron_job),
+            done: ("SuccessfulDelete", format!("Deleted job {}", job.name())),
+            failed: ("FailedDelete", "Deleted job: {}".to_owned()),
+        }),
     }
 }
 
@@ -215,11 +225,7 @@ fn trim(seen: &Observed, decision: &mut Decision) {
         });
         let surplus = jobs.len().saturating_sub(limit);
         for job in jobs.into_iter().take(surplus) {
-            decision.actions.push(remove(job));
-            let message = format!("Deleted job {}", job.name());
-            decision
-                .actions
-                .push(say(seen, false, "SuccessfulDelete", message));
+            decision.actions.push(remove(seen, job));
         }
     }
 }
@@ -282,15 +288,15 @@ fn start(seen: &Observed, status: &mut Value, decision: &mut Decision, now: Time
     let job = job(&seen.cron_job, due);
     // A job of this name was started for the same time before, and only the status is behind.
     if seen.jobs.iter().all(|known| known.name() != job.name()) {
-        let message = format!("Created job {}", job.name());
         decision.actions.push(Action::Create {
             resource: JOBS,
             object: job,
-            report: None,
+            report: Some(Report {
+                regarding: Reference::new(&CRON_JOBS, &seen.cron_job),
+                done: ("SuccessfulCreate", "Created job {}".to_owned()),
+                failed: ("FailedCreate", "Error creating job: {}".to_owned()),
+            }),
         });
-        decision
-            .actions
-            .push(say(seen, false, "SuccessfulCreate", message));
     }
 }
 
@@ -311,11 +317,7 @@ fn makes_way(seen: &Observed, decision: &mut Decision) -> bool {
         }
         Some("Replace") => {
             for job in running {
-                decision.actions.push(remove(job));
-                let message = format!("Deleted job {}", job.name());
-                decision
-                    .actions
-                    .push(say(seen, false, "SuccessfulDelete", message));
+                decision.actions.push(remove(seen, job));
             }
         }
         _ => {}

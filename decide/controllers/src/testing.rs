@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use meta::{Key, Object, ObjectExt, Resource};
 use serde_json::{Value, json};
 
-use crate::action::Action;
+use crate::action::{Action, Report};
 use crate::controller::{Controller, Decision};
 use crate::snapshot::{Settings, Snapshot};
 
@@ -185,6 +185,21 @@ pub(crate) fn events(decision: &Decision) -> Vec<String> {
     let event = |action: &Action| match action {
         Action::Event(event) => Some(format!("{}: {}", event.reason, event.message)),
         _ => None,
+    };
+    decision.actions.iter().filter_map(event).collect()
+}
+
+/// The events of a decision all of whose creates and deletes go well.
+pub(crate) fn events_when_done(decision: &Decision) -> Vec<String> {
+    let done = |report: &Option<Report>, name: &str| Some(report.as_ref()?.done(name));
+    let event = |action: &Action| {
+        let event = match action {
+            Action::Event(event) => Some(event.clone()),
+            Action::Create { object, report, .. } => done(report, object.name()),
+            Action::Delete { key, report, .. } => done(report, &key.name),
+            Action::Patch { .. } => None,
+        };
+        event.map(|event| format!("{}: {}", event.reason, event.message))
     };
     decision.actions.iter().filter_map(event).collect()
 }

@@ -163,7 +163,8 @@ impl<'a> Actor<'a> {
             }
             Err(error) => {
                 let failure = failure(&error, index);
-                if let Some(report) = report {
+                // It may be there already, and only the cache be behind.
+                if let Some(report) = report.filter(|_| !error.is_already_exists()) {
                     self.recorder.record(note(&report.failed(&failure.message)));
                 }
                 Err(Stopped::Failed(failure))

@@ -1,7 +1,7 @@
 //! What cron jobs start, skip and remember.
 
 use super::*;
-use crate::testing::{World, events, time};
+use crate::testing::{World, events, events_when_done, time};
 
 fn cron_job(edit: impl FnOnce(&mut Object)) -> Object {
     let mut cron_job = json!({
@@ -23,7 +23,7 @@ fn story(world: &mut World, at: i64) -> Vec<String> {
     world
         .settle::<CronJob>(&key(), time(at))
         .iter()
-        .flat_map(events)
+        .flat_map(events_when_done)
         .collect()
 }
 
@@ -127,4 +127,38 @@ fn a_time_too_long_ago_is_missed() {
     let mut world = World::new([(CRON_JOBS, late)]);
     story(&mut world, 3600 + 300);
     assert!(world.list(&JOBS, "default").is_empty());
+}
+
+#[test]
+fn what_has_ended_is_told_though_the_next_job_is_refused() {
+    let mut world = World::new([(CRON_JOBS, cron_job(|_| {}))]);
+    story(&mut world, 61);
+    end(&mut world, "Complete");
+    let seen = CronJob::observe(&world, &key()).unwrap();
+    let now = time(121);
+    let decided = CronJob::decide(&seen, now);
+    let is_create = |action: &Action| matches!(action, Action::Create { .. });
+    let index = decided.actions.iter().position(is_create).unwrap();
+    let Action::Create {
+        report: Some(report),
+        ..
+    } = &decided.actions[index]
+    else {
+        panic!("{decided:?}");
+    };
+    let refused = report.failed("exceeded quota");
+    assert_eq!(refused.reason, "FailedCreate");
+    assert_eq!(refused.message, "Error creating job: exceeded quota");
+    let failure = Failure {
+        index,
+        code: 403,
+        reason: "Forbidden".into(),
+        message: "exceeded quota".into(),
+    };
+    let told = CronJob::failed(&seen, &failure, now).unwrap();
+    assert!(told.actions.is_empty());
+    let status = told.status.unwrap().status;
+    assert_eq!(status.get("active"), None);
+    assert_eq!(status["lastSuccessfulTime"], time(70).to_string());
+    assert_eq!(status["lastScheduleTime"], time(60).to_string());
 }
