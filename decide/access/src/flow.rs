@@ -3,9 +3,9 @@
 //!
 //! Source: apiserver `util/flowcontrol/rule.go`, `apf_controller.go`; apis `flowcontrol/bootstrap`.
 
+mod dropped;
 mod hand;
 pub mod level;
-mod patience;
 mod queues;
 pub mod seats;
 #[cfg(test)]

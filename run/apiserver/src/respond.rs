@@ -83,11 +83,11 @@ const RETRY_AFTER_SECONDS: u16 = 1;
 
 /// What requests get that are too many at once.
 pub(crate) fn too_many() -> Response<Body> {
-    too_many_now(RETRY_AFTER_SECONDS)
+    too_many_requests(RETRY_AFTER_SECONDS)
 }
 
 /// The same when it is known how long others are sent away. Source: apiserver `server/filters` `tooManyRequests`.
-pub(crate) fn too_many_now(retry_after_seconds: u16) -> Response<Body> {
+pub(crate) fn too_many_requests(retry_after_seconds: u16) -> Response<Body> {
     let mut response = plain(
         StatusCode::TOO_MANY_REQUESTS,
         "Too many requests, please try again later.\n",

@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::dropped::{DroppedRequests, SECONDS_MIN};
 use super::hand::Hand;
 use super::level::{self, CATCH_ALL, Configuration, Limits, Response};
-use super::patience::Patience;
 use super::queues::{Queues, Served, Spot};
 
 /// All seats of a server, and who waits for one: `W` is what is known of those.
@@ -91,7 +91,7 @@ struct Level<W> {
     width_max: u32,
     taken: u32,
     queues: Queues<W>,
-    patience: Patience,
+    dropped: DroppedRequests,
     /// Its object is gone: it is there as long as it has requests.
     is_retired: bool,
 }
@@ -124,7 +124,7 @@ impl<W> Level<W> {
             width_max: 1,
             taken: 0,
             queues: Queues::default(),
-            patience: Patience::default(),
+            dropped: DroppedRequests::default(),
             is_retired: false,
         }
     }
@@ -260,7 +260,7 @@ impl<W> Seats<W> {
     pub fn refuse(&mut self, level: LevelId, now: Duration) -> u16 {
         let level = self.standing(level);
         let level = self.levels.get_mut(&level);
-        level.map_or(1, |level| level.patience.refuse(now))
+        level.map_or(SECONDS_MIN, |level| level.dropped.record(now))
     }
 
     /// A level that is there: what came with a configuration of before falls under none that is gone.

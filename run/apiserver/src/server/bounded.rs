@@ -135,7 +135,7 @@ impl Turned {
     pub(super) fn answer(&self, format: Format) -> Response<Body> {
         match self {
             Self::Away(error) => respond::turned_away(error, format),
-            Self::Full(retry_after_seconds) => respond::too_many_now(*retry_after_seconds),
+            Self::Full(retry_after_seconds) => respond::too_many_requests(*retry_after_seconds),
         }
     }
 }
