@@ -394,3 +394,38 @@ async fn a_set_tells_what_it_saw_though_its_pods_are_refused() {
     assert!(api.list(PODS).is_empty());
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_there_already_is_no_failure_to_tell_of() {
+    const STATEFUL_SETS: &str = "/apis/apps/v1/statefulsets";
+    const CREATE: &str = "POST /api/v1/namespaces/default/pods";
+    let api = FakeApi::default();
+    let running = Running::start(&api);
+    api.refuse(CREATE, 409, "AlreadyExists", "it already exists");
+    let labels = json!({ "app": "s" });
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": { "name": "s", "namespace": "default", "uid": "uid-s", "generation": 1 },
+        "spec": {
+            "replicas": 1, "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c" }] } },
+        },
+    });
+    api.put(STATEFUL_SETS, set);
+    // Written after the refusal.
+    api.until("the status", |api| {
+        let set = api.get(STATEFUL_SETS, "default", "s").unwrap_or_default();
+        set.int_at(&["status", "observedGeneration"]) == Some(1)
+    })
+    .await;
+    api.accept();
+    api.refuse(CREATE, 403, "Forbidden", "exceeded quota");
+    let told = |log: &[String]| log.iter().position(|line| line.ends_with("/events"));
+    api.until("the event", |api| told(&api.log()).is_some())
+        .await;
+    let log = api.log();
+    let before = log.iter().take(told(&log).unwrap());
+    let tries = before.filter(|line| line.starts_with(CREATE)).count();
+    assert!(tries > 1, "the first refusal was told: {log:#?}");
+    running.stop().await;
+}
