@@ -1,5 +1,6 @@
 //! Fairness between requests: the kinds of `flowcontrol.apiserver.k8s.io`.
 
+pub mod mandatory;
 mod validate;
 
 use meta::{Object, ObjectExt as _};

@@ -3,9 +3,12 @@
 use meta::{FieldError, Object, ObjectExt as _, names};
 use serde_json::Value;
 
+use super::mandatory;
 use crate::check::{Errors, Node};
 
 const DISTINGUISHER: &str = "io.k8s.api.flowcontrol.v1.FlowDistinguisherMethod";
+const SCHEMA_SPEC: &str = "io.k8s.api.flowcontrol.v1.FlowSchemaSpec";
+const LEVEL_SPEC: &str = "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec";
 const METHODS: [&str; 2] = ["ByNamespace", "ByUser"];
 const PRECEDENCE_MAX: i64 = 10_000;
 /// Bits of the hash that deals hands. Source: `shufflesharding.MaxHashBits`.
@@ -50,6 +53,19 @@ pub(super) fn flow_schema(object: &Object, errors: &mut Errors) {
     for rule in spec.items("rules") {
         self::rule(&rule, errors);
     }
+    if let Some(fixed) = mandatory::flow_schema(object.name())
+        && *spec.value != fixed
+    {
+        let why = format!("spec of '{}' must equal the fixed value", object.name());
+        errors.push(differs(&spec, SCHEMA_SPEC, why));
+    }
+}
+
+/// A spec that may not be another. Upstream shows all of it.
+fn differs(spec: &Node<'_>, definition: &str, why: String) -> FieldError {
+    let mut error = FieldError::invalid(&spec.path, Value::Null, why);
+    error.shown = crate::schema::internal::named(definition, spec.value);
+    error
 }
 
 fn rule(rule: &Node<'_>, errors: &mut Errors) {
@@ -232,7 +248,11 @@ pub(super) fn priority_level(object: &Object, errors: &mut Errors) {
             let why = "must be nil if the type is not Limited";
             errors.push(FieldError::forbidden(&spec.at("limited"), why));
         }
-        "Exempt" => {}
+        "Exempt" => {
+            let exempt = spec.child("exempt");
+            shares(&exempt, errors);
+            exempt.in_range("lendablePercent", 0, 100, errors);
+        }
         "Limited" => {
             if spec.has("exempt") {
                 let why = "must be nil if the type is Limited";
@@ -252,20 +272,36 @@ pub(super) fn priority_level(object: &Object, errors: &mut Errors) {
             &["Exempt", "Limited"],
         )),
     }
+    fixed_level(object.name(), &spec, errors);
+}
+
+/// Levels that are always there are as they are; how large the exempt one is may be chosen.
+fn fixed_level(name: &str, spec: &Node<'_>, errors: &mut Errors) {
+    let Some(fixed) = mandatory::priority_level(name) else {
+        return;
+    };
+    let mut bare = spec.value.clone();
+    let mut except = "";
+    if name == "exempt" {
+        bare.remove(&["exempt"]);
+        except = " except the 'spec.exempt' field";
+    }
+    if bare != fixed {
+        let why = format!("spec of '{name}'{except} must equal the fixed value");
+        errors.push(differs(spec, LEVEL_SPEC, why));
+    }
+}
+
+fn shares(level: &Node<'_>, errors: &mut Errors) {
+    let field = "nominalConcurrencyShares";
+    if let Some(shares) = level.int(field).filter(|shares| *shares < 0) {
+        let why = "must be a non-negative integer";
+        errors.push(FieldError::invalid(&level.at(field), shares, why));
+    }
 }
 
 fn limited(limited: &Node<'_>, errors: &mut Errors) {
-    if let Some(shares) = limited
-        .int("nominalConcurrencyShares")
-        .filter(|shares| *shares < 0)
-    {
-        let path = limited.at("nominalConcurrencyShares");
-        errors.push(FieldError::invalid(
-            &path,
-            shares,
-            "must be a non-negative integer",
-        ));
-    }
+    shares(limited, errors);
     let response = limited.child("limitResponse");
     match (response.text("type"), response.get("queuing")) {
         ("Reject", Some(queuing)) => {
