@@ -10,8 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use apiserver::auth::TokenVerifier;
 use apiserver::config::Limits;
 use apiserver::listener::{self, ListenError};
-use apiserver::oidc::Oidc;
-use apiserver::{ApiServer, Config, Identity, compaction, health};
+use apiserver::{ApiServer, Bootstrapped, Config, Identity, compaction, health};
 use jiff::Timestamp;
 use kinds::strategy::{Ranges, User};
 use pki::{Authority, TokenKey};
@@ -126,7 +125,7 @@ impl ControlPlane {
             audit,
             limits: Limits::upstream(),
         });
-        bootstrap(&server, &authority).await?;
+        let bootstrapped = bootstrap(&server, &authority).await?;
         let mut plane = Self {
             server,
             certificates,
@@ -143,8 +142,11 @@ impl ControlPlane {
             started,
         };
         plane.serve(listener, address.ip())?;
-        plane.forget_history(store);
-        plane.keep_keys(oidc);
+        plane.run(async move { compaction::compact(&*store).await });
+        if let Some(oidc) = oidc {
+            plane.run(async move { oidc.keep().await });
+        }
+        plane.run(bootstrapped.keep());
         Ok(plane)
     }
 
@@ -179,26 +181,12 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Bounds the age of what is kept of the past.
-    fn forget_history(&mut self, store: Arc<dyn store::Store>) {
+    /// Runs something until the end.
+    fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = compaction::compact(&*store) => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
-    }
-
-    /// Keeps the keys of an issuer elsewhere, if there is one.
-    fn keep_keys(&mut self, oidc: Option<Arc<Oidc>>) {
-        let Some(oidc) = oidc else {
-            return;
-        };
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = oidc.keep() => {}
+                () = work => {}
                 () = shutdown.cancelled() => {}
             }
         });
@@ -231,14 +219,7 @@ impl ControlPlane {
     /// The status layer: verdicts on all workloads, as `kubectl get workloads` shows them.
     fn publish_status(&mut self) {
         let user = access::user::user(kinds::workloads::WRITER, &[access::user::MASTERS]);
-        let client = self.client_as(user, "sampan-status");
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = workloads::publish(client) => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
+        self.run(workloads::publish(self.client_as(user, "sampan-status")));
     }
 
     /// Starts the control loops, says that it is ready, runs until a signal, and ends in order.
@@ -285,11 +266,11 @@ impl ControlPlane {
 }
 
 /// Makes the objects that every cluster has.
-async fn bootstrap(server: &ApiServer, authority: &Authority) -> Result<()> {
+async fn bootstrap(server: &ApiServer, authority: &Authority) -> Result<Bootstrapped> {
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
     let trust = access::bootstrap::trust(authority.certificate(), &today);
     let more = trust.into_iter().chain(workloads::roles());
-    let made = server.bootstrap(more.collect()).await;
+    let made = Box::pin(server.bootstrap(more.collect())).await;
     made.context("cannot make the objects that every cluster has")
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Source: `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`, `pkg/controlplane`, `pkg/apis/scheduling`.
 
+mod mend;
 mod served;
 
 use meta::{Object, ObjectExt};
 use serde_json::{Map, Value, json};
 
+pub use mend::{Mend, mend};
 pub use served::trust;
 
 const POLICY: &str = include_str!("bootstrap/policy.txt");
@@ -276,6 +278,26 @@ mod tests {
         env!("CARGO_MANIFEST_DIR"),
         "/../../../shared/data/recordings/bootstrap-objects.json"
     );
+
+    #[test]
+    fn what_flows_always_have_is_what_may_not_be_changed() {
+        use kinds::flowcontrol::mandatory;
+        let mut compared = 0;
+        for object in served::flow_control("") {
+            let (name, mut spec) = (object.name(), object["spec"].clone());
+            let fixed = if object.kind() == "FlowSchema" {
+                mandatory::flow_schema(name)
+            } else {
+                spec.remove(&["exempt"]);
+                mandatory::priority_level(name)
+            };
+            if let Some(fixed) = fixed {
+                assert_eq!(spec, fixed, "{name}");
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 4);
+    }
 
     #[test]
     fn roles_and_bindings_are_those_of_a_stock_server() {

@@ -50,7 +50,7 @@ async fn server() -> (ApiServer, tokio::task::JoinHandle<()>) {
         audit: None,
         limits: Limits::upstream(),
     });
-    server.bootstrap(roles()).await.unwrap();
+    drop(server.bootstrap(roles()).await.unwrap());
     let rest = as_user(&server, "admin", &[access::user::MASTERS]);
     let namespaces = Resource::cluster("", "v1", "Namespace", "namespaces");
     for name in ["shop", "bank"] {

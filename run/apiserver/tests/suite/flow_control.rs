@@ -22,7 +22,7 @@ const SCHEMA_HEADER: &str = "x-kubernetes-pf-flowschema-uid";
 /// A server as it is after its first start, on which everybody who is named may do anything.
 async fn started(limits: Limits) -> Talk {
     let talk = Talk::with(limits).await;
-    talk.server.bootstrap(Vec::new()).await.unwrap();
+    drop(talk.server.bootstrap(Vec::new()).await.unwrap());
     let group = json!({"kind": "Group", "name": "system:authenticated", "apiGroup": "rbac.authorization.k8s.io"});
     let binding = json!({"metadata": {"name": "all"}, "subjects": [group],
         "roleRef": {"kind": "ClusterRole", "name": "cluster-admin", "apiGroup": "rbac.authorization.k8s.io"}});
