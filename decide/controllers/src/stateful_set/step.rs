@@ -51,6 +51,9 @@ impl Plan<'_> {
     }
 
     /// Removes what is too much, the highest ordinal first; false when the rest has to wait.
+    ///
+    /// In order, a pod that is not available goes only if none below it is unavailable too: a set whose pods are unwell does
+    /// not shrink on. Source: `processCondemned`.
     fn shrink(&self, decision: &mut Decision) -> bool {
         let wanted = self.ordinals();
         let surplus: Vec<&Arc<Object>> = self
@@ -60,9 +63,16 @@ impl Plan<'_> {
             .filter(|(ordinal, _)| !wanted.contains(ordinal))
             .map(|(_, pod)| *pod)
             .collect();
+        let lowest_unavailable = surplus.iter().rfind(|pod| !self.is_available(pod));
         for pod in &surplus {
             let is_leaving = pod.deletion_timestamp().is_some();
-            if !is_leaving {
+            let waits = self.is_ordered()
+                && !self.is_available(pod)
+                && lowest_unavailable.is_some_and(|lowest| !Arc::ptr_eq(lowest, pod));
+            if waits {
+                let why = format!("{} is not available, nor is one below", pod.name());
+                decision.why.push(why);
+            } else if !is_leaving {
                 decision.actions.push(self.remove(pod));
             }
             if self.is_ordered() {

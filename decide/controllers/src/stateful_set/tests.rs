@@ -126,6 +126,48 @@ fn it_shrinks_from_the_top_one_at_a_time() {
     );
 }
 
+#[test]
+fn it_does_not_shrink_while_pods_are_unwell() {
+    let unwell = |world: &mut World, name: &str| {
+        let pod = world.get(&PODS, &Key::new("default", name)).unwrap();
+        let mut pod = Object::clone(&pod);
+        pod.set(
+            &["status", "conditions"],
+            json!([{"type": "Ready", "status": "False"}]),
+        );
+        world.put(&PODS, pod);
+    };
+    let mut world = grown(3);
+    for name in ["db-0", "db-1", "db-2"] {
+        unwell(&mut world, name);
+    }
+    change(&mut world, |set| set.set(&["spec", "replicas"], 0.into()));
+    settle(&mut world);
+    assert_eq!(names(&world), ["db-0", "db-1", "db-2"]);
+    run(&mut world);
+    settle(&mut world);
+    assert_eq!(names(&world), [""; 0], "well again");
+
+    // The only one that is unwell goes.
+    let mut world = grown(3);
+    unwell(&mut world, "db-2");
+    change(&mut world, |set| set.set(&["spec", "replicas"], 2.into()));
+    settle(&mut world);
+    assert_eq!(names(&world), ["db-0", "db-1"]);
+
+    // In parallel nobody waits.
+    let mut world = grown(3);
+    for name in ["db-0", "db-1", "db-2"] {
+        unwell(&mut world, name);
+    }
+    change(&mut world, |set| {
+        set.set(&["spec", "replicas"], 0.into());
+        set.set(&["spec", "podManagementPolicy"], "Parallel".into());
+    });
+    settle(&mut world);
+    assert_eq!(names(&world), [""; 0]);
+}
+
 fn change(world: &mut World, edit: impl FnOnce(&mut Object)) {
     let mut changed = Object::clone(&world.get(&STATEFUL_SETS, &key()).unwrap());
     edit(&mut changed);
