@@ -1,5 +1,7 @@
 //! Reading an object while remembering where one is: what validation rules are written with.
 
+use std::net::IpAddr;
+
 use meta::{FieldError, ObjectExt as _, Path, Quantity, names};
 use serde_json::Value;
 
@@ -252,16 +254,72 @@ pub(crate) fn port_or_name(holder: &Node<'_>, name: &str, errors: &mut Errors) {
     }
 }
 
-/// Complaints about a text that should be an IP address; leading zeros are taken, as in old fields.
+/// Complaints about a text that should be an IP address.
+///
+/// Source: apimachinery `validation.IsValidIPForLegacyField`, as `StrictIPCIDRValidation` has it.
 pub(crate) fn ip(text: &str) -> Vec<String> {
-    if parse_ip(text).is_some() {
+    let why = if parse_ip(text).is_none() {
+        "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+    } else {
+        match text.parse::<IpAddr>() {
+            Err(_) => "must not have leading 0s",
+            Ok(address) if is_mapped(address) => "must not be an IPv4-mapped IPv6 address",
+            Ok(_) => return Vec::new(),
+        }
+    };
+    vec![why.to_owned()]
+}
+
+/// Complaints about a text that should be a CIDR block.
+///
+/// Source: apimachinery `validation.IsValidCIDRForLegacyField`, as `StrictIPCIDRValidation` has it.
+pub(crate) fn cidr(text: &str) -> Vec<String> {
+    let Some((address, bits)) = parse_cidr(text) else {
+        return vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()];
+    };
+    let written = text.split_once('/').unwrap_or_default();
+    let has_zeros = written.1.len() > 1 && written.1.starts_with('0');
+    let why = if has_zeros || written.0.parse::<IpAddr>().is_err() {
+        "must not have leading 0s in IP or prefix length"
+    } else if is_mapped(address) {
+        "must not have an IPv4-mapped IPv6 address"
+    } else if first_of(address, bits) != address {
+        "must not have bits set beyond the prefix length"
+    } else {
         return Vec::new();
+    };
+    vec![why.to_owned()]
+}
+
+/// A block's address and prefix length, with leading zeros allowed.
+pub(crate) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, prefix) = text.split_once('/')?;
+    let (address, bits) = (parse_ip(address)?, prefix.parse().ok()?);
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let is_number = prefix.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && bits <= most).then_some((address, bits))
+}
+
+/// The first address of the block that holds this one.
+pub(crate) fn first_of(address: IpAddr, bits: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+            IpAddr::V4((u32::from(address) & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+            IpAddr::V6((u128::from(address) & mask).into())
+        }
     }
-    vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()]
+}
+
+fn is_mapped(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
 }
 
 /// An address, with leading zeros allowed in its v4 form.
-pub(crate) fn parse_ip(text: &str) -> Option<std::net::IpAddr> {
+pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     let parts: Vec<&str> = text.split('.').collect();
     if parts.len() == 4 && !text.contains(':') {
         let trimmed: Vec<&str> = parts
@@ -377,4 +435,66 @@ pub(crate) fn ip_warning(path: &Path, text: &str) -> Option<String> {
     (shown != text).then(|| {
         format!("{path}: IPv6 address {text:?} should be in RFC 5952 canonical format ({shown:?})")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(complaints: &[String]) -> String {
+        complaints.join("; ")
+    }
+
+    #[test]
+    fn addresses_are_written_in_one_way_alone() {
+        for good in ["10.0.0.1", "0.0.0.0", "::1", "FD00::1"] {
+            assert_eq!(said(&ip(good)), "", "{good}");
+        }
+        assert_eq!(said(&ip("10.0.0.01")), "must not have leading 0s");
+        let mapped = "must not be an IPv4-mapped IPv6 address";
+        assert_eq!(said(&ip("::ffff:10.0.0.1")), mapped);
+        let bad = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.256",
+            "a",
+            "10.0.0.1/8",
+            "fe80::1%eth0",
+        ] {
+            assert_eq!(said(&ip(text)), bad, "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_have_nothing_behind_their_prefix() {
+        for good in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "10.0.0.1/32",
+            "fd00::/64",
+            "::/0",
+        ] {
+            assert_eq!(said(&cidr(good)), "", "{good}");
+        }
+        let zeros = "must not have leading 0s in IP or prefix length";
+        assert_eq!(said(&cidr("010.0.0.0/8")), zeros);
+        assert_eq!(said(&cidr("10.0.0.0/08")), zeros);
+        let beyond = "must not have bits set beyond the prefix length";
+        assert_eq!(said(&cidr("10.0.0.1/24")), beyond);
+        assert_eq!(said(&cidr("fd00::1/64")), beyond);
+        let mapped = "must not have an IPv4-mapped IPv6 address";
+        assert_eq!(said(&cidr("::ffff:10.0.0.0/104")), mapped);
+        let bad = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+        for text in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0/8",
+            "a/8",
+        ] {
+            assert_eq!(said(&cidr(text)), bad, "{text}");
+        }
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) fn rows() -> Vec<Kind> {
                 &print::scaling::POD_DISRUPTION_BUDGET,
                 pod_disruption_budget::check,
             )
+            // Upstream checks no more of the name than of every object's.
+            .named(meta::names::path_segment)
             .counted(),
         )
         .short(&["pdb"])

@@ -42,7 +42,12 @@ impl Strategy for Pod {
         }
     }
     fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
-        let class = new.get("spec").map_or("BestEffort", pod_spec::qos_class);
+        // What an export says is kept. Source: `GetPodQOS`.
+        let said = new
+            .str_at(&["status", "qosClass"])
+            .filter(|class| !class.is_empty());
+        let class = said.or_else(|| new.get("spec").map(pod_spec::qos_class));
+        let class = class.unwrap_or("BestEffort").to_owned();
         let mut status = json!({"phase": "Pending", "qosClass": class});
         if !new.list_at(&["spec", "schedulingGates"]).is_empty() {
             status.put(

@@ -1,12 +1,10 @@
 //! ServiceCIDR and IPAddress.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use meta::{FieldError, Object, ObjectExt as _, names};
 
-use crate::check::{Errors, IMMUTABLE, Node};
-use crate::core::cidr;
+use crate::check::{Errors, IMMUTABLE, Node, cidr, parse_cidr};
 
 /// A ServiceCIDR. Source: `validateServiceCIDRSpec`.
 pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
@@ -26,7 +24,7 @@ pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
         return;
     }
     let families: BTreeSet<bool> = blocks.iter().map(|block| block.contains(':')).collect();
-    let is_sound = blocks.iter().all(|block| cidr(block).is_empty());
+    let is_sound = blocks.iter().all(|block| parse_cidr(block).is_some());
     if blocks.len() == 2 && families.len() == 1 && is_sound {
         let why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
         errors.push(FieldError::invalid(
@@ -47,47 +45,15 @@ pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
 /// What is wrong with a block that can be written in one way alone. Source: apimachinery `validation.IsValidCIDR`.
 fn strict_cidr(block: &str) -> Vec<String> {
     let errors = cidr(block);
-    if !errors.is_empty() {
+    let Some((address, bits)) = parse_cidr(block).filter(|_| errors.is_empty()) else {
         return errors;
-    }
-    let one = |why: &str| vec![why.to_owned()];
-    let (address, prefix) = block.split_once('/').unwrap_or((block, ""));
-    let has_zeros = prefix.len() > 1 && prefix.starts_with('0');
-    let (Ok(address), Ok(bits), false) =
-        (address.parse::<IpAddr>(), prefix.parse::<u8>(), has_zeros)
-    else {
-        return one("must not have leading 0s in IP or prefix length");
     };
-    if matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
-        return one("must not have an IPv4-mapped IPv6 address");
-    }
-    let first = first_of(address, bits);
-    if first != address {
-        return one("must not have bits set beyond the prefix length");
-    }
-    let canonical = format!("{first}/{bits}");
+    let canonical = format!("{address}/{bits}");
     if canonical == block {
         return Vec::new();
     }
     let canonical = meta::field::quote(&canonical);
     vec![format!("must be in canonical form ({canonical})")]
-}
-
-/// The first address of the block that an address is in.
-fn first_of(address: IpAddr, bits: u8) -> IpAddr {
-    let bits = u32::from(bits);
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or_default();
-            IpAddr::from((u32::from(address) & mask).to_be_bytes())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX
-                .checked_shl(128 - bits.min(128))
-                .unwrap_or_default();
-            IpAddr::from((u128::from(address) & mask).to_be_bytes())
-        }
-    }
 }
 
 /// Blocks stay; a second family may be added.

@@ -2,8 +2,7 @@
 
 use meta::{FieldError, Object, ObjectExt as _, Path, names};
 
-use crate::check::{Errors, Node, label_selector, parse_ip, port_or_name};
-use crate::core::cidr;
+use crate::check::{Errors, Node, cidr, label_selector, parse_ip, port_or_name};
 
 const PATH_TYPES: [&str; 3] = ["Exact", "ImplementationSpecific", "Prefix"];
 const BAD_SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];

@@ -194,7 +194,7 @@ fn template(holder: &Node<'_>) -> Vec<String> {
     if !security.has("seccompProfile") {
         warnings.extend(seccomp(&annotations, pod_key));
     }
-    let is_template = !holder.path.to_string().is_empty();
+    let is_template = !holder.path.as_str().is_empty();
     let containers: Vec<Node<'_>> = ["initContainers", "containers", "ephemeralContainers"]
         .iter()
         .flat_map(|list| spec.items(list))

@@ -6,7 +6,7 @@ use meta::{FieldError, Object, Path, names};
 use serde_json::{Value, json};
 
 use super::{is_externally_accessible, needs_health_check};
-use crate::check::{Errors, Node, ip, parse_ip, port_or_name};
+use crate::check::{Errors, Node, cidr, ip, parse_ip, port_or_name};
 use crate::metadata::{invalid, labels};
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
@@ -317,20 +317,6 @@ pub(super) fn balancer_class(spec: &Node<'_>, errors: &mut Errors) {
             errors,
         );
     }
-}
-
-/// Complaints about a text that should be a CIDR block.
-pub(crate) fn cidr(text: &str) -> Vec<String> {
-    let is_block = text.split_once('/').is_some_and(|(address, prefix)| {
-        let bits = parse_ip(address).map(|address| if address.is_ipv4() { 32 } else { 128 });
-        let prefix: Option<u8> = prefix.parse().ok();
-        bits.zip(prefix)
-            .is_some_and(|(bits, prefix)| prefix <= bits)
-    });
-    if is_block {
-        return Vec::new();
-    }
-    vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()]
 }
 
 fn traffic(spec: &Node<'_>, errors: &mut Errors) {
