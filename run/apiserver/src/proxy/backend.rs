@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use meta::StatusError;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,12 +47,10 @@ impl Target {
     /// Opens a connection.
     ///
     /// # Errors
-    /// Nobody listens, the name is unknown, or the other side is not who it should be; upstream's words.
-    pub(super) async fn dial(&self) -> Result<SendRequest<Body>, StatusError> {
+    /// Nobody listens, the name is unknown, or the other side is not who it should be; Go's words.
+    pub(super) async fn dial(&self) -> Result<SendRequest<Body>, String> {
         let address = self.authority();
-        let failed = |why: String| {
-            StatusError::internal(format!("error dialing backend: dial tcp {address}: {why}"))
-        };
+        let failed = |why: String| format!("dial tcp {address}: {why}");
         let connecting = TcpStream::connect((self.host.as_str(), self.port));
         let stream = tokio::time::timeout(DIAL_TIMEOUT, connecting)
             .await
@@ -90,13 +87,13 @@ fn words(error: &std::io::Error) -> String {
     }
 }
 
-async fn handshake<S>(stream: S) -> Result<SendRequest<Body>, StatusError>
+async fn handshake<S>(stream: S) -> Result<SendRequest<Body>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| StatusError::internal(format!("error dialing backend: {error}")))?;
+        .map_err(|error| error.to_string())?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "connection to a backend ended");

@@ -56,7 +56,11 @@ async fn log(
         .header(HOST, route.target.authority())
         .body(Body::empty())
         .map_err(StatusError::internal)?;
-    let answer = send(&route, message).await?;
+    let answer = send(&route, message).await.map_err(|why| {
+        let url = meta::field::quote(&route.target.url(&route.path));
+        StatusError::new(500, "", format!("Get {url}: {why}"))
+    });
+    let answer = unredirected(answer?)?;
     if !answer.status().is_success() {
         return Err(refusal(info, answer).await);
     }
@@ -136,7 +140,11 @@ async fn plain(request: Connect<'_>, route: Route) -> Result<Response<Body>, Sta
         parts.headers.remove(name);
     }
     let message = message(&parts, &route, body)?;
-    let answer = send(&route, message).await?;
+    // Source: `util/proxy/transport.go`.
+    let answer = send(&route, message).await.map_err(|why| {
+        let why = format!("error trying to reach service: {why}");
+        StatusError::new(503, "ServiceUnavailable", why)
+    })?;
     let (mut head, body) = answer.into_parts();
     for name in &HOP_BY_HOP {
         head.headers.remove(name);
@@ -155,7 +163,14 @@ async fn upgrade(request: Connect<'_>, route: Route) -> Result<Response<Body>, S
         parts.headers.remove(name);
     }
     let message = message(&parts, &route, Body::empty())?;
-    let mut answer = send(&route, message).await?;
+    let answer = send(&route, message).await.map_err(|why| {
+        let why = format!("error dialing backend: {why}");
+        StatusError::internal(why)
+    });
+    let mut answer = match route.style {
+        Style::Proxy => answer?,
+        Style::Log | Style::Stream => unredirected(answer?)?,
+    };
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return refused_upgrade(answer);
     }
@@ -219,21 +234,28 @@ fn message(
     Ok(message)
 }
 
-async fn send(route: &Route, message: Request<Body>) -> Result<Response<Incoming>, StatusError> {
+/// Sends a request.
+///
+/// # Errors
+/// Why there is no answer, in Go's words.
+async fn send(route: &Route, message: Request<Body>) -> Result<Response<Incoming>, String> {
     let mut sender = route.target.dial().await?;
-    let answer = sender.send_request(message).await.map_err(|error| {
-        let url = route.target.url(&route.path);
-        StatusError::internal(format!("Get {}: {error}", meta::field::quote(&url)))
-    })?;
-    // A target that redirects could make the API server ask anyone anything.
-    if route.style != Style::Proxy && answer.status().is_redirection() {
-        let place = answer.headers().get(LOCATION);
-        tracing::warn!(?place, "redirect refused");
-        return Err(StatusError::new(
-            502,
-            "",
-            "the backend attempted to redirect this request, which is not permitted",
-        ));
+    let answer = sender.send_request(message).await;
+    answer.map_err(|error| {
+        if error.is_incomplete_message() {
+            return "EOF".to_owned();
+        }
+        error.to_string()
+    })
+}
+
+/// An answer that does not lead elsewhere: a target that redirects could make the API server ask anyone anything.
+fn unredirected(answer: Response<Incoming>) -> Result<Response<Incoming>, StatusError> {
+    if !answer.status().is_redirection() {
+        return Ok(answer);
     }
-    Ok(answer)
+    let place = answer.headers().get(LOCATION);
+    tracing::warn!(?place, "redirect refused");
+    let why = "the backend attempted to redirect this request, which is not permitted";
+    Err(StatusError::new(502, "", why))
 }

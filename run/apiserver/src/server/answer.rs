@@ -56,7 +56,9 @@ impl ApiServer {
         let is_carried = proxy::is_carried(&kind, &info.subresource);
         // A log is carried as well, but what asks for one is an ordinary route.
         let is_head = parts.method == Method::HEAD && (!is_carried || info.subresource == "log");
-        if is_head || (info.verb == "watch" && parts.method != Method::GET) {
+        // Upstream has routes of pods', services' and nodes' proxies for OPTIONS too, which is no verb.
+        let is_odd = info.verb.is_empty() && parts.method != Method::OPTIONS;
+        if is_head || is_odd || (info.verb == "watch" && parts.method != Method::GET) {
             return Err(StatusError::method_not_allowed());
         }
         if is_carried {
@@ -184,7 +186,9 @@ impl ApiServer {
             _ => false,
         };
         let is_writer = kind.strategy.writer() == Some(user.name.as_str());
-        if !is_aside && (is_writer || verbs.iter().any(|verb| *verb == info.verb)) {
+        let has_no_verb = info.verb.is_empty() && info.subresource == "proxy";
+        let is_served = has_no_verb || verbs.iter().any(|verb| *verb == info.verb);
+        if !is_aside && (is_writer || is_served) {
             return Ok(Arc::clone(kind));
         }
         Err(StatusError::method_not_allowed())
