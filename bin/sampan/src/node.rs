@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use access::user;
 use anyhow::{Context, Result, bail};
 use containerd::Layout;
-use dataplane::Instance;
+use dataplane::{Instance, NodeNetwork};
 use kubelet::{KubeletConfig, Serving};
 use meta::names;
 
@@ -96,6 +98,7 @@ async fn start_on(plane: &mut ControlPlane, flags: Flags, layout: Layout) -> Res
         labels: Vec::new(),
         sandbox_image: containerd::SANDBOX_IMAGE.to_owned(),
         serving: serving(plane, &name, address)?,
+        network: Arc::new(Bridge(ready.network.clone())),
         node_name: name.clone(),
     };
     let user = user::user(&format!("system:node:{name}"), &["system:nodes"]);
@@ -120,6 +123,21 @@ async fn start_on(plane: &mut ControlPlane, flags: Flags, layout: Layout) -> Res
         }
     });
     Ok(())
+}
+
+/// The bridge that pods are joined to.
+#[derive(Debug)]
+struct Bridge(NodeNetwork);
+
+impl kubelet::Network for Bridge {
+    fn joined(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            if let Err(error) = dataplane::forget_neighbours(&self.0).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a new pod may not be reached for some seconds");
+            }
+        })
+    }
 }
 
 fn serving(plane: &mut ControlPlane, name: &str, address: IpAddr) -> Result<Serving> {

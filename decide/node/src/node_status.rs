@@ -143,11 +143,20 @@ fn list(facts: &Facts, memory: u64, disk: u64, disk_suffix: &str) -> BTreeMap<St
 }
 
 /// The status of the node, starting from the one the API server has.
+///
+/// What somebody else gave the node as capacity may be used by pods. Source: `nodestatus.MachineInfo`.
 pub fn status(facts: &Facts, old: &NodeStatus, now: Timestamp) -> NodeStatus {
+    let (mut capacity, mut allocatable) = (capacity(facts), allocatable(facts));
+    for (name, amount) in old.capacity.iter().flatten() {
+        if !capacity.contains_key(name) {
+            capacity.insert(name.clone(), amount.clone());
+            allocatable.insert(name.clone(), amount.clone());
+        }
+    }
     NodeStatus {
         addresses: Some(addresses(facts)),
-        allocatable: Some(allocatable(facts)),
-        capacity: Some(capacity(facts)),
+        allocatable: Some(allocatable),
+        capacity: Some(capacity),
         conditions: Some(conditions(facts, old, now)),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint {
@@ -160,6 +169,17 @@ pub fn status(facts: &Facts, old: &NodeStatus, now: Timestamp) -> NodeStatus {
         volumes_in_use: old.volumes_in_use.clone(),
         ..NodeStatus::default()
     }
+}
+
+/// Whether somebody gave the node a capacity, or took one from it, that pods do not know of yet.
+pub fn is_behind(status: &NodeStatus) -> bool {
+    let extended = |list: &Option<BTreeMap<String, Quantity>>| -> BTreeMap<String, Quantity> {
+        let others = list.iter().flatten().filter(|(name, _)| name.contains('/'));
+        others
+            .map(|(name, amount)| (name.clone(), amount.clone()))
+            .collect()
+    };
+    extended(&status.capacity) != extended(&status.allocatable)
 }
 
 /// Reasons of the events that tell of conditions which are new or have changed, `Ready` left out.
@@ -390,6 +410,24 @@ mod tests {
             other.conditions.as_ref().unwrap()[3].last_transition_time,
             Some(Time(Timestamp::UNIX_EPOCH))
         );
+    }
+
+    #[test]
+    fn what_others_give_the_node_may_be_used() {
+        let mut old = status(&facts(), &NodeStatus::default(), Timestamp::UNIX_EPOCH);
+        assert!(!is_behind(&old));
+        let thing = || "example.com/thing".to_owned();
+        let given = old.capacity.as_mut().unwrap();
+        given.insert(thing(), Quantity("3".to_owned()));
+        assert!(is_behind(&old));
+        let mut new = status(&facts(), &old, Timestamp::UNIX_EPOCH);
+        assert_eq!(new.allocatable.as_ref().unwrap()[&thing()].0, "3");
+        assert_eq!(new.capacity, old.capacity);
+        assert!(!is_behind(&new));
+        new.capacity.as_mut().unwrap().remove(&thing());
+        assert!(is_behind(&new));
+        let last = status(&facts(), &new, Timestamp::UNIX_EPOCH);
+        assert!(!last.allocatable.unwrap().contains_key(&thing()));
     }
 
     #[test]

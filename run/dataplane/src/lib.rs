@@ -11,5 +11,5 @@ mod subnet;
 
 pub use command::CommandError;
 pub use instance::Instance;
-pub use node::{NetworkError, NodeNetwork, lead_to_api, remove, set_up};
+pub use node::{NetworkError, NodeNetwork, forget_neighbours, lead_to_api, remove, set_up};
 pub use subnet::{ParseSubnetError, Subnet};

@@ -165,6 +165,18 @@ fn api_rules(table: &str, network: &NodeNetwork, service: SocketAddrV4, port: u1
     )
 }
 
+/// Forgets which pod had which address.
+///
+/// Addresses are given again, and the kernel keeps to the pod that had one before for up to 11 s, as it asks that one first.
+///
+/// # Errors
+/// `ip` cannot be run.
+pub async fn forget_neighbours(network: &NodeNetwork) -> Result<(), NetworkError> {
+    let bridge = &network.bridge;
+    command::ip(&format!("neigh flush dev {bridge}")).await?;
+    Ok(())
+}
+
 /// Removes the bridge and the rules; nothing happens when there are none.
 ///
 /// Pods must be gone: those that remain lose their network.

@@ -2,6 +2,7 @@
 
 use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
 
+use futures::future::BoxFuture;
 use rustls::server::ResolvesServerCert;
 
 /// What the agent is given.
@@ -29,6 +30,14 @@ pub struct KubeletConfig {
     pub sandbox_image: String,
     /// The HTTPS port.
     pub serving: Serving,
+    /// The network that pods are joined to.
+    pub network: Arc<dyn Network>,
+}
+
+/// The network that pods are joined to.
+pub trait Network: std::fmt::Debug + Send + Sync {
+    /// A pod was joined: it may have an address that another had before.
+    fn joined(&self) -> BoxFuture<'_, ()>;
 }
 
 /// The HTTPS port of the agent.

@@ -35,4 +35,4 @@ mod status_patch;
 mod volumes;
 
 pub use agent::run;
-pub use config::{KubeletConfig, KubeletError, Serving};
+pub use config::{KubeletConfig, KubeletError, Network, Serving};

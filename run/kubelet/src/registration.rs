@@ -15,6 +15,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use node::events::{self, Event};
 use node::node_status::{self, Image};
 use serde_json::json;
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::agent::{Agent, now};
@@ -127,6 +128,7 @@ pub(crate) async fn keep(agent: Arc<Agent>) {
     let api: Api<Node> = Api::all(agent.client.clone());
     let mut health = agent.health.subscribe();
     let mut shortages = agent.shortages.subscribe();
+    let mut node = agent.node.subscribe();
     // A node that was ready stays so while its agent restarts: nothing is said before it is known.
     let known = health.wait_for(|health| !health.name.is_empty());
     tokio::select! {
@@ -135,6 +137,7 @@ pub(crate) async fn keep(agent: Arc<Agent>) {
     }
     loop {
         health.mark_unchanged();
+        node.mark_unchanged();
         let wait = match report(&agent, &api).await {
             Ok(()) => REPORT_EVERY,
             Err(error) => {
@@ -157,9 +160,23 @@ pub(crate) async fn keep(agent: Arc<Agent>) {
                     return;
                 }
             }
+            () = falls_behind(&mut node) => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+/// Waits until somebody changed the node's capacity.
+async fn falls_behind(node: &mut watch::Receiver<Option<Arc<Node>>>) {
+    while node.changed().await.is_ok() {
+        let node = node.borrow_and_update();
+        let status = node.as_ref().and_then(|node| node.status.as_ref());
+        if status.is_some_and(node_status::is_behind) {
+            return;
+        }
+    }
+    // Nobody follows it any more: the agent ends.
+    std::future::pending::<()>().await;
 }
 
 /// Keeps what the agent knows of the Node object as the API server has it.
@@ -261,7 +278,7 @@ async fn report(agent: &Agent, api: &Api<Node>) -> Result<(), kube::Error> {
     Ok(())
 }
 
-/// The new status as a patch; addresses would be merged by type, so they are replaced.
+/// The new status as a patch; addresses would be merged by type, so they are replaced, and so are resources that are gone.
 fn patch_of(old: &NodeStatus, status: &NodeStatus) -> serde_json::Value {
     let mut patch = json!(status);
     let same = old.addresses == status.addresses;
@@ -270,6 +287,12 @@ fn patch_of(old: &NodeStatus, status: &NodeStatus) -> serde_json::Value {
         .and_then(serde_json::Value::as_array_mut);
     if let (Some(addresses), false) = (addresses, same || old.addresses.is_none()) {
         addresses.push(json!({ "$patch": "replace" }));
+    }
+    let allocatable = patch.get_mut("allocatable");
+    if let Some(allocatable) = allocatable.and_then(serde_json::Value::as_object_mut) {
+        for name in old.allocatable.iter().flat_map(BTreeMap::keys) {
+            allocatable.entry(name).or_insert(serde_json::Value::Null);
+        }
     }
     patch
 }

@@ -128,12 +128,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data.path().join("admin.kubeconfig")
+    }
+
     /// A kubectl of this cluster, not started yet.
     pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.kubectl);
         command
             .arg("--kubeconfig")
-            .arg(self.data.path().join("admin.kubeconfig"))
+            .arg(self.kubeconfig())
             .args(arguments)
             .kill_on_drop(true);
         command
@@ -148,9 +153,7 @@ impl Cluster {
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(variable, self.data.path().join("helm"));
         }
-        command
-            .env("KUBECONFIG", self.data.path().join("admin.kubeconfig"))
-            .args(arguments);
+        command.env("KUBECONFIG", self.kubeconfig()).args(arguments);
         printed(command, "").await
     }
 
@@ -197,8 +200,10 @@ impl Cluster {
     /// It cannot be run, or takes too long.
     pub async fn status(&self, arguments: &[&str]) -> Result<Printed> {
         let mut command = Command::new(&self.binary);
-        let kubeconfig = self.data.path().join("admin.kubeconfig");
-        command.arg("status").arg("--kubeconfig").arg(kubeconfig);
+        command
+            .arg("status")
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig());
         printed(command_with(command, arguments), "").await
     }
 
@@ -223,11 +228,6 @@ impl Cluster {
             .args(["status", "-w", "--kubeconfig"])
             .arg(self.kubeconfig());
         lines_of(command_with(command, arguments))
-    }
-
-    /// The administrator's kubeconfig.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.data.path().join("admin.kubeconfig")
     }
 }
 

@@ -4,7 +4,9 @@
 //! cluster takes a while to start.
 
 use anyhow::{Context as _, Result, ensure};
+use http::Request;
 use sampan_e2e::cluster::{Cluster, WAIT, images as images_dir, line, printed as printed_by};
+use testkit::connection::{Body, Dialer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -26,6 +28,9 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     ready(cluster, &["pod/web", "pod/hello"]).await?;
     exec(cluster).await?;
     scraped(cluster).await?;
+    proxied(cluster).await?;
+    given(cluster).await?;
+    reused(cluster).await?;
     volumes(cluster).await?;
     logs(cluster).await?;
     port_forward(cluster).await?;
@@ -55,6 +60,91 @@ async fn sh(cluster: &Cluster, script: &str) -> Result<String> {
         .kubectl(&["exec", "web", "--", "sh", "-c", script])
         .await?
         .ok()
+}
+
+/// Requests that the API server carries to a pod.
+async fn proxied(cluster: &Cluster) -> Result<()> {
+    let pods = "/api/v1/namespaces/default/pods";
+    let path = format!("{pods}/hello:9/proxy/");
+    let nobody = cluster.kubectl(&["get", "--raw", &path]).await?;
+    let words = "Error from server (ServiceUnavailable): error trying to reach service: dial tcp ";
+    ensure!(nobody.stderr.starts_with(words), "{}", nobody.stderr);
+    let dialer = Dialer::read(&cluster.kubeconfig()).await?;
+    let path = format!("{pods}/hello:8080/proxy/");
+    for (method, code) in [("GET", 200), ("OPTIONS", 400), ("TRACE", 405)] {
+        let request = Request::builder().method(method).uri(&path);
+        let request = request.body(Body::default())?;
+        let answer = dialer.open().await?.send(request).await?;
+        ensure!(answer.status() == code, "{method}: {}", answer.status());
+    }
+    Ok(())
+}
+
+/// A resource that somebody gives the node, and takes away again.
+async fn given(cluster: &Cluster) -> Result<()> {
+    let arguments = ["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"];
+    let node = cluster.kubectl(&arguments).await?.ok()?;
+    let shown = r#"jsonpath=thing={.status.allocatable.example\.com/thing};{"\n"}"#;
+    let (mut follower, mut lines) = cluster.follow(&["get", "node", &node, "-w", "-o", shown])?;
+    for (amount, wanted) in [("\"3\"", "thing=3;"), ("null", "thing=;")] {
+        let patch = format!(r#"{{"status": {{"capacity": {{"example.com/thing": {amount}}}}}}}"#);
+        let patch = ["--subresource=status", "--type=merge", "-p", &patch];
+        let arguments = [["patch", "node", &node].as_slice(), &patch].concat();
+        cluster.kubectl(&arguments).await?.ok()?;
+        line(&mut lines, wanted).await?;
+    }
+    follower.kill().await?;
+    Ok(())
+}
+
+/// A pod may have an address that the machine still takes for another's.
+async fn reused(cluster: &Cluster) -> Result<()> {
+    let jsonpath = ["-o", "jsonpath={.status.podIP}"];
+    let address = async |pod: &str| {
+        let arguments = [&["get", "pod", pod], jsonpath.as_slice()].concat();
+        cluster.kubectl(&arguments).await?.ok()
+    };
+    let known = address("hello").await?;
+    let (network, _) = known.rsplit_once('.').context("no address")?;
+    let route = ip(&["-4", "route", "get", &known]).await?;
+    let mut words = route.split(' ').skip_while(|word| *word != "dev");
+    let bridge = words.nth(1).context("no bridge")?;
+    let neighbours = ip(&["neigh", "show", "dev", bridge]).await?;
+    for last in 2..=254 {
+        let address = format!("{network}.{last}");
+        if !neighbours.contains(&format!("{address} ")) {
+            let entry = [
+                "neigh", "replace", &address, "lladdr", GONE, "dev", bridge, "nud", "stale",
+            ];
+            ip(&entry).await?;
+        }
+    }
+    let run = [
+        "run",
+        "fresh",
+        "--image=busybox:1.36",
+        "--restart=Never",
+        "--",
+        "sleep",
+        "100",
+    ];
+    cluster.kubectl(&run).await?.ok()?;
+    ready(cluster, &["pod/fresh"]).await?;
+    let entry = ip(&["neigh", "show", &address("fresh").await?, "dev", bridge]).await?;
+    ensure!(
+        !entry.contains(GONE),
+        "the machine asks who is gone: {entry}"
+    );
+    Ok(())
+}
+
+/// The hardware address of a pod that is gone.
+const GONE: &str = "02:00:00:00:00:99";
+
+async fn ip(arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new("ip");
+    command.args(arguments);
+    printed_by(command, "").await?.ok()
 }
 
 /// What metrics servers and dashboards read of the node and its pods.

@@ -14,7 +14,13 @@ pub(super) async fn run(scene: &Scene, attempt: u32) -> Result<(), String> {
     let made = match tokio::fs::create_dir_all(&config.log_directory).await {
         Ok(()) => {
             let ran = agent.runtime.run_pod_sandbox(config, "").await;
-            ran.map(|_| ()).map_err(|error| error.to_string())
+            match ran {
+                Ok(_) => {
+                    agent.config.network.joined().await;
+                    Ok(())
+                }
+                Err(error) => Err(error.to_string()),
+            }
         }
         Err(error) => Err(format!("failed to create log directory: {error}")),
     };
