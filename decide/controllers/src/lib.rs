@@ -33,6 +33,7 @@ pub mod root_ca;
 pub mod service;
 pub mod service_account;
 pub mod service_address;
+pub mod service_cidr;
 pub mod stateful_set;
 pub mod storage_protection;
 pub mod taint_eviction;
@@ -120,6 +121,9 @@ pub mod resources {
     /// Addresses in use.
     pub const IP_ADDRESSES: Resource =
         Resource::cluster("networking.k8s.io", "v1", "IPAddress", "ipaddresses");
+    /// Ranges of cluster IPs.
+    pub const SERVICE_CIDRS: Resource =
+        Resource::cluster("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs");
     /// Pod disruption budgets.
     pub const POD_DISRUPTION_BUDGETS: Resource = Resource::namespaced(
         "policy",

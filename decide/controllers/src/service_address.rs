@@ -130,7 +130,7 @@ fn refers_to(address: &Object, service: &Key) -> bool {
 }
 
 /// Whether it was made for a Service; others are their makers' business.
-fn is_ours(address: &Object) -> bool {
+pub(crate) fn is_ours(address: &Object) -> bool {
     address
         .labels()
         .get(MANAGED_BY_LABEL)

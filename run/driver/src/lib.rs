@@ -35,6 +35,7 @@ use controllers::replica_set::{ReplicaSet, ReplicationController};
 use controllers::root_ca::RootCa;
 use controllers::service_account::ServiceAccount;
 use controllers::service_address::ServiceAddress;
+use controllers::service_cidr::ServiceCidr;
 use controllers::stateful_set::StatefulSet;
 use controllers::storage_protection::{PvProtection, PvcProtection, VacProtection};
 use controllers::taint_eviction::TaintEviction;
@@ -154,6 +155,7 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<EndpointSlice>(tasks, shared, "endpoint_slice");
     reconcile::start::<Endpoints>(tasks, shared, "endpoint");
     reconcile::start::<ServiceAddress>(tasks, shared, "service_address");
+    reconcile::start::<ServiceCidr>(tasks, shared, "service_cidr");
     reconcile::start::<EventTtl>(tasks, shared, "event_ttl");
     reconcile::start::<FlowSchema>(tasks, shared, "priority_and_fairness_config_queue");
     reconcile::start::<KubernetesService>(tasks, shared, "kubernetes_service");

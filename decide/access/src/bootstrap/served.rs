@@ -225,8 +225,15 @@ fn rule(subjects: &str, rules: &str) -> Value {
 
 /// The range of cluster IPs, and the Service that stands for this server.
 pub(super) fn service(facts: &Facts) -> [Object; 2] {
+    let ready = condition(
+        "Ready",
+        "True",
+        "",
+        "Kubernetes default Service CIDR is ready",
+        &facts.now,
+    );
     let range = json!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes",
-        "finalizers": ["networking.k8s.io/service-cidr-finalizer"]}, "spec": {"cidrs": facts.service_cidrs}});
+        "finalizers": ["networking.k8s.io/service-cidr-finalizer"]}, "spec": {"cidrs": facts.service_cidrs}, "status": ready});
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kubernetes", "namespace": "default",
             "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {"clusterIP": facts.service_ip, "clusterIPs": [facts.service_ip], "type": "ClusterIP", "sessionAffinity": "None",
