@@ -1,6 +1,7 @@
 //! Autoscaling: the kinds of `autoscaling`, in both served versions.
 
 pub(crate) mod horizontal_pod_autoscaler;
+mod older_form;
 mod validate;
 
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::{Value, json};
 
-use super::validate;
+use super::{older_form, validate};
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -55,22 +55,26 @@ impl Strategy for V2Form {
 impl Strategy for V1Form {
     /// Source: `Convert_v1_HorizontalPodAutoscaler_To_autoscaling_HorizontalPodAutoscaler`, for the target.
     fn default(&self, new: &mut Object) {
+        let has_metrics = !older_form::metrics(new).is_empty();
         let spec = new.child_mut("spec");
         spec.default_to("minReplicas", 1);
-        spec.default_to("targetCPUUtilizationPercentage", CPU_PERCENT);
+        if !has_metrics {
+            spec.default_to("targetCPUUtilizationPercentage", CPU_PERCENT);
+        }
     }
     fn has_generation(&self) -> bool {
         false
     }
     fn store_form(&self, object: &mut Object) {
+        let mut metrics = older_form::metrics(object);
         let spec = object.child_mut("spec");
-        let percent = spec
-            .drop_field("targetCPUUtilizationPercentage")
-            .and_then(|percent| percent.as_i64());
-        spec.put(
-            "metrics",
-            json!([cpu_metric(percent.unwrap_or(CPU_PERCENT))]),
-        );
+        let percent = spec.drop_field("targetCPUUtilizationPercentage");
+        let percent = percent.and_then(|percent| percent.as_i64());
+        metrics.extend(percent.map(cpu_metric));
+        if metrics.is_empty() {
+            metrics.push(cpu_metric(CPU_PERCENT));
+        }
+        spec.put("metrics", metrics);
         let status = object.child_mut("status");
         let current = status
             .drop_field("currentCPUUtilizationPercentage")
@@ -79,15 +83,19 @@ impl Strategy for V1Form {
             json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": percent}}}])
         });
         status.put("currentMetrics", metrics.unwrap_or_default());
+        older_form::fetch(object);
+        let status = object.child_mut("status");
         // The older form always shows it, the stored one never when there are none.
         if status.int_at(&["currentReplicas"]) == Some(0) {
             status.drop_field("currentReplicas");
         }
     }
     fn served_form(&self, object: &mut Object) {
-        // DIFFERS: metrics other than CPU and the behavior are not carried along in annotations.
-        let percent = cpu_percent(object.list_at(&["spec", "metrics"]), "target");
-        let current = cpu_percent(object.list_at(&["status", "currentMetrics"]), "current");
+        older_form::carry(object);
+        let mut metrics = object.list_at(&["spec", "metrics"]).iter();
+        let cpu = metrics.find(|metric| older_form::is_cpu_use(metric));
+        let percent = cpu.and_then(|cpu| cpu.int_at(&["resource", "target", "averageUtilization"]));
+        let current = current_cpu_percent(object.list_at(&["status", "currentMetrics"]));
         let spec = object.child_mut("spec");
         spec.drop_field("metrics");
         spec.drop_field("behavior");
@@ -116,12 +124,11 @@ fn cpu_metric(percent: i64) -> Value {
     json!({"type": "Resource", "resource": {"name": "cpu", "target": target}})
 }
 
-fn cpu_percent(metrics: &[Value], field: &str) -> Option<i64> {
+fn current_cpu_percent(metrics: &[Value]) -> Option<i64> {
     let is_cpu = |metric: &&Value| metric.str_at(&["resource", "name"]) == Some("cpu");
-    metrics
-        .iter()
-        .find(is_cpu)?
-        .int_at(&["resource", field, "averageUtilization"])
+    let percent = ["resource", "current", "averageUtilization"];
+    let cpu = metrics.iter().filter(is_cpu);
+    cpu.filter_map(|metric| metric.int_at(&percent)).next_back()
 }
 
 fn fill(rules: &mut Value, defaults: &Value) {
@@ -141,5 +148,90 @@ mod tests {
         let mut asked = json!({"spec": {"maxReplicas": 2}});
         V1Form.default(&mut asked);
         assert_eq!(asked["spec"]["targetCPUUtilizationPercentage"], CPU_PERCENT);
+    }
+
+    /// A v2 object with all that v1 has no fields for.
+    fn full() -> Object {
+        let selector = json!({"matchLabels": {"type": "a", "app": "b"}});
+        let metric = json!({"name": "hits", "selector": selector});
+        let described =
+            json!({"kind": "Ingress", "name": "i", "apiVersion": "networking.k8s.io/v1"});
+        let average = json!({"type": "AverageValue", "averageValue": "1k"});
+        json!({
+            "metadata": {"name": "h", "annotations": {"own": "kept"}},
+            "spec": {
+                "minReplicas": 1, "maxReplicas": 9,
+                "scaleTargetRef": {"kind": "Deployment", "name": "web", "apiVersion": "apps/v1"},
+                "metrics": [
+                    {"type": "Pods", "pods": {"metric": metric, "target": average}},
+                    {"type": "Object", "object": {"metric": metric, "describedObject": described, "target": average}},
+                    {"type": "External", "external": {"metric": metric, "target": {"type": "Value", "value": "5"}}},
+                    {"type": "Resource", "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 60}}},
+                    {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "c", "target": average}},
+                    cpu_metric(70),
+                ],
+                "behavior": {"scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+                    "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}]}},
+            },
+            "status": {
+                "currentReplicas": 3, "desiredReplicas": 4,
+                "conditions": [{"type": "AbleToScale", "status": "True", "reason": "r", "message": "<m>"}],
+                "currentMetrics": [
+                    {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 55, "averageValue": "1"}}},
+                ],
+            },
+        })
+    }
+
+    #[test]
+    fn the_older_form_carries_in_annotations_what_it_has_no_fields_for() {
+        let stored = full();
+        let mut served = stored.clone();
+        V1Form.served_form(&mut served);
+        assert_eq!(served["spec"]["targetCPUUtilizationPercentage"], 70);
+        assert_eq!(served["status"]["currentCPUUtilizationPercentage"], 55);
+        let annotation = |name: &str| {
+            let name = format!("autoscaling.alpha.kubernetes.io/{name}");
+            served.annotation(&name).unwrap().to_owned()
+        };
+        let metrics = annotation("metrics");
+        let pods = r#"[{"type":"Pods","pods":{"metricName":"hits","targetAverageValue":"1k","selector":{"matchLabels":{"app":"b","type":"a"}}}},"#;
+        assert!(metrics.starts_with(pods), "{metrics}");
+        let object = r#"{"type":"Object","object":{"target":{"kind":"Ingress","name":"i","apiVersion":"networking.k8s.io/v1"},"metricName":"hits","targetValue":"0","selector":"#;
+        assert!(metrics.contains(object), "{metrics}");
+        assert_eq!(
+            annotation("behavior"),
+            r#"{"ScaleUp":{"StabilizationWindowSeconds":0,"SelectPolicy":"Max","Policies":[{"Type":"Pods","Value":4,"PeriodSeconds":15}],"Tolerance":null},"ScaleDown":null}"#
+        );
+        assert_eq!(
+            annotation("current-metrics"),
+            r#"[{"type":"Resource","resource":{"name":"cpu","currentAverageUtilization":55,"currentAverageValue":"1"}}]"#
+        );
+        assert!(annotation("conditions").ends_with(r#""message":"\u003cm\u003e"}]"#));
+        V1Form.default(&mut served);
+        V1Form.store_form(&mut served);
+        assert_eq!(served, stored);
+    }
+
+    #[test]
+    fn the_default_of_the_older_form_is_for_those_without_metrics() {
+        let mut stored = full();
+        stored.set(&["spec", "metrics"], json!([stored["spec"]["metrics"][3]]));
+        let mut served = stored.clone();
+        V1Form.served_form(&mut served);
+        V1Form.default(&mut served);
+        assert!(
+            served["spec"]
+                .get("targetCPUUtilizationPercentage")
+                .is_none()
+        );
+        V1Form.store_form(&mut served);
+        assert_eq!(served, stored);
+        let bad = json!({"autoscaling.alpha.kubernetes.io/metrics": "nonsense"});
+        let mut asked = json!({"metadata": {"annotations": bad}, "spec": {"maxReplicas": 2}});
+        V1Form.default(&mut asked);
+        V1Form.store_form(&mut asked);
+        assert_eq!(asked["spec"]["metrics"], json!([cpu_metric(CPU_PERCENT)]));
+        assert!(asked["metadata"].get("annotations").is_none());
     }
 }
