@@ -43,6 +43,8 @@ pub fn read(bytes: &[u8]) -> Result<Document, String> {
 fn node(text: &str) -> Result<Node, serde_saphyr::Error> {
     let mut options = Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::LastWins;
+    // Source: go-yaml `resolve.go`, which takes Go's prefixes of integers.
+    options.legacy_octal_numbers = true;
     options.with_snippet = false;
     options.budget = serde_saphyr::budget! { max_nodes: NODES_MAX, max_events: 2 * NODES_MAX };
     options.alias_limits = serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_MAX };
@@ -145,6 +147,16 @@ mod tests {
         assert_eq!(
             read("{a: 3.0, b: [1e1, 2.5], c: '3.0', d: 1e30}"),
             json!({"a": 3, "b": [10, 2.5], "c": "3.0", "d": 1e30})
+        );
+    }
+
+    /// Modes of files are written so.
+    #[test]
+    fn an_integer_with_a_leading_zero_is_octal() {
+        let read = |text: &str| read(text.as_bytes()).unwrap().value;
+        assert_eq!(
+            read("{a: 0400, b: -0644, c: [0o17, 0x1F, 0, 08], d: '0400'}"),
+            json!({"a": 256, "b": -420, "c": [15, 31, 0, 8], "d": "0400"})
         );
     }
 
