@@ -1,87 +1,31 @@
 //! YAML as people write it: one document in, one document out.
 
-mod node;
+mod decode;
+mod scalar;
+mod tape;
+mod value;
 mod words;
 
 use serde_json::Value;
-use serde_saphyr::Options;
-use serde_saphyr::options::DuplicateKeyPolicy;
 
 use crate::json::Document;
-use node::Node;
-
-/// Most values in one document: more than fit into the largest body.
-const NODES_MAX: usize = 3 << 20;
-
-/// Most values, and ends of lists and maps, that aliases may repeat: a few lines of them can stand for billions.
-///
-/// Source: go-yaml `decode.go`, `alias_ratio_range_low`, up to which nearly all values may come from aliases.
-const REPEATED_MAX: usize = 400_000;
+use decode::Decoder;
+use tape::Tape;
 
 /// Reads the first YAML document of a text; JSON is YAML too. Of keys that stand twice in a map the last counts.
 ///
 /// # Errors
-/// The text is no YAML, or has keys that are no strings; in the words of upstream's parser.
+/// The text is no YAML, or has what JSON cannot have; in the words of upstream's parser.
 pub fn read(bytes: &[u8]) -> Result<Document, String> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
-    let read = match node(text) {
-        Err(error) if words::is_of_another_document(&error) => {
-            let first = first_document(text, &error);
-            node(first).map_err(|error| words::of(&error, first))
-        }
-        read => read.map_err(|error| words::of(&error, text)),
-    };
-    let Node {
-        mut value,
-        duplicates,
-    } = read?;
-    settle_numbers(&mut value);
+    let tape = Tape::of(text)?;
+    let mut decoder = Decoder::new(&tape);
+    let read = decoder.value(0)?;
+    let duplicates = decoder.duplicates;
+    drop(tape);
+    let value = read.json()?;
     Ok(Document { value, duplicates })
-}
-
-fn node(text: &str) -> Result<Node, serde_saphyr::Error> {
-    let mut options = Options::default();
-    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
-    // Source: go-yaml `resolve.go`, which takes Go's prefixes of integers.
-    options.legacy_octal_numbers = true;
-    options.with_snippet = false;
-    options.budget = serde_saphyr::budget! { max_nodes: NODES_MAX, max_events: 2 * NODES_MAX };
-    options.alias_limits = serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_MAX };
-    serde_saphyr::from_str_with_options(text, options)
-}
-
-/// What stands before the marker of the document that an error is about.
-fn first_document<'a>(text: &'a str, error: &serde_saphyr::Error) -> &'a str {
-    let line = error.location().map_or(0, |location| location.line());
-    let (mut at, mut end) = (0, 0);
-    for (line_text, number) in text.split_inclusive('\n').zip(1..=line) {
-        // A marker at the start begins the first document.
-        if line_text.starts_with("---")
-            && number > 1
-            && !text.get(..at).unwrap_or("").trim().is_empty()
-        {
-            end = at;
-        }
-        at += line_text.len();
-    }
-    text.get(..end).unwrap_or("")
-}
-
-/// Makes integers of numbers without a fraction, as Go writes them in JSON: `3.0` in YAML is 3.
-fn settle_numbers(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(settle_numbers),
-        Value::Object(fields) => fields.values_mut().for_each(settle_numbers),
-        Value::Number(number) if number.is_f64() => {
-            let whole = number.as_f64().filter(|float| float.fract() == 0.0);
-            let whole = whole.and_then(|float| format!("{float:.0}").parse::<i64>().ok());
-            if let Some(whole) = whole {
-                *value = whole.into();
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 /// Reads every document of a stream; empty ones are left out.
@@ -114,9 +58,9 @@ mod tests {
     #[test]
     fn anchors_folds_and_literals_are_read() {
         let text =
-            "a: &x {n: 1}\nb: *x\nf: >\n  one\n  two\nl: |\n  one\n  two\nq: 'on'\nv: 0755\n";
+            "a: &x {m: 1}\nb: *x\nf: >\n  one\n  two\nl: |\n  one\n  two\nq: 'on'\nv: 0755\n";
         let document = read(text.as_bytes()).unwrap().value;
-        assert_eq!(document["b"], json!({"n": 1}));
+        assert_eq!(document["b"], json!({"m": 1}));
         assert_eq!(
             (document["f"].as_str(), document["l"].as_str()),
             (Some("one two\n"), Some("one\ntwo\n"))
@@ -137,8 +81,20 @@ mod tests {
             let aliases: String = ('b'..='i').enumerate().take(count).map(line).collect();
             format!("a: &a [x,x,x,x,x,x,x,x,x]\n{aliases}")
         };
-        assert!(read(lines(3).as_bytes()).is_ok());
-        assert!(read(lines(5).as_bytes()).is_err());
+        assert!(read(lines(2).as_bytes()).is_ok());
+        for count in [3, 8] {
+            let refused = read(lines(count).as_bytes()).err();
+            let words = "yaml: document contains excessive aliasing";
+            assert_eq!(refused.as_deref(), Some(words));
+        }
+    }
+
+    #[test]
+    fn aliases_nest_no_deeper_than_lists() {
+        let levels = (1..100).map(|level| format!("- &a{level} [*a{}]\n", level - 1));
+        let text = format!("- &a0 x\n{}", levels.collect::<String>());
+        let refused = read(text.as_bytes()).err();
+        assert_eq!(refused.as_deref(), Some("yaml: exceeded max depth of 64"));
     }
 
     #[test]
@@ -158,6 +114,199 @@ mod tests {
             read("{a: 0400, b: -0644, c: [0o17, 0x1F, 0, 08], d: '0400'}"),
             json!({"a": 256, "b": -420, "c": [15, 31, 0, 8], "d": "0400"})
         );
+    }
+
+    /// What go-yaml made of each.
+    #[test]
+    fn scalars_mean_what_they_mean_upstream() {
+        let read = |text: &str| read(text.as_bytes()).unwrap().value;
+        assert_eq!(
+            read("[1_000, 1_0.5, 0_7, 1__0, 1_, 0x_1, _1, .5, .5_0, ._5, 5., 1e3, 0b+1, -0b1, 09]"),
+            json!([
+                1000, 10.5, 7, 10, 1, 1, "_1", 0.5, 0.5, "._5", 5, 1000, 1, -1, 9
+            ])
+        );
+        assert_eq!(
+            read(
+                "[true, tRUE, YES, yES, y, Off, ~, nULL, Null, 1e400, -1e400, .iNf, 1.2.3, 12:30]"
+            ),
+            json!([
+                true, "tRUE", true, "yES", true, false, null, "nULL", null, "1e400", "-1e400",
+                ".iNf", "1.2.3", "12:30"
+            ])
+        );
+        assert_eq!(
+            read(
+                "[18446744073709551615, -9223372036854775808, 4611686018427387904.0, 0777777777777777777777]"
+            ),
+            json!([u64::MAX, i64::MIN, 4_611_686_018_427_388_000_i64, i64::MAX])
+        );
+        assert_eq!(
+            read("[18446744073709551616, -9223372036854775809, +9223372036854775808]"),
+            json!([
+                18_446_744_073_709_551_616.0,
+                -9_223_372_036_854_775_808.0,
+                9_223_372_036_854_776_000_u64
+            ])
+        );
+    }
+
+    #[test]
+    fn tags_say_what_a_scalar_is() {
+        let read = |text: &str| read(text.as_bytes());
+        assert_eq!(
+            read("[!foo 12, ! 12, !!str true, !!int '12', !!float 1, !!bool yes, !!binary aGk=, !!str ]")
+                .unwrap()
+                .value,
+            json!(["12", "12", "true", 12, 1, true, "hi", ""])
+        );
+        assert_eq!(
+            read("[!!timestamp 2024-01-02, !!timestamp 2024-1-2T3:4:5.5+02:00, !!set {a: 1}]")
+                .unwrap()
+                .value,
+            json!(["2024-01-02", "2024-1-2T3:4:5.5+02:00", {"a": 1}])
+        );
+        for (text, words) in [
+            ("!!null x", "cannot decode !!str `x` as a !!null"),
+            ("!!int 1.5", "cannot decode !!float `1.5` as a !!int"),
+            (
+                "!!timestamp 2024-13-02",
+                "cannot decode !!str `2024-13-02` as a !!timestamp",
+            ),
+            ("!!binary x", "!!binary value contains invalid base64 data"),
+        ] {
+            assert_eq!(read(text).err(), Some(format!("yaml: {words}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_have_types_and_are_written_as_texts() {
+        let document = read(
+            b"0644: a\nyes: b\n1.0: c\n1e3: d\n1e6: e\n0x1F: f\n.inf: g\n'0644': h\non: i\n1.5: j\n1.5: k\n",
+        );
+        let document = document.unwrap();
+        assert_eq!(
+            document.value,
+            json!({
+                "420": "a", "true": "i", "1": "c", "1000": "d", "1e+06": "e", "31": "f",
+                ".inf": "g", "0644": "h", "1.5": "k"
+            })
+        );
+        assert_eq!(
+            document.duplicates,
+            [
+                "line 9: key true already set in map",
+                "line 11: key 1.5 already set in map"
+            ]
+        );
+        for (text, words) in [
+            (
+                "~: [1.5, ~]",
+                "unsupported map key of type: %!s(<nil>), key: <nil>, value: []interface {}{1.5, interface {}(nil)}",
+            ),
+            (
+                "18446744073709551615: x",
+                "unsupported map key of type: uint64, key: 0xffffffffffffffff, value: \"x\"",
+            ),
+            (
+                "a: {{ .Values.x }}",
+                "yaml: invalid map key: map[interface {}]interface {}{\".Values.x\":interface {}(nil)}",
+            ),
+            ("? [a]\n: b", "yaml: invalid map key: []interface {}{\"a\"}"),
+        ] {
+            assert_eq!(
+                read(text.as_bytes()).err().as_deref(),
+                Some(words),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn merged_keys_count_where_they_stand() {
+        let maps = "l: &l {a: 1, b: 2}\nm: &m {a: 3, c: 4}\n";
+        let read = |text: &str| {
+            let document = read(format!("{maps}{text}").as_bytes());
+            document.map(|read| (read.value["t"].clone(), read.duplicates))
+        };
+        for (text, value, told) in [
+            (
+                "t:\n  a: 0\n  <<: *l\n",
+                json!({"a": 1, "b": 2}),
+                "line 1: key \"a\" already set in map",
+            ),
+            (
+                "t:\n  <<: *l\n  a: 0\n",
+                json!({"a": 0, "b": 2}),
+                "line 5: key \"a\" already set in map",
+            ),
+            (
+                "t:\n  <<: [*l, *m]\n",
+                json!({"a": 1, "b": 2, "c": 4}),
+                "line 1: key \"a\" already set in map",
+            ),
+        ] {
+            assert_eq!(read(text), Ok((value, vec![told.to_owned()])), "{text}");
+        }
+        let quoted = read("t: {'<<': *l}\n");
+        assert_eq!(quoted, Ok((json!({"<<": {"a": 1, "b": 2}}), Vec::new())));
+        for text in ["t: {<<: null}", "s: &s [*l]\nt: {<<: *s}", "t: {<<: [1]}"] {
+            let words = "yaml: map merge requires map or sequence of maps as the value";
+            assert_eq!(read(text), Err(words.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_is_told_by_the_line_its_value_begins_in() {
+        let text = "a: 1\na: |\n  x\na: &x\n  b: 1\na: !!map\n  c: 1\na:\n  d: 1\n";
+        let lines = [2, 4, 6, 9].map(|line| format!("line {line}: key \"a\" already set in map"));
+        assert_eq!(read(text.as_bytes()).unwrap().duplicates, lines);
+    }
+
+    /// Else what is written would be read as something else.
+    #[test]
+    fn texts_that_look_like_something_else_are_written_in_quotes() {
+        for text in [
+            "0400",
+            "1_000",
+            "1_0.5",
+            "0_7",
+            "1__0",
+            "0x_1",
+            "0b1",
+            "0b+1",
+            "0o7",
+            ".5",
+            ".5_0",
+            "5.",
+            "1e3",
+            "y",
+            "n",
+            "on",
+            "Off",
+            "yes",
+            "~",
+            "null",
+            "",
+            "<<",
+            ".inf",
+            "-.INF",
+            ".NaN",
+            "2024-01-02",
+            "12:30",
+            "+1",
+            "-0b1",
+            "+_1",
+            "1e400",
+        ] {
+            let value = json!({"k": text, text: 1});
+            let written = write(&value).unwrap();
+            assert_eq!(
+                read(written.as_bytes()).map(|read| read.value),
+                Ok(value),
+                "{written}"
+            );
+        }
     }
 
     #[test]

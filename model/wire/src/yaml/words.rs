@@ -3,7 +3,7 @@
 //! Upstream tells the line from the second one on: that of the mistake where it takes the text apart into tokens, and the
 //! one before where it puts them together. Source: go-yaml `yaml.go`, `parser.fail`.
 
-use serde_saphyr::Error;
+use serde_saphyr::granit_parser::ScanError;
 
 /// Which part of upstream's parser finds a mistake.
 enum By {
@@ -13,30 +13,16 @@ enum By {
     Reader,
 }
 
-/// Whether the mistake is but that another document follows.
-pub(super) fn is_of_another_document(error: &Error) -> bool {
-    matches!(error, Error::MultipleDocuments { .. })
-}
-
 /// What is said of a text.
-pub(super) fn of(error: &Error, text: &str) -> String {
-    let told = error.to_string();
-    let told = told
-        .rsplit_once(" at line ")
-        .map_or(&*told, |(told, _)| told);
-    if let Some(number) = told.strip_prefix("non-finite float `") {
-        let name = match number.split('`').next().unwrap_or_default() {
-            number if number.contains("nan") => "NaN",
-            number if number.starts_with('-') => "-Inf",
-            _ => "+Inf",
-        };
-        return format!("json: unsupported value: {name}");
-    }
-    let location = error.location();
-    let (line, column) = location.map_or((1, 1), |at| (at.line(), at.column()));
+pub(super) fn of(error: &ScanError, text: &str) -> String {
+    let (told, mark) = (error.info(), error.marker());
+    let line = u64::try_from(mark.line()).unwrap_or(u64::MAX);
+    let column = u64::try_from(mark.col())
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
     let at = offset(text, line, column);
     let before = text.get(..at).unwrap_or(text);
-    let (by, line, words) = translate(told, text, before, line);
+    let (by, line, words) = translate(&told, text, before, line);
     let line = match by {
         By::Scanner if line > 1 => line,
         By::Parser => line.saturating_sub(1),
@@ -78,11 +64,7 @@ fn translate(told: &str, text: &str, before: &str, line: u64) -> (By, u64, Strin
             (By::Scanner, line, NO_TOKEN.to_owned())
         }
         _ if told.starts_with("illegal placement of ':'") => (By::Parser, line, unended(before)),
-        _ if told.starts_with("recursive references") => {
-            let words = format!("anchor '{name}' value contains itself");
-            (By::Reader, line, words)
-        }
-        "alias references unknown anchor" => (
+        "while parsing node, found unknown anchor" => (
             By::Reader,
             line,
             format!("unknown anchor '{name}' referenced"),
@@ -96,10 +78,6 @@ fn translate(told: &str, text: &str, before: &str, line: u64) -> (By, u64, Strin
             line + 1,
             "could not find expected ':'".to_owned(),
         ),
-        _ if told.contains("merge value must be mapping") => {
-            let words = "map merge requires map or sequence of maps as the value".to_owned();
-            (By::Reader, line, words)
-        }
         _ if told.contains("<document start>") && text.starts_with('%') => {
             let words = "found unknown directive name".to_owned();
             (By::Scanner, line, words)

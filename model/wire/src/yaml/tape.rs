@@ -1,0 +1,170 @@
+//! A document's values in the order in which they stand, before it is said what they mean.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_saphyr::granit_parser::{
+    Event, Marker, Options, Parser, ScalarStyle, Span, StrInput, Tag,
+};
+
+use super::words;
+
+/// Deepest nesting of lists and maps, which decoding recurses into; upstream takes 10,000.
+pub(super) const DEPTH_MAX: usize = 64;
+
+/// How what a scalar means is found.
+#[derive(Debug)]
+pub(super) enum Sort {
+    /// By how it looks.
+    Plain,
+    /// It is text.
+    Quoted,
+    /// By its tag, which is `!!` and a word for those of YAML itself.
+    Tagged(String),
+}
+
+/// A part of a document.
+#[derive(Debug)]
+pub(super) enum Part<'a> {
+    Scalar(Cow<'a, str>, Sort),
+    /// A list, with the place behind its end.
+    Sequence(usize),
+    /// A map, with the place behind its end.
+    Mapping(usize),
+    /// Of the innermost list or map.
+    End,
+    /// The value that begins at another place again, by the name it has there.
+    Alias(&'a str, usize),
+}
+
+/// The parts of a document with the lines, counted from one, in which they begin.
+pub(super) struct Tape<'a> {
+    parts: Vec<(Part<'a>, usize)>,
+    /// Where values with an anchor begin.
+    anchors: BTreeMap<usize, usize>,
+    /// Where the lists and maps begin that have not ended yet.
+    open: Vec<usize>,
+    /// Where the last part ends in the text.
+    behind: Marker,
+}
+
+impl<'a> Tape<'a> {
+    /// Takes the first document of a text apart.
+    ///
+    /// # Errors
+    /// It is no YAML; in the words of upstream's parser.
+    pub(super) fn of(text: &'a str) -> Result<Self, String> {
+        let mut options = Options::default();
+        options.set_emit_comments(false);
+        options.emit_anchor_events = true;
+        let mut parser: Parser<'a, StrInput<'a>> = Parser::new_from_str_with_options(text, options);
+        let mut tape = Self {
+            parts: Vec::new(),
+            anchors: BTreeMap::new(),
+            open: Vec::new(),
+            behind: Marker::new(0, 1, 0).with_byte_offset(Some(0)),
+        };
+        while let Some(next) = parser.next_event() {
+            let (event, span) = next.map_err(|error| words::of(&error, text))?;
+            if matches!(event, Event::DocumentEnd) {
+                break;
+            }
+            tape.add(event, span, text)?;
+        }
+        Ok(tape)
+    }
+
+    /// Adds what an event tells of; `span` is where it stands in the text.
+    fn add(&mut self, event: Event<'a>, span: Span, text: &'a str) -> Result<(), String> {
+        let mut line = span.start.line();
+        let (part, anchor) = match event {
+            Event::Scalar(value, style, anchor, tag) => {
+                if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+                    line = self.header_line(span, text).unwrap_or(line);
+                }
+                (Part::Scalar(value, sort(style, tag.as_deref())), anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => (Part::Sequence(0), anchor),
+            Event::MappingStart(_, anchor, _) => (Part::Mapping(0), anchor),
+            Event::SequenceEnd | Event::MappingEnd => (Part::End, 0),
+            Event::Alias(anchor) => {
+                let target = self.anchors.get(&anchor).copied().unwrap_or_default();
+                let name = span.slice(text).unwrap_or_default();
+                (Part::Alias(name.trim_start_matches('*'), target), 0)
+            }
+            Event::Anchor(..) => {
+                // It belongs to the value that was added last, before which it stands.
+                if let Some((_, line)) = self.parts.last_mut() {
+                    *line = span.start.line().min(*line);
+                }
+                return Ok(());
+            }
+            // What is left tells of the stream, or has not been asked for.
+            _ => return Ok(()),
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, self.parts.len());
+        }
+        match part {
+            Part::Sequence(_) | Part::Mapping(_) => self.open.push(self.parts.len()),
+            Part::End => self.close(),
+            Part::Scalar(..) | Part::Alias(..) => {}
+        }
+        if self.open.len() > DEPTH_MAX {
+            return Err(too_deep());
+        }
+        let tag_line = span.tag_start().map_or(line, |tag| tag.line());
+        self.parts.push((part, line.min(tag_line)));
+        self.behind = span.end;
+        Ok(())
+    }
+
+    /// The line of the `|` or `>` that a text in lines of its own begins with.
+    fn header_line(&self, span: Span, text: &str) -> Option<usize> {
+        let between = self.behind.byte_offset()?..span.start.byte_offset()?;
+        let (before, _) = text.get(between)?.split_once(['|', '>'])?;
+        Some(self.behind.line() + before.matches('\n').count())
+    }
+
+    /// Tells the innermost list or map where it ends.
+    fn close(&mut self) {
+        let behind = self.parts.len() + 1;
+        let open = self.open.pop().and_then(|at| self.parts.get_mut(at));
+        if let Some((Part::Sequence(after) | Part::Mapping(after), _)) = open {
+            *after = behind;
+        }
+    }
+
+    /// The part at a place; behind the last one all lists and maps end.
+    pub(super) fn part(&self, at: usize) -> &Part<'a> {
+        self.parts.get(at).map_or(&Part::End, |(part, _)| part)
+    }
+
+    /// The line of the part at a place.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.parts.get(at).map_or(0, |(_, line)| *line)
+    }
+
+    /// The place behind the value that begins at a place.
+    pub(super) fn after(&self, at: usize) -> usize {
+        match self.part(at) {
+            Part::Sequence(after) | Part::Mapping(after) => *after,
+            Part::Scalar(..) | Part::Alias(..) | Part::End => at + 1,
+        }
+    }
+}
+
+pub(super) fn too_deep() -> String {
+    format!("yaml: exceeded max depth of {DEPTH_MAX}")
+}
+
+fn sort(style: ScalarStyle, tag: Option<&Tag>) -> Sort {
+    match tag.map(ToString::to_string) {
+        Some(tag) => Sort::Tagged(match tag.strip_prefix("tag:yaml.org,2002:") {
+            Some(word) => format!("!!{word}"),
+            None => tag,
+        }),
+        None if style == ScalarStyle::Plain => Sort::Plain,
+        None => Sort::Quoted,
+    }
+}
