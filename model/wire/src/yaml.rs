@@ -1,10 +1,13 @@
 //! YAML as people write it: one document in, one document out.
 
 mod decode;
+mod gap;
 mod scalar;
 mod tape;
 mod value;
 mod words;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
@@ -17,15 +20,42 @@ use tape::Tape;
 /// # Errors
 /// The text is no YAML, or has what JSON cannot have; in the words of upstream's parser.
 pub fn read(bytes: &[u8]) -> Result<Document, String> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
-    let tape = Tape::of(text)?;
+    let text = text(bytes)?;
+    let tape = Tape::of(&text)?;
     let mut decoder = Decoder::new(&tape);
     let read = decoder.value(0)?;
     let duplicates = decoder.duplicates;
     drop(tape);
     let value = read.json()?;
     Ok(Document { value, duplicates })
+}
+
+/// The text of a document, whose lines end as they do everywhere.
+///
+/// Source: go-yaml `readerc.go`, which knows UTF-16 by its mark; `scannerc.go`, for which U+0085 is a line feed.
+fn text(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+    let of_units = |unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).skip(1);
+        let units = units.filter_map(|pair| Some(unit(pair.try_into().ok()?)));
+        char::decode_utf16(units).collect::<Result<String, _>>()
+    };
+    let text = match bytes {
+        [0xff, 0xfe, ..] => Cow::Owned(of_units(u16::from_le_bytes).map_err(|_| no_pair())?),
+        [0xfe, 0xff, ..] => Cow::Owned(of_units(u16::from_be_bytes).map_err(|_| no_pair())?),
+        _ => Cow::Borrowed(
+            std::str::from_utf8(bytes)
+                .map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?,
+        ),
+    };
+    Ok(if text.contains('\u{85}') {
+        Cow::Owned(text.replace('\u{85}', "\n"))
+    } else {
+        text
+    })
+}
+
+fn no_pair() -> String {
+    "yaml: unexpected low surrogate area".to_owned()
 }
 
 /// Reads every document of a stream; empty ones are left out.
@@ -310,6 +340,29 @@ mod tests {
     }
 
     #[test]
+    fn tabs_stand_where_no_key_can_begin() {
+        let text = "%YAML 1.1\n---\t\na:\tb\t# x\t\nc: [d,\n\te,\n\t]\nf: |\n  g\t\n\nh:\n  i: j\n   \t\n  k: l\n";
+        assert_eq!(
+            read(text.as_bytes()).unwrap().value,
+            json!({"a": "b", "c": ["d", "e"], "f": "g\t\n", "h": {"i": "j", "k": "l"}})
+        );
+    }
+
+    #[test]
+    fn bodies_may_be_of_utf_16_and_have_line_ends_of_other_times() {
+        let units = "\u{feff}a: \u{1f600}\u{85}b: c".encode_utf16();
+        let (low, high): (Vec<_>, Vec<_>) = units
+            .map(|unit| (unit.to_le_bytes(), unit.to_be_bytes()))
+            .unzip();
+        for bytes in [low.concat(), high.concat()] {
+            assert_eq!(
+                read(&bytes).unwrap().value,
+                json!({"a": "\u{1f600}", "b": "c"})
+            );
+        }
+    }
+
+    #[test]
     fn documents_may_be_long() {
         let long = "- a\n".repeat(400_000);
         assert_eq!(read(long.as_bytes()).unwrap().value[399_999], "a");
@@ -392,11 +445,32 @@ mod tests {
                 "line 1: did not find expected ',' or ']'",
             ),
             ("a: \"\\q\"\n", "found unknown escape character"),
+            ("%YAML 1.2\n---\na: b", "found incompatible YAML document"),
+            (
+                "# x\n%YAML 2.0\n---\na: b",
+                "line 1: found incompatible YAML document",
+            ),
+            (
+                "a: b # \t\n \t\nc: d\n",
+                "line 2: found character that cannot start any token",
+            ),
+            (
+                "a:\n  b: c\n  \t\n  d: e\n",
+                "line 3: found a tab character that violates indentation",
+            ),
+            (
+                "a: |\n  b\n\t\nc: d\n",
+                "line 3: found a tab character where an indentation space is expected",
+            ),
+            ("-\ta\n", "found character that cannot start any token"),
             ("a: |x\n", "did not find expected comment or line break"),
         ] {
             let told = read(text.as_bytes()).err();
             assert_eq!(told, Some(format!("yaml: {words}")), "{text}");
         }
+        let half = b"{\"a\": \"\\ud83d\\ude00\"}";
+        let words = "yaml: found invalid Unicode character escape code";
+        assert_eq!(read(half).err().as_deref(), Some(words));
         let infinite = read(b"a: .inf\n").err();
         assert_eq!(infinite.as_deref(), Some("json: unsupported value: +Inf"));
     }

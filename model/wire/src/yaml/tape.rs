@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{
-    Event, Marker, Options, Parser, ScalarStyle, Span, StrInput, Tag,
+    Event, Marker, Options, Parser, ScalarStyle, Span, StrInput, StructureStyle, Tag, YamlVersion,
 };
 
+use super::gap::{self, After};
 use super::words;
 
 /// Deepest nesting of lists and maps, which decoding recurses into; upstream takes 10,000.
@@ -42,10 +43,14 @@ pub(super) struct Tape<'a> {
     parts: Vec<(Part<'a>, usize)>,
     /// Where values with an anchor begin.
     anchors: BTreeMap<usize, usize>,
-    /// Where the lists and maps begin that have not ended yet.
-    open: Vec<usize>,
+    /// Where the lists and maps begin that have not ended yet, with their columns.
+    open: Vec<(usize, usize)>,
+    /// How many of them are in brackets.
+    brackets: usize,
     /// Where the last part ends in the text.
     behind: Marker,
+    /// What it is.
+    after: After,
 }
 
 impl<'a> Tape<'a> {
@@ -62,10 +67,13 @@ impl<'a> Tape<'a> {
             parts: Vec::new(),
             anchors: BTreeMap::new(),
             open: Vec::new(),
+            brackets: 0,
             behind: Marker::new(0, 1, 0).with_byte_offset(Some(0)),
+            after: After::Nothing,
         };
         while let Some(next) = parser.next_event() {
             let (event, span) = next.map_err(|error| words::of(&error, text))?;
+            tape.check(&event, span, text)?;
             if matches!(event, Event::DocumentEnd) {
                 break;
             }
@@ -74,18 +82,53 @@ impl<'a> Tape<'a> {
         Ok(tape)
     }
 
+    /// Refuses what the parser takes and upstream's does not; `span` is where the event stands in the text.
+    fn check(&self, event: &Event<'_>, span: Span, text: &'a str) -> Result<(), String> {
+        let tab = (self.brackets == 0).then(|| self.gap(span, text));
+        let tab = tab.and_then(|gap| gap::misplaced_tab(gap, self.after));
+        if let Some((lines, words)) = tab {
+            return Err(words::tab(self.behind.line() + lines, words));
+        }
+        let source = || span.slice(text).unwrap_or_default();
+        match event {
+            Event::DocumentStart(_, Some(version)) if *version != YamlVersion::new(1, 1) => {
+                Err(words::incompatible(text))
+            }
+            Event::Scalar(_, ScalarStyle::DoubleQuoted, ..) => gap::half_character(source())
+                .map_or(Ok(()), |lines| {
+                    Err(words::half_character(span.start.line() + lines))
+                }),
+            Event::Scalar(_, ScalarStyle::Plain, ..) if self.brackets == 0 => {
+                gap::indenting_tab(source(), self.column()).map_or(Ok(()), |(lines, words)| {
+                    Err(words::tab(span.start.line() + lines, words))
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Adds what an event tells of; `span` is where it stands in the text.
     fn add(&mut self, event: Event<'a>, span: Span, text: &'a str) -> Result<(), String> {
         let mut line = span.start.line();
+        let mut after = After::Other;
         let (part, anchor) = match event {
             Event::Scalar(value, style, anchor, tag) => {
                 if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
                     line = self.header_line(span, text).unwrap_or(line);
+                    after = After::Lines;
+                } else if style == ScalarStyle::Plain && !span.is_empty() {
+                    after = After::Plain(self.column());
                 }
                 (Part::Scalar(value, sort(style, tag.as_deref())), anchor)
             }
-            Event::SequenceStart(_, anchor, _) => (Part::Sequence(0), anchor),
-            Event::MappingStart(_, anchor, _) => (Part::Mapping(0), anchor),
+            Event::SequenceStart(style, anchor, _) => {
+                self.open(style, self.sequence_column(span, text));
+                (Part::Sequence(0), anchor)
+            }
+            Event::MappingStart(style, anchor, _) => {
+                self.open(style, span.start.col());
+                (Part::Mapping(0), anchor)
+            }
             Event::SequenceEnd | Event::MappingEnd => (Part::End, 0),
             Event::Alias(anchor) => {
                 let target = self.anchors.get(&anchor).copied().unwrap_or_default();
@@ -105,31 +148,61 @@ impl<'a> Tape<'a> {
         if anchor != 0 {
             self.anchors.insert(anchor, self.parts.len());
         }
-        match part {
-            Part::Sequence(_) | Part::Mapping(_) => self.open.push(self.parts.len()),
-            Part::End => self.close(),
-            Part::Scalar(..) | Part::Alias(..) => {}
+        if matches!(part, Part::End) {
+            self.close();
         }
         if self.open.len() > DEPTH_MAX {
             return Err(too_deep());
         }
         let tag_line = span.tag_start().map_or(line, |tag| tag.line());
+        // Where a list or map begins, its first mark may count as passed already.
+        if !matches!(part, Part::Sequence(_) | Part::Mapping(_)) {
+            self.behind = span.end;
+            self.after = after;
+        }
         self.parts.push((part, line.min(tag_line)));
-        self.behind = span.end;
         Ok(())
     }
 
+    /// What stands between the last part and a place.
+    fn gap(&self, span: Span, text: &'a str) -> &'a str {
+        let (from, to) = (self.behind.byte_offset(), span.start.byte_offset());
+        let between = from.zip(to).and_then(|(from, to)| text.get(from..to));
+        between.unwrap_or_default()
+    }
+
     /// The line of the `|` or `>` that a text in lines of its own begins with.
-    fn header_line(&self, span: Span, text: &str) -> Option<usize> {
-        let between = self.behind.byte_offset()?..span.start.byte_offset()?;
-        let (before, _) = text.get(between)?.split_once(['|', '>'])?;
+    fn header_line(&self, span: Span, text: &'a str) -> Option<usize> {
+        let (before, _) = self.gap(span, text).split_once(['|', '>'])?;
         Some(self.behind.line() + before.matches('\n').count())
+    }
+
+    /// Where a list's marks stand: its items may begin as far left as the key that they belong to.
+    fn sequence_column(&self, span: Span, text: &'a str) -> usize {
+        match self.open.last() {
+            Some((_, outer)) if self.gap(span, text).trim_end().ends_with('-') => *outer,
+            _ => span.start.col(),
+        }
+    }
+
+    /// Begins a list or map with the next part.
+    fn open(&mut self, style: StructureStyle, column: usize) {
+        if style == StructureStyle::Flow || self.brackets > 0 {
+            self.brackets += 1;
+        }
+        self.open.push((self.parts.len(), column));
+    }
+
+    /// The column at which a line must begin to belong to the innermost list's or map's value.
+    fn column(&self) -> usize {
+        self.open.last().map_or(0, |(_, column)| column + 1)
     }
 
     /// Tells the innermost list or map where it ends.
     fn close(&mut self) {
+        self.brackets = self.brackets.saturating_sub(1);
         let behind = self.parts.len() + 1;
-        let open = self.open.pop().and_then(|at| self.parts.get_mut(at));
+        let open = self.open.pop().and_then(|(at, _)| self.parts.get_mut(at));
         if let Some((Part::Sequence(after) | Part::Mapping(after), _)) = open {
             *after = behind;
         }

@@ -23,6 +23,34 @@ pub(super) fn of(error: &ScanError, text: &str) -> String {
     let at = offset(text, line, column);
     let before = text.get(..at).unwrap_or(text);
     let (by, line, words) = translate(&told, text, before, line);
+    told_by(&by, line, &words)
+}
+
+/// For a tab that may not be.
+pub(super) fn tab(line: usize, words: &str) -> String {
+    told_by(&By::Scanner, number(line), words)
+}
+
+/// For an escape of half a character.
+pub(super) fn half_character(line: usize) -> String {
+    told_by(&By::Scanner, number(line), NO_CHARACTER)
+}
+
+/// For a text that says it is of another version of YAML than 1.1.
+pub(super) fn incompatible(text: &str) -> String {
+    let line = text.lines().take_while(|line| !line.starts_with("%YAML"));
+    told_by(&By::Parser, number(line.count() + 1), INCOMPATIBLE)
+}
+
+pub(super) const NO_TOKEN: &str = "found character that cannot start any token";
+const NO_CHARACTER: &str = "found invalid Unicode character escape code";
+const INCOMPATIBLE: &str = "found incompatible YAML document";
+
+fn number(line: usize) -> u64 {
+    u64::try_from(line).unwrap_or(u64::MAX)
+}
+
+fn told_by(by: &By, line: u64, words: &str) -> String {
     let line = match by {
         By::Scanner if line > 1 => line,
         By::Parser => line.saturating_sub(1),
@@ -37,7 +65,6 @@ pub(super) fn of(error: &ScanError, text: &str) -> String {
 
 /// Who finds it upstream, in which line, and what is said. `before` is the text before the mistake.
 fn translate(told: &str, text: &str, before: &str, line: u64) -> (By, u64, String) {
-    const NO_TOKEN: &str = "found character that cannot start any token";
     const NO_CONTENT: &str = "did not find expected node content";
     let rest = text.get(before.len()..).unwrap_or_default();
     let name: String = rest
@@ -82,6 +109,8 @@ fn translate(told: &str, text: &str, before: &str, line: u64) -> (By, u64, Strin
             let words = "found unknown directive name".to_owned();
             (By::Scanner, line, words)
         }
+        "unsupported YAML major version" => (By::Parser, line, INCOMPATIBLE.to_owned()),
+        _ if told.contains(" surrogate") => (By::Scanner, line, NO_CHARACTER.to_owned()),
         "misplaced bracket" => (By::Parser, line, NO_CONTENT.to_owned()),
         _ => {
             let is_scanned = told.starts_with("while scanning")
