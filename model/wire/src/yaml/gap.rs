@@ -1,6 +1,6 @@
 //! What upstream's scanner refuses in the text between values, and within quotes.
 
-use super::words::NO_TOKEN;
+use super::words::{NO_TOKEN, TAB_VIOLATES};
 
 /// What stands before a text between values.
 #[derive(Clone, Copy)]
@@ -80,13 +80,12 @@ fn key_tab(gap: &str, begins: bool) -> Option<Tab> {
 ///
 /// Source: go-yaml `scannerc.go`, `yaml_parser_scan_plain_scalar`.
 pub(super) fn indenting_tab(text: &str, column: usize) -> Option<Tab> {
-    let words = "found a tab character that violates indentation";
     let is_tab = |line: &str| {
         let rest = line.trim_start_matches(' ');
         rest.starts_with('\t') && line.len() - rest.len() < column
     };
     let at = text.split('\n').skip(1).position(is_tab)?;
-    Some((at + 1, words))
+    Some((at + 1, TAB_VIOLATES))
 }
 
 /// How many lines down a text in double quotes, as it is written, escapes half a character.

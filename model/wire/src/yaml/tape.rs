@@ -94,6 +94,7 @@ impl<'a> Tape<'a> {
             Event::DocumentStart(_, Some(version)) if *version != YamlVersion::new(1, 1) => {
                 Err(words::incompatible(text))
             }
+            Event::DocumentStart(true, _) => words::unknown_directive(text).map_or(Ok(()), Err),
             Event::Scalar(_, ScalarStyle::DoubleQuoted, ..) => gap::half_character(source())
                 .map_or(Ok(()), |lines| {
                     Err(words::half_character(span.start.line() + lines))
