@@ -99,6 +99,22 @@ mod tests {
     }
 
     #[test]
+    fn lines_end_as_they_end_in_the_document() {
+        let read = |text: &str| read(text.as_bytes()).unwrap().value["a"].clone();
+        for (text, value) in [
+            ("a: |\n  b", "b"),
+            ("a: |+\n  b", "b"),
+            ("a: >\n  b\n  c", "b c"),
+            ("a: |\n  b\n", "b\n"),
+            ("a: |\n  b\n  ", "b\n"),
+            ("a: |\n  b\n# c", "b\n"),
+            ("a: |+\n  b\n\n", "b\n\n"),
+        ] {
+            assert_eq!(read(text), value, "{text}");
+        }
+    }
+
+    #[test]
     fn aliases_repeat_no_more_than_upstream_lets_them() {
         let lines = |count: usize| {
             let line = |(level, name): (usize, char)| {

@@ -72,7 +72,13 @@ impl<'a> Tape<'a> {
             after: After::Nothing,
         };
         while let Some(next) = parser.next_event() {
-            let (event, span) = next.map_err(|error| words::of(&error, text))?;
+            let (event, span) = match next {
+                Ok(next) => next,
+                Err(error) => {
+                    tape.check_gap(*error.marker(), text)?;
+                    return Err(words::of(&error, text));
+                }
+            };
             tape.check(&event, span, text)?;
             if matches!(event, Event::DocumentEnd) {
                 break;
@@ -84,11 +90,7 @@ impl<'a> Tape<'a> {
 
     /// Refuses what the parser takes and upstream's does not; `span` is where the event stands in the text.
     fn check(&self, event: &Event<'_>, span: Span, text: &'a str) -> Result<(), String> {
-        let tab = (self.brackets == 0).then(|| self.gap(span, text));
-        let tab = tab.and_then(|gap| gap::misplaced_tab(gap, self.after));
-        if let Some((lines, words)) = tab {
-            return Err(words::tab(self.behind.line() + lines, words));
-        }
+        self.check_gap(span.start, text)?;
         let source = || span.slice(text).unwrap_or_default();
         match event {
             Event::DocumentStart(_, Some(version)) if *version != YamlVersion::new(1, 1) => {
@@ -108,15 +110,28 @@ impl<'a> Tape<'a> {
         }
     }
 
+    /// Refuses a tab where upstream's scanner finds one before it comes to a place.
+    fn check_gap(&self, place: Marker, text: &'a str) -> Result<(), String> {
+        let tab = (self.brackets == 0).then(|| self.gap(place, text));
+        match tab.and_then(|gap| gap::misplaced_tab(gap, self.after)) {
+            Some((lines, words)) => Err(words::tab(self.behind.line() + lines, words)),
+            None => Ok(()),
+        }
+    }
+
     /// Adds what an event tells of; `span` is where it stands in the text.
     fn add(&mut self, event: Event<'a>, span: Span, text: &'a str) -> Result<(), String> {
         let mut line = span.start.line();
         let mut after = After::Other;
         let (part, anchor) = match event {
-            Event::Scalar(value, style, anchor, tag) => {
+            Event::Scalar(mut value, style, anchor, tag) => {
                 if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
                     line = self.header_line(span, text).unwrap_or(line);
                     after = After::Lines;
+                    let has_no_end = span.end.byte_offset() == Some(text.len()) && has_no_end(text);
+                    if has_no_end && value.ends_with('\n') {
+                        value.to_mut().pop();
+                    }
                 } else if style == ScalarStyle::Plain && !span.is_empty() {
                     after = After::Plain(self.column());
                 }
@@ -166,22 +181,22 @@ impl<'a> Tape<'a> {
     }
 
     /// What stands between the last part and a place.
-    fn gap(&self, span: Span, text: &'a str) -> &'a str {
-        let (from, to) = (self.behind.byte_offset(), span.start.byte_offset());
+    fn gap(&self, place: Marker, text: &'a str) -> &'a str {
+        let (from, to) = (self.behind.byte_offset(), place.byte_offset());
         let between = from.zip(to).and_then(|(from, to)| text.get(from..to));
         between.unwrap_or_default()
     }
 
     /// The line of the `|` or `>` that a text in lines of its own begins with.
     fn header_line(&self, span: Span, text: &'a str) -> Option<usize> {
-        let (before, _) = self.gap(span, text).split_once(['|', '>'])?;
+        let (before, _) = self.gap(span.start, text).split_once(['|', '>'])?;
         Some(self.behind.line() + before.matches('\n').count())
     }
 
     /// Where a list's marks stand: its items may begin as far left as the key that they belong to.
     fn sequence_column(&self, span: Span, text: &'a str) -> usize {
         match self.open.last() {
-            Some((_, outer)) if self.gap(span, text).trim_end().ends_with('-') => *outer,
+            Some((_, outer)) if self.gap(span.start, text).trim_end().ends_with('-') => *outer,
             _ => span.start.col(),
         }
     }
@@ -226,6 +241,14 @@ impl<'a> Tape<'a> {
             Part::Scalar(..) | Part::Alias(..) | Part::End => at + 1,
         }
     }
+}
+
+/// Whether the last line of a text says something and no line feed follows: then none is added.
+///
+/// Source: go-yaml `scannerc.go`, `yaml_parser_scan_block_scalar`.
+fn has_no_end(text: &str) -> bool {
+    let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    !last.trim_end_matches(' ').is_empty()
 }
 
 pub(super) fn too_deep() -> String {

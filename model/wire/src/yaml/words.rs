@@ -406,6 +406,10 @@ mod tests {
                 "a:\n  b\n\tc: d\n",
                 "line 3: found a tab character that violates indentation",
             ),
+            (
+                "a: b\n\t\nc",
+                "line 2: found a tab character that violates indentation",
+            ),
             ("a: b\n%c\n", "line 2: found unknown directive name"),
             ("%c\n---\na: b\n", "found unknown directive name"),
             (
