@@ -5,6 +5,8 @@
 
 use serde_saphyr::granit_parser::{ErrorKind, ScanError};
 
+use super::tape::DEPTH_MAX;
+
 /// Which part of upstream's parser finds a mistake.
 enum By {
     Scanner,
@@ -169,6 +171,9 @@ fn translate(kind: &ErrorKind, place: &Place<'_>) -> (By, u64, String) {
         ErrorKind::InvalidColonPlacement | ErrorKind::FlowMappingValueAdjacentCollection => {
             (By::Parser, line, unended(place.before))
         }
+        ErrorKind::MismatchedFlowCollectionEnd { open, .. } => {
+            (By::Parser, line, unended(&open.to_string()))
+        }
         ErrorKind::UnknownAnchor => {
             let name = place.rest.chars().skip(1);
             let name: String = name
@@ -193,6 +198,12 @@ fn translate(kind: &ErrorKind, place: &Place<'_>) -> (By, u64, String) {
             said(By::Scanner, line, "did not find expected hexdecimal number")
         }
         ErrorKind::SimpleKeyExpected => said(By::Scanner, place.next_line(), NO_COLON),
+        ErrorKind::CommentInterceptedScalar => {
+            let (line_text, _) = place.lines();
+            let mark = line_text.get(..line_text.len().min(indent(line_text) + 1));
+            let words = goes_on(place.before, mark.unwrap_or_default());
+            (By::Parser, place.next_line(), words)
+        }
         ErrorKind::BlockEntryInFlowCollection => mark_in_brackets(place),
         ErrorKind::MisplacedFlowCollectionEnd => {
             let (prefix, above) = place.lines();
@@ -215,6 +226,10 @@ fn translate_other(kind: &ErrorKind, place: &Place<'_>) -> (By, u64, String) {
         return said(By::Scanner, NO_CHARACTER);
     }
     match kind {
+        ErrorKind::RecursionLimitExceeded => {
+            let words = format!("exceeded max depth of {DEPTH_MAX}");
+            (By::Reader, line, words)
+        }
         ErrorKind::UnsupportedYamlMajorVersion => said(By::Parser, INCOMPATIBLE),
         ErrorKind::MissingDocumentEndBeforeDirective => said(By::Scanner, NO_DIRECTIVE),
         ErrorKind::ExpectedDocumentStart if place.text.starts_with('%') => {
@@ -410,6 +425,8 @@ mod tests {
                 "a: b\n\t\nc",
                 "line 2: found a tab character that violates indentation",
             ),
+            ("a:\n  b # c\n  d: e\n", "line 2: did not find expected key"),
+            ("{a: [b}\n", "did not find expected ',' or ']'"),
             ("a: b\n%c\n", "line 2: found unknown directive name"),
             ("%c\n---\na: b\n", "found unknown directive name"),
             (
