@@ -5,6 +5,8 @@
 //!
 //! Source: `pkg/kubelet/lifecycle/predicate.go`, `pkg/scheduler/eventhandlers.go` `AdmissionCheck`.
 
+mod sysctls;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -73,6 +75,7 @@ pub fn admit<'a>(
     others: impl IntoIterator<Item = &'a Room>,
 ) -> Result<(), Rejection> {
     let (pod, node) = (json!(pod), json!(node));
+    sysctls::check(&pod)?;
     system(&pod)?;
     let others: Vec<&Room> = others.into_iter().collect();
     let room = Room::read(&pod);

@@ -379,23 +379,24 @@ async fn renew(agent: &Agent, api: &Api<Lease>) -> Result<(), kube::Error> {
         .patch(name, &PatchParams::default(), &Patch::Merge(patch))
         .await
     {
+        // It may have been made before the node was.
+        Ok(lease) if lease.metadata.owner_references.is_none() => {
+            let Some(owner) = owner(agent) else {
+                return Ok(());
+            };
+            let patch = Patch::Merge(json!({ "metadata": { "ownerReferences": [owner] } }));
+            let params = PatchParams::default();
+            return api.patch(name, &params, &patch).await.map(drop);
+        }
         Ok(_) => return Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(error),
     }
-    let nodes: Api<Node> = Api::all(agent.client.clone());
-    let owner = nodes.get_opt(name).await?.map(|node| OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Node".to_owned(),
-        name: name.to_owned(),
-        uid: node.metadata.uid.unwrap_or_default(),
-        ..OwnerReference::default()
-    });
     let lease = Lease {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some(LEASE_NAMESPACE.to_owned()),
-            owner_references: owner.map(|owner| vec![owner]),
+            owner_references: owner(agent).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -406,4 +407,16 @@ async fn renew(agent: &Agent, api: &Api<Lease>) -> Result<(), kube::Error> {
         }),
     };
     api.create(&PostParams::default(), &lease).await.map(|_| ())
+}
+
+/// The node as the owner of its lease; `None` before it is known.
+fn owner(agent: &Agent) -> Option<OwnerReference> {
+    let node = agent.node.borrow().clone()?;
+    Some(OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: agent.config.node_name.clone(),
+        uid: node.metadata.uid.clone()?,
+        ..OwnerReference::default()
+    })
 }

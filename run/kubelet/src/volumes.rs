@@ -173,7 +173,9 @@ async fn empty_dir(
         mounts::mount_memory(path, size.map(|size| size.value()))?;
     }
     if is_new || in_memory {
-        let mode = if group.is_some() { 0o2777 } else { 0o777 };
+        // Memory is mounted with the kernel's own mode: only who made a file may take it away.
+        let sticky = if in_memory { 0o1000 } else { 0 };
+        let mode = sticky | if group.is_some() { 0o2777 } else { 0o777 };
         if let Some(group) = group.and_then(|group| u32::try_from(group).ok()) {
             std::os::unix::fs::chown(path, None, Some(group))?;
         }

@@ -213,13 +213,14 @@ fn stop_living(
 fn remaining(seen: &Seen, pod_spec: &PodSpec, ending: &Ending, now: Timestamp) -> Option<i64> {
     match ending {
         Ending::Deleted { deadline } => {
-            let forced = seen.pod.metadata.deletion_grace_period_seconds == Some(0);
-            let left = deadline.duration_since(now).as_secs();
-            Some(if forced {
-                0
-            } else {
-                left.max(GRACE_SECONDS_MIN)
-            })
+            let stated = seen.pod.metadata.deletion_grace_period_seconds;
+            if stated == Some(0) {
+                return Some(0);
+            }
+            // The deadline is written without the part of a second that was due as well.
+            let left = deadline.duration_since(now).as_secs() + 1;
+            let left = stated.map_or(left, |stated| left.min(stated));
+            Some(left.max(GRACE_SECONDS_MIN))
         }
         Ending::Orphan => None,
         Ending::Final | Ending::Rejected | Ending::DeadlineExceeded | Ending::Completed => {

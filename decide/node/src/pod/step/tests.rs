@@ -342,6 +342,9 @@ fn an_instance_that_never_started_is_made_again() {
 #[test]
 fn a_deleted_pod_is_stopped_cleared_and_removed() {
     let mut picture = deleted(running(seen(web()), "a"), 25);
+    // The deadline has no part of a second, and was due a part of one later.
+    assert_eq!(done(&decided(&picture)), ["stop a in 26"]);
+    picture.pod.metadata.deletion_grace_period_seconds = Some(25);
     let step = decided(&picture);
     assert_eq!(
         (done(&step), step.stage),
