@@ -1,5 +1,7 @@
 //! How soon the last of many watchers knows of a change, and what a watcher costs.
 
+mod floor;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +22,10 @@ use crate::{Server, settle};
 const WATCHERS: [usize; 2] = [100, 1_000];
 /// Changes whose way to the last watcher is timed, over all rounds.
 const UPDATES: u32 = 500;
+/// What is read of a watch at once.
+const WATCHED_BYTES: usize = 16 << 10;
+/// What an event has around its object, encryption and HTTP included.
+const AROUND_BYTES: usize = 60;
 /// The servers take turns so often.
 const ROUNDS: u32 = 5;
 /// Longest wait for a change to arrive everywhere.
@@ -52,6 +58,8 @@ struct Watches {
     seen: Arc<Seen>,
     tasks: JoinSet<()>,
     watchers: usize,
+    /// How large the object is that is watched.
+    object_bytes: usize,
 }
 
 /// Times changes on every server.
@@ -85,6 +93,15 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
             .into_iter()
             .map(|worked| milliseconds(worked / UPDATES));
         show(&what, Better::Less, each);
+        let bytes = opened.first().map_or(0, |watches| watches.object_bytes) + AROUND_BYTES;
+        let what = format!(
+            "the last of {watchers} sockets to which the {bytes} bytes of an event are written, by no server"
+        );
+        show(
+            &what,
+            Better::Less,
+            [floor::measure(watchers, bytes).await?],
+        );
         let what = format!("memory for each of {watchers} watchers and its connection");
         show(&what, Better::Less, sizes);
         for watches in &mut opened {
@@ -116,6 +133,7 @@ impl Watches {
         let get = request::get(&format!("{}/watched", maps(namespace)), "application/json")?;
         let watched = client.send(get).await?.into_body().collect().await;
         let watched = watched.context("the answer broke off")?.to_bytes();
+        let size = watched.len();
         let watched: Value = serde_json::from_slice(&watched).context("no object")?;
         let version = watched.str_at(&["metadata", "resourceVersion"]);
         let path = format!(
@@ -140,6 +158,7 @@ impl Watches {
             seen,
             tasks,
             watchers,
+            object_bytes: size,
         })
     }
 
