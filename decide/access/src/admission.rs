@@ -46,6 +46,8 @@ pub struct Request<'a> {
     pub namespace: String,
     /// Name; empty while `generateName` is not resolved.
     pub name: String,
+    /// What the name of a new object will begin with; empty when it has a name.
+    pub prefix: String,
     /// The new object; `None` for deletes.
     pub object: Option<Object>,
     /// The stored object; `None` for creates.
@@ -72,9 +74,12 @@ impl Request<'_> {
         let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
         self.resource.resource == plural && self.resource.group == group
     }
-    /// Upstream's `NewForbidden`.
+    /// Upstream's `admission.NewForbidden`: who has no name yet is called by what it will begin with.
     pub fn forbidden(&self, why: &str) -> StatusError {
-        StatusError::forbidden(&self.resource, &self.name, why)
+        let mut names = [&self.name, &self.prefix].into_iter();
+        let name = names.find(|name| !name.is_empty());
+        let name = name.map_or("Unknown", String::as_str);
+        StatusError::forbidden(&self.resource, name, why)
     }
 }
 

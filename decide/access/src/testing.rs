@@ -30,6 +30,7 @@ pub(crate) fn request<'a>(
         dry_run: false,
         policy: Arc::new(Policy::default()),
         now: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(500_000),
+        prefix: String::new(),
         suffix: "abcde".into(),
         warnings: Vec::new(),
     }

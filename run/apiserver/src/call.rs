@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kinds::schema::Emptied;
 use kinds::strategy::{Context, Operation, User};
 use kinds::{Kind, Lookup};
-use meta::{FieldError, Object, StatusError};
+use meta::{FieldError, Object, ObjectExt as _, StatusError};
 use store::Entry;
 use wire::media::Answer;
 
@@ -155,7 +155,10 @@ impl Call {
         old: Option<&'a Object>,
         dry_run: bool,
     ) -> admission::Request<'a> {
+        let prefix = object.as_ref().filter(|_| name.is_empty());
+        let prefix = prefix.and_then(|object| object.str_at(&["metadata", "generateName"]));
         admission::Request {
+            prefix: prefix.unwrap_or_default().to_owned(),
             user: &self.user,
             operation,
             resource: self.kind.group_resource(),

@@ -34,6 +34,9 @@ impl Special for Binding {
             ));
         }
         check(&binding)?;
+        if name.is_empty() {
+            return Err(StatusError::bad_request("Name parameter required."));
+        }
         let mut request = call.admission(
             Operation::Create,
             &name,

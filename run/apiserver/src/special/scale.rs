@@ -124,6 +124,7 @@ impl Change for Rescale<'_> {
             );
         }
         write::check_name(&scale, name)?;
+        super::check_namespace(self.call, &scale)?;
         check(&scale, name)?;
         self.check_uid(&scale, parent)?;
         let count = scale.int_at(&["spec", "replicas"]).unwrap_or_default();

@@ -11,6 +11,11 @@ use crate::{auth, respond, stored};
 
 pub(super) async fn get(call: &Call) -> Result<Response<Body>, StatusError> {
     let kind = &call.kind;
+    // Nobody may think that an export came. Source: `endpoints/handlers/get.go`.
+    if call.query.flag("export") {
+        let why = "the export parameter, deprecated since v1.14, is no longer supported";
+        return Err(StatusError::bad_request(why));
+    }
     settle_version(call).await?;
     let entry = call.stored(&call.info.name).await?;
     let entry = entry.ok_or_else(|| call.not_found(&call.info.name))?;

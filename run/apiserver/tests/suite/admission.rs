@@ -219,6 +219,11 @@ async fn a_kubelet_evicts_its_own_pods_and_mirrors_no_secrets() {
 #[tokio::test]
 async fn a_system_priority_class_stays() {
     let talk = Talk::new().await;
+    let mut unnamed = pod("");
+    unnamed["metadata"] = json!({"generateName": "pod-"});
+    unnamed["spec"]["priorityClassName"] = "none".into();
+    let why = "pods \"pod-\" is forbidden: no PriorityClass with name none was found";
+    talk.post(PODS, unnamed).await.refused(403, why);
     let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
     let class = json!({"metadata": {"name": "low"}, "value": 1});
     talk.post(classes, class).await.expect(201);

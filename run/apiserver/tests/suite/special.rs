@@ -30,8 +30,22 @@ async fn scale_shows_and_changes_the_count() {
         .await
         .expect(200);
     assert_eq!(patched["spec"]["replicas"], 1);
+    let elsewhere = json!({"metadata": {"namespace": "other"}});
+    let why =
+        "the namespace of the provided object does not match the namespace sent on the request";
+    talk.patch("merge", &path, elsewhere)
+        .await
+        .refused(400, why);
     let parent = talk.get(&format!("{DEPLOYMENTS}/d")).await.expect(200);
     assert_eq!(parent["spec"]["replicas"], 1);
+    let why = "the export parameter, deprecated since v1.14, is no longer supported";
+    let exported = talk.get(&format!("{DEPLOYMENTS}/d?export=true")).await;
+    exported.refused(400, why);
+    let unnamed = json!({"target": {"kind": "Node", "name": "n1"}});
+    let bindings = "/api/v1/namespaces/web/bindings";
+    talk.post(bindings, unnamed)
+        .await
+        .refused(400, "Name parameter required.");
     assert_eq!(parent["metadata"]["generation"], 3);
     let managers = parent["metadata"]["managedFields"].as_array().unwrap();
     let by_scale = managers
