@@ -1,7 +1,8 @@
 //! Gathers the descriptions of the API's types and fields from the `k8s-openapi` package that Cargo.lock names.
 //!
 //! The package carries them as literals in its `schemars` implementations. They are read from its sources rather than
-//! by compiling it a second time with that feature, which costs more than all of this crate.
+//! by compiling it a second time with that feature, which costs more than all of this crate. What it does not carry, the
+//! values of enumerations, a file of this crate has.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const VERSION_DIRECTORY: &str = "src/v1_36";
+const ENUMS: &str = "src/openapi/components/enums.txt";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
@@ -21,6 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     let mut table = BTreeMap::new();
     read_directory(&package.join(VERSION_DIRECTORY), &mut table)?;
+    println!("cargo:rerun-if-changed={ENUMS}");
+    read_enums(&fs::read_to_string(ENUMS)?, &mut table);
     let mut text = String::new();
     for (name, description) in &table {
         text.push_str(name);
@@ -104,6 +108,21 @@ fn read_file(text: &str, table: &mut BTreeMap<String, String>) {
         {
             let key = format!("{name} {property}");
             table.extend(literal(rest).map(|description| (key, description)));
+        }
+    }
+}
+
+/// Reads the enumerations: a type's name, then its values, indented, which become one text.
+fn read_enums(text: &str, table: &mut BTreeMap<String, String>) {
+    let mut name = "";
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        match line.strip_prefix(' ') {
+            Some(value) => {
+                let values = table.entry(name.to_owned()).or_default();
+                values.push_str(value);
+                values.push('\n');
+            }
+            None => name = line,
         }
     }
 }

@@ -4,8 +4,7 @@
 //! Building a document takes a few milliseconds; who serves them keeps them. A document is put together from the text of
 //! its parts, for its tree takes ten times the room of its text.
 //!
-//! What upstream says and this does not: the enumerations of string fields, and `x-kubernetes-list-type` is said of
-//! every list, where upstream leaves `atomic` out of some.
+//! What upstream says otherwise: `x-kubernetes-list-type` is said of every list here, where it leaves `atomic` out of some.
 
 use std::collections::{BTreeMap, BTreeSet};
 

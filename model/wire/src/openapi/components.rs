@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Flavor, Parts, descriptions};
 
+mod enums;
 mod machinery;
 
 pub(super) use machinery::{
@@ -352,6 +353,9 @@ impl<'r> Builder<'r> {
         };
         if let Some(out) = out.as_object_mut() {
             out.extend(extra);
+            if *ty == Type::String {
+                enums::tell(go_type, out);
+            }
         }
         out
     }

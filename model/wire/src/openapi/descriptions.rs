@@ -64,6 +64,11 @@ pub(crate) fn of_field(type_name: &str, field: &str) -> Option<&'static str> {
     find(&format!("{type_name} {field}"))
 }
 
+/// The values that a Go type such as `v1.PullPolicy` has, and what each means: `"Always" means ...`, one a line.
+pub(super) fn of_values(go_type: &str) -> Option<&'static str> {
+    find(go_type)
+}
+
 /// What a field of any list means. Lists have no types of their own in the package that the table is made from.
 pub(super) fn of_list_field(field: &str) -> Option<&'static str> {
     match field {

@@ -93,8 +93,9 @@ impl Message {
         entries(value)
             .filter(|(name, _)| name.starts_with("x-"))
             .fold(self, |message, (name, value)| {
-                let yaml = Self::default().bytes(2, value.to_string().as_bytes());
-                let named = Self::default().bytes(1, name.as_bytes()).message(2, &yaml);
+                let named = Self::default()
+                    .bytes(1, name.as_bytes())
+                    .message(2, &any(value));
                 message.message(field, &named)
             })
     }
@@ -112,6 +113,11 @@ fn named(field: u64, value: &Value, encode: impl Fn(&Value) -> Message) -> Messa
             .message(2, &encode(value));
         message.message(field, &item)
     })
+}
+
+/// Any value, as YAML.
+fn any(value: &Value) -> Message {
+    Message::default().bytes(2, value.to_string().as_bytes())
 }
 
 fn security(value: &Value) -> Message {
@@ -192,6 +198,7 @@ fn schema(value: &Value) -> Message {
         .text(2, &value["format"])
         .text(4, &value["description"])
         .texts(19, &value["required"])
+        .each(20, &value["enum"], any)
         .one(21, &value["additionalProperties"], |value| {
             Message::default().message(1, &schema(value))
         })
@@ -220,6 +227,12 @@ mod tests {
         expected.push(u8::try_from(extension.len()).unwrap());
         expected.extend_from_slice(extension);
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn values_of_enumerations_are_yaml() {
+        let found = schema(&json!({"enum": ["a", ""]})).0;
+        assert_eq!(found, b"\xa2\x01\x05\x12\x03\"a\"\xa2\x01\x04\x12\x02\"\"");
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn compare_schemas(place: &str, theirs: &Value, ours: &Value, out: &mut Differen
         return;
     };
     let keys: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+    let ours_is_enum = ours.contains_key("enum");
     for key in keys {
         match (theirs.get(key), ours.get(key)) {
             (Some(_), None) => out.add(&format!("missing {key}"), place),
@@ -91,6 +92,14 @@ fn compare_schemas(place: &str, theirs: &Value, ours: &Value, out: &mut Differen
                         out.add(key, place);
                     }
                 }
+                // The document beside is made with `OpenAPIEnums` off.
+                "description" if ours_is_enum => {
+                    let said = ours.as_str().unwrap();
+                    let (said, _) = said.split_once("\n\nPossible enum values:").unwrap();
+                    if theirs != said.trim_end() {
+                        out.add(key, place);
+                    }
+                }
                 // Texts of lists are our own.
                 "description" if place.contains("List") => {}
                 _ if theirs != ours => out.add(key, place),
@@ -128,12 +137,101 @@ fn definitions_are_upstreams() {
         ("missing definition", 1),
         ("description", 1),
         ("missing description", 1),
+        ("surplus enum", ENUMS),
         ("surplus description", 1),
         ("surplus x-kubernetes-list-type", 1),
         ("missing x-kubernetes-map-type", 1),
         ("missing x-kubernetes-list-type", 1),
     ]);
     assert_eq!(definitions.len(), 584);
+}
+
+/// How many schemas of a stock server's document list values.
+const ENUMS: usize = 98;
+
+fn enums(schema: &Value, place: &str, out: &mut BTreeMap<String, Value>) {
+    for (key, value) in schema.as_object().into_iter().flatten() {
+        if key == "enum" && value.is_array() {
+            out.insert(place.to_owned(), schema.clone());
+        }
+        enums(value, &format!("{place}/{key}"), out);
+    }
+}
+
+#[test]
+fn both_versions_list_the_values_of_enumerations() {
+    let registry = kinds::builtin();
+    let mut in_v2 = BTreeMap::new();
+    enums(&read(&v2(&registry))["definitions"], "", &mut in_v2);
+    assert_eq!(in_v2.len(), ENUMS);
+    let described = in_v2.values().filter(|schema| {
+        let said = schema["description"].as_str().unwrap_or_default();
+        said.contains("\n\nPossible enum values:\n - `\"")
+    });
+    assert_eq!(described.count(), ENUMS - 11);
+    let mut places = 0;
+    for name in v3_names(&registry) {
+        let document = read(&v3(&registry, &name).unwrap());
+        let mut in_v3 = BTreeMap::new();
+        enums(&document["components"]["schemas"], "", &mut in_v3);
+        places += in_v3.len();
+        for (place, schema) in in_v3 {
+            for key in ["enum", "description"] {
+                assert_eq!(schema.get(key), in_v2[&place].get(key), "{place}");
+            }
+        }
+    }
+    assert_eq!(places, 168);
+}
+
+#[test]
+fn enumerations_are_told_in_upstreams_words() {
+    let document = read(&v2(&kinds::builtin()));
+    let core = |rest: &str| &document["definitions"][format!("io.k8s.api.core.v1.{rest}")];
+    assert_eq!(
+        core("Container")["properties"]["imagePullPolicy"],
+        json!({
+            "type": "string",
+            "enum": ["Always", "IfNotPresent", "Never"],
+            "description": "Image pull policy. One of Always, Never, IfNotPresent. Defaults to Always if :latest tag is \
+                specified, or IfNotPresent otherwise. Cannot be updated. More info: \
+                https://kubernetes.io/docs/concepts/containers/images#updating-images\n\n\
+                Possible enum values:\n \
+                - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the \
+                pull fails.\n \
+                - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if \
+                the image isn't present and the pull fails.\n \
+                - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail \
+                if the image isn't present",
+        })
+    );
+    // Some values have no meaning, and one is empty.
+    assert_eq!(
+        core("AzureDiskVolumeSource")["properties"]["kind"]["enum"],
+        json!(["Dedicated", "Managed", "Shared"])
+    );
+    let kind = &core("AzureDiskVolumeSource")["properties"]["kind"]["description"];
+    let kind = kind.as_str().unwrap();
+    assert!(
+        kind.ends_with(
+            "Possible enum values:\n - `\"Dedicated\"`\n - `\"Managed\"`\n - `\"Shared\"`"
+        )
+    );
+    let path = &core("HostPathVolumeSource")["properties"]["type"];
+    assert_eq!(path["enum"][0], "");
+    let mutation = "io.k8s.api.admissionregistration.v1.Mutation";
+    let patch = &document["definitions"][mutation]["properties"]["patchType"]["description"];
+    let patch = patch.as_str().unwrap();
+    assert!(patch.contains("Required.\n\n\nPossible enum values:"));
+    // Items of lists and maps have no description.
+    let families = json!({"type": "string", "enum": ["", "IPv4", "IPv6"]});
+    assert_eq!(
+        core("ServiceSpec")["properties"]["ipFamilies"]["items"],
+        families
+    );
+    let claim = &core("PersistentVolumeClaimStatus")["properties"];
+    let statuses = &claim["allocatedResourceStatuses"]["additionalProperties"];
+    assert_eq!(statuses["enum"][0], "ControllerResizeInProgress");
 }
 
 /// Name, place, type and whether required, of all parameters of an operation.
