@@ -41,8 +41,8 @@ impl Flavor {
     }
 }
 
-/// Version of Kubernetes that the documents name.
-const VERSION: &str = "v1.36.0";
+/// Version of Kubernetes that the documents name, as a stock server's do.
+const VERSION: &str = "1.36";
 
 /// What `/openapi/v3` lists, such as `api/v1`, `apis/apps/v1` and `version`.
 pub fn v3_names(registry: &Registry) -> BTreeSet<String> {
