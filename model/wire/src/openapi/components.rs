@@ -329,7 +329,7 @@ impl<'r> Builder<'r> {
             },
             Type::List(list) => {
                 let go_item = go_type.strip_prefix("[]").unwrap_or_default();
-                let items = self.of_type(graph, &list.item, go_item, self.item_default(&list.item));
+                let items = self.of_type(graph, &list.item, go_item, Map::new());
                 json!({"type": "array", "items": items})
             }
             Type::Map { value, .. } => {
@@ -340,7 +340,7 @@ impl<'r> Builder<'r> {
                     }
                     None => "",
                 };
-                let values = self.of_type(graph, value, go_value, self.item_default(value));
+                let values = self.of_type(graph, value, go_value, Map::new());
                 json!({"type": "object", "additionalProperties": values})
             }
             Type::String | Type::Duration => json!({"type": "string"}),
@@ -358,17 +358,6 @@ impl<'r> Builder<'r> {
             }
         }
         out
-    }
-
-    /// Version 3 gives items of lists and maps the zero value of their type as default.
-    fn item_default(&self, ty: &Type) -> Map<String, Value> {
-        let mut extra = Map::new();
-        if self.flavor == Flavor::V3
-            && let Some(zero) = zero_of(ty)
-        {
-            extra.insert("default".into(), zero);
-        }
-        extra
     }
 
     /// A reference; version 3 allows no members beside one, so they stand around it.
@@ -440,18 +429,15 @@ fn default_of(field: &Field) -> Option<Value> {
         return field.default.clone();
     }
     match field.presence {
-        Presence::AlwaysStruct | Presence::OmitZero => Some(json!({})),
-        Presence::Always => zero_of(&field.ty),
+        Presence::Always | Presence::AlwaysStruct | Presence::OmitZero => zero_of(&field.ty),
         _ => None,
     }
 }
 
-/// The zero value of scalars and structs; `None` for what has a null one.
+/// The zero value of scalars and structs; `None` for what has a null one or writes itself, such as times and quantities.
 fn zero_of(ty: &Type) -> Option<Value> {
     match ty {
-        Type::Struct(_) | Type::Time | Type::MicroTime | Type::IntOrString | Type::Quantity => {
-            Some(json!({}))
-        }
+        Type::Struct(_) => Some(json!({})),
         Type::String => Some(json!("")),
         Type::Bool => Some(json!(false)),
         Type::Int32 | Type::Int64 | Type::Float64 => Some(json!(0)),
