@@ -253,18 +253,15 @@ impl<'r> Builder<'r> {
 
     fn structure(&self, graph: &TypeGraph, item: &StructType) -> Value {
         let mut properties = Map::new();
-        let mut required = Vec::new();
         for field in &item.fields {
             properties.insert(field.name.clone(), self.property(graph, &item.name, field));
-            if field.required {
-                required.push(Value::from(field.name.as_str()));
-            }
         }
         let mut out = Map::new();
         out.insert("type".into(), "object".into());
         if !properties.is_empty() {
             out.insert("properties".into(), properties.into());
         }
+        let required = required(item);
         if !required.is_empty() {
             out.insert("required".into(), required.into());
         }
@@ -370,6 +367,13 @@ impl<'r> Builder<'r> {
         }
         Value::Object(extra)
     }
+}
+
+/// The required fields in the order of their declarations.
+fn required(item: &StructType) -> Vec<&str> {
+    let mut fields: Vec<&Field> = item.fields.iter().filter(|field| field.required).collect();
+    fields.sort_by_key(|field| field.order);
+    fields.iter().map(|field| field.name.as_str()).collect()
 }
 
 /// Whether a type is the list of a kind, by its name; nothing else in the API is called so.

@@ -79,19 +79,6 @@ fn compare_schemas(place: &str, theirs: &Value, ours: &Value, out: &mut Differen
                         out.add(key, place);
                     }
                 }
-                "required" => {
-                    let set = |value: &Value| -> BTreeSet<String> {
-                        value
-                            .as_array()
-                            .unwrap()
-                            .iter()
-                            .map(Value::to_string)
-                            .collect()
-                    };
-                    if set(theirs) != set(ours) {
-                        out.add(key, place);
-                    }
-                }
                 // The document beside is made with `OpenAPIEnums` off.
                 "description" if ours_is_enum => {
                     let said = ours.as_str().unwrap();

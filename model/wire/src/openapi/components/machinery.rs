@@ -51,7 +51,8 @@ const ANY: &[(&str, &str)] = &[
     ),
 ];
 
-/// The bodies of discovery: component, then fields as `name type`, `!` for required ones.
+/// The bodies of discovery: component, then fields as `name type`, `!` for required ones, which stand in the order of
+/// their declarations.
 const BODIES: &[(&str, &[&str])] = &[
     (
         API_GROUP,
@@ -73,11 +74,11 @@ const BODIES: &[(&str, &[&str])] = &[
         &[
             "categories []string",
             "group string",
-            "kind! string",
             "name! string",
+            "singularName! string",
             "namespaced! boolean",
             "shortNames []string",
-            "singularName! string",
+            "kind! string",
             "storageVersionHash string",
             "verbs! []string",
             "version string",
@@ -97,8 +98,8 @@ const BODIES: &[(&str, &[&str])] = &[
         &[
             "apiVersion string",
             "kind string",
-            "serverAddressByClientCIDRs! []ServerAddressByClientCIDR",
             "versions! []string",
+            "serverAddressByClientCIDRs! []ServerAddressByClientCIDR",
         ],
     ),
     (
@@ -109,22 +110,22 @@ const BODIES: &[(&str, &[&str])] = &[
         "io.k8s.apimachinery.pkg.apis.meta.v1.ServerAddressByClientCIDR",
         &["clientCIDR! string", "serverAddress! string"],
     ),
-    (WATCH_EVENT, &["object! RawExtension", "type! string"]),
+    (WATCH_EVENT, &["type! string", "object! RawExtension"]),
     (
         VERSION_INFO,
         &[
-            "buildDate! string",
-            "compiler! string",
+            "major! string",
+            "minor! string",
             "emulationMajor string",
             "emulationMinor string",
+            "gitVersion! string",
             "gitCommit! string",
             "gitTreeState! string",
-            "gitVersion! string",
+            "buildDate! string",
             "goVersion! string",
-            "major! string",
             "minCompatibilityMajor string",
             "minCompatibilityMinor string",
-            "minor! string",
+            "compiler! string",
             "platform! string",
         ],
     ),
