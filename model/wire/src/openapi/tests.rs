@@ -359,6 +359,8 @@ fn version_3_says_what_kubectl_reads() {
     assert_eq!(containers["items"], json!({ "$ref": item }));
     let started = &schemas["io.k8s.api.core.v1.PodStatus"]["properties"]["startTime"];
     assert_eq!(started.get("default"), None);
+    let resource = &schemas["io.k8s.apimachinery.pkg.apis.meta.v1.APIResource"]["properties"];
+    assert_eq!(resource["namespaced"]["default"], false);
     let protocol = &schemas["io.k8s.api.core.v1.ContainerPort"]["properties"]["protocol"];
     assert_eq!(protocol["default"], "TCP");
 }

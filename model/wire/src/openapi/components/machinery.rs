@@ -171,13 +171,13 @@ fn body(name: &str, fields: &[&str], flavor: Flavor) -> Value {
     let mut properties = Map::new();
     let mut required: Vec<Value> = Vec::new();
     for (field, ty) in fields.iter().filter_map(|field| field.split_once(' ')) {
-        let field = match field.strip_suffix('!') {
-            Some(field) => {
-                required.push(field.into());
-                field
-            }
-            None => field,
+        let (field, is_required) = match field.strip_suffix('!') {
+            Some(field) => (field, true),
+            None => (field, false),
         };
+        if is_required {
+            required.push(field.into());
+        }
         let mut property = match ty.strip_prefix("[]") {
             Some(item) => {
                 let items = of_notation(item, flavor);
@@ -185,18 +185,30 @@ fn body(name: &str, fields: &[&str], flavor: Flavor) -> Value {
             }
             None => of_notation(ty, flavor),
         };
-        let description = super::descriptions::of_field(name, field);
-        if let (Some(description), Some(property)) = (description, property.as_object_mut()) {
-            if flavor == Flavor::V3
-                && let Some(target) = property.remove("$ref")
-            {
+        if let Some(property) = property.as_object_mut() {
+            let description = super::descriptions::of_field(name, field);
+            let default = zero_of(ty, is_required).filter(|_| flavor == Flavor::V3);
+            let target = property.get("$ref").cloned();
+            if let (Some(target), Flavor::V3, true) = (target, flavor, description.is_some()) {
+                property.remove("$ref");
                 property.insert("allOf".into(), json!([{ "$ref": target }]));
             }
-            property.insert("description".into(), description.into());
+            property.extend(description.map(|text| ("description".into(), text.into())));
+            property.extend(default.map(|zero| ("default".into(), zero)));
         }
         properties.insert(field.to_owned(), property);
     }
     json!({"type": "object", "properties": properties, "required": required})
+}
+
+/// The default that version 3 names: the zero value of required scalars and of structs.
+fn zero_of(ty: &str, is_required: bool) -> Option<Value> {
+    match ty {
+        "string" if is_required => Some(json!("")),
+        "boolean" if is_required => Some(json!(false)),
+        "GroupVersionForDiscovery" => Some(json!({})),
+        _ => None,
+    }
 }
 
 fn of_notation(ty: &str, flavor: Flavor) -> Value {
