@@ -101,7 +101,7 @@ pub fn v3(registry: &Registry, name: &str) -> Option<Vec<u8>> {
     let paths = operations::below(registry, name);
     let document = V3 {
         components: Components {
-            schemas: components::closure(registry, Flavor::V3, &roots(&paths)),
+            schemas: components::closure(registry, Flavor::V3, name, &roots(&paths)),
             security_schemes: security(),
         },
         info: info(),
@@ -115,7 +115,7 @@ pub fn v3(registry: &Registry, name: &str) -> Option<Vec<u8>> {
 pub fn v2(registry: &Registry) -> Vec<u8> {
     let paths = operations::all(registry);
     let document = V2 {
-        definitions: components::closure(registry, Flavor::V2, &roots(&paths)),
+        definitions: components::closure(registry, Flavor::V2, "", &roots(&paths)),
         info: info(),
         paths: texts(&paths, v2::path),
         security: json!([{"BearerToken": []}]),

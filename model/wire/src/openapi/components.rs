@@ -8,7 +8,7 @@ use meta::Gvk;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
-use super::{Flavor, Parts, descriptions};
+use super::{Flavor, Parts, descriptions, operations};
 
 mod enums;
 mod machinery;
@@ -86,9 +86,19 @@ pub(super) fn of_list(row: &Kind) -> String {
     }
 }
 
-/// These components and all that they refer to.
-pub(super) fn closure(registry: &Registry, flavor: Flavor, roots: &BTreeSet<String>) -> Parts {
-    let builder = Builder::new(registry, flavor);
+/// These components of a document and all that they refer to. Version 3 has a document for each group and version.
+pub(super) fn closure(
+    registry: &Registry,
+    flavor: Flavor,
+    document: &str,
+    roots: &BTreeSet<String>,
+) -> Parts {
+    let mut builder = Builder::new(registry, flavor);
+    if flavor == Flavor::V3 {
+        builder.versions.retain(|(group, version)| {
+            group.is_empty() || operations::root(group, version) == document
+        });
+    }
     let mut done = Parts::new();
     let mut wanted: Vec<String> = roots.iter().cloned().collect();
     while let Some(name) = wanted.pop() {
@@ -126,7 +136,7 @@ struct Builder<'r> {
     flavor: Flavor,
     kinds: BTreeMap<String, BTreeSet<Gvk>>,
     rows: BTreeMap<String, &'r Kind>,
-    /// Every group and version, which the kinds of the machinery are of.
+    /// The groups and versions of the document, which the kinds of the machinery are of.
     versions: BTreeSet<(String, String)>,
 }
 

@@ -359,6 +359,12 @@ fn version_3_says_what_kubectl_reads() {
     assert_eq!(containers["items"], json!({ "$ref": item }));
     let started = &schemas["io.k8s.api.core.v1.PodStatus"]["properties"]["startTime"];
     assert_eq!(started.get("default"), None);
+    let options = &schemas["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"];
+    let of_group = |group| json!({"group": group, "kind": "DeleteOptions", "version": "v1"});
+    assert_eq!(
+        options["x-kubernetes-group-version-kind"],
+        json!([of_group(""), of_group("apps")])
+    );
     let resource = &schemas["io.k8s.apimachinery.pkg.apis.meta.v1.APIResource"]["properties"];
     assert_eq!(resource["namespaced"]["default"], false);
     let protocol = &schemas["io.k8s.api.core.v1.ContainerPort"]["properties"]["protocol"];
