@@ -4,7 +4,7 @@
 //! Neither decodes, defaults or validates: the caller does, before `update` and after `apply`.
 //!
 //! DIFFERS: entries of another API version are compared in the version of the request. Upstream converts the object
-//! first; the paths of the versions served here are the same.
+//! first; but for autoscalers, the paths of the versions served here are the same.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -118,12 +118,12 @@ pub fn update(
     reset: &[Path],
 ) {
     let mut managers = starting_point(live, new, manager);
-    forget_other_groups(&mut managers, manager);
     new.remove(MANAGED_FIELDS);
     let is_create = live.is_none_or(|live| live.uid().is_empty());
     if managers.is_empty() && !is_create {
         return;
     }
+    forget_other_groups(&mut managers, manager);
     let unset;
     let live = if let Some(live) = live {
         live
@@ -188,7 +188,7 @@ fn record(
     at: Node<'_>,
     reset: &FieldSet,
 ) -> bool {
-    reconcile(managers, at);
+    reconcile(managers, manager.api_version, at);
     let changes = compare(live, new, at).without(reset);
     if changes.has_nameless {
         return false;
@@ -216,10 +216,12 @@ fn record(
     true
 }
 
-/// Follows changes of the schema from granular to atomic.
-fn reconcile(managers: &mut Managers, at: Node<'_>) {
+/// Follows changes of the schema from granular to atomic; other versions have schemas of their own.
+fn reconcile(managers: &mut Managers, api_version: &str, at: Node<'_>) {
     for owned in managers.values_mut() {
-        owned.set.reconcile(at);
+        if owned.api_version == api_version {
+            owned.set.reconcile(at);
+        }
     }
 }
 

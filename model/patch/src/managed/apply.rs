@@ -66,7 +66,7 @@ pub(super) fn apply(
     mut managers: Managers,
     force: bool,
 ) -> Result<Value, StatusError> {
-    reconcile(&mut managers, request.at);
+    reconcile(&mut managers, request.manager.api_version, request.at);
     let is_kubectl = request.manager.name == last_applied::KUBECTL;
     let outcome = match attempt(request, managers.clone(), force) {
         Err(found) if is_kubectl => {

@@ -85,6 +85,36 @@ fn clients_that_drop_managed_fields_lose_nothing() {
 }
 
 #[test]
+fn who_writes_through_another_group_is_tracked_and_the_others_go() {
+    let mut live = created(&json!({"a": "1"}));
+    live["metadata"]["managedFields"][0]["apiVersion"] = "events.k8s.io/v1".into();
+    let bob = manager("bob", "v1", 1);
+    let written = updated(&live, &json!({"a": "2"}), &bob);
+    assert_eq!(fields(&written, "bob"), json!({"f:data": {"f:a": {}}}));
+    let entries = written["metadata"]["managedFields"].as_array().unwrap();
+    assert_eq!(entries.len(), 1);
+}
+
+#[test]
+fn entries_of_another_version_are_not_read_by_the_schema_of_this_one() {
+    let schema = builtin("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler").unwrap();
+    let target = json!({"f:spec": {"f:scaleTargetRef": {"f:kind": {}, "f:name": {}}}});
+    let live = json!({
+        "metadata": {"name": "h", "uid": "u", "managedFields": [
+            {"manager": "one", "operation": "Update", "apiVersion": "autoscaling/v2",
+                "fieldsType": "FieldsV1", "fieldsV1": target},
+        ]},
+        "spec": {"maxReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "web"}},
+    });
+    let mut new = live.clone();
+    new["metadata"]["labels"] = json!({"a": "b"});
+    let two = manager("two", "autoscaling/v1", 1);
+    update(Some(&live), &mut new, &two, &schema, &status());
+    assert_eq!(fields(&new, "one"), target);
+    assert_ne!(fields(&new, "two"), Value::Null);
+}
+
+#[test]
 fn an_empty_entry_stops_tracking() {
     let live = created(&json!({"a": "1"}));
     let mut object = live.clone();
