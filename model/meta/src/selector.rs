@@ -216,10 +216,10 @@ impl FieldSelector {
     /// Upstream's sentence for a term that has no operator.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut terms = Vec::new();
-        for part in split_unescaped(text, ',')
-            .into_iter()
-            .filter(|part| !part.is_empty())
-        {
+        let mut parts = split_unescaped(text, ',');
+        // Upstream's are sorted, and the first that a kind does not know is told.
+        parts.sort_unstable();
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
             let at = unescaped(part, '=')
                 .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
             let (left, right) = part.split_at(at);
@@ -390,5 +390,10 @@ mod tests {
             "Pending".into()
         }));
         assert!(FieldSelector::parse("x").is_err());
+        let sorted = FieldSelector::parse("status.phase=Running,spec.nodeName=a").unwrap();
+        assert_eq!(
+            sorted,
+            FieldSelector::parse("spec.nodeName=a,status.phase=Running").unwrap()
+        );
     }
 }

@@ -152,7 +152,7 @@ impl ApiServer {
         } else {
             &kind
                 .subresource(&info.subresource)
-                .filter(|_| info.rest.is_empty() || proxy::is_carried(kind, &info.subresource))
+                .filter(|_| info.rest.is_empty() || info.subresource == "proxy")
                 .ok_or_else(StatusError::no_route)?
                 .verbs
         };
@@ -161,13 +161,13 @@ impl ApiServer {
             return Err(StatusError::no_route());
         }
         // The objects of all namespaces are read together, never written; a cluster-scoped kind is never in a namespace.
+        let is_listed = kind.verbs.iter().any(|verb| verb == "list");
         let is_misplaced = if kind.is_namespaced() {
-            let is_of_all = matches!(info.verb.as_str(), "list" | "watch");
+            let is_of_all = is_listed && matches!(info.verb.as_str(), "list" | "watch");
             info.namespace.is_empty() && !(is_of_all && info.name.is_empty())
         } else {
             !info.namespace.is_empty() && info.resource != "namespaces"
         };
-        let is_listed = kind.verbs.iter().any(|verb| verb == "list");
         if is_misplaced && info.name.is_empty() && kind.is_namespaced() && is_listed {
             return Err(StatusError::method_not_allowed());
         }

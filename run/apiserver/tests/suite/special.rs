@@ -294,6 +294,11 @@ async fn what_is_only_posted_has_no_single_objects() {
     let path = "/apis/authentication.k8s.io/v1/tokenreviews/a";
     assert_eq!(talk.get(path).await.code, 404);
     assert_eq!(talk.delete(path, json!({})).await.code, 404);
+    // Nor are those of all namespaces read together, and a log has nothing below it.
+    assert_eq!(talk.get("/api/v1/bindings").await.code, 404);
+    assert_eq!(talk.get("/api/v1/namespaces/web/bindings").await.code, 405);
+    let below = talk.get("/api/v1/namespaces/web/pods/p/log/z").await;
+    below.refused(404, "the server could not find the requested resource");
     let binding = talk
         .post("/api/v1/namespaces/web/bindings", json!({}))
         .await;
