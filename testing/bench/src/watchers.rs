@@ -2,6 +2,7 @@
 
 mod floor;
 
+use std::process::id;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use testkit::connection::Connection;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::process::processor_time;
 use crate::report::{Better, Figure, median, milliseconds, percentile, show};
 use crate::request::{self, map, maps, send};
 use crate::{Server, settle};
@@ -77,22 +79,28 @@ pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
         }
         let mut times: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
         let mut worked = vec![Duration::ZERO; servers.len()];
+        let mut client_worked = vec![Duration::ZERO; servers.len()];
         for _ in 0..ROUNDS {
-            let opened = servers.iter().zip(&mut opened);
-            for (((server, watches), times), worked) in opened.zip(&mut times).zip(&mut worked) {
+            for (index, (server, watches)) in servers.iter().zip(&mut opened).enumerate() {
                 settle(servers).await?;
-                let before = server.processor_time()?;
-                times.push(watches.time(&namespace).await?);
-                *worked += server.processor_time()?.saturating_sub(before);
+                let before = (server.processor_time()?, processor_time(id())?);
+                let figure = watches.time(&namespace).await?;
+                times.get_mut(index).context("a server")?.push(figure);
+                let worked = worked.get_mut(index).context("a server")?;
+                *worked += server.processor_time()?.saturating_sub(before.0);
+                let worked = client_worked.get_mut(index).context("a server")?;
+                *worked += processor_time(id())?.saturating_sub(before.1);
             }
         }
         let what = format!("update to the last of {watchers} watchers");
         show(&what, Better::Less, times.into_iter().filter_map(median));
-        let what = format!("processor time of the server for an update to {watchers} watchers");
-        let each = worked
-            .into_iter()
-            .map(|worked| milliseconds(worked / UPDATES));
-        show(&what, Better::Less, each);
+        for (whose, worked) in [("server", worked), ("client", client_worked)] {
+            let what =
+                format!("processor time of the {whose} for an update to {watchers} watchers");
+            let each = worked.into_iter();
+            let each = each.map(|worked| milliseconds(worked / UPDATES));
+            show(&what, Better::Less, each);
+        }
         let bytes = opened.first().map_or(0, |watches| watches.object_bytes) + AROUND_BYTES;
         let what = format!(
             "the last of {watchers} sockets to which the {bytes} bytes of an event are written, by no server"
