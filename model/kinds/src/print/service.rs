@@ -7,10 +7,6 @@ use serde_json::Value;
 
 use super::{AGE, Col, NAME, Printer, age, join, labels, text_or};
 
-/// Widest load-balancer address; what is longer is cut, since the same cells serve wide and narrow output only where
-/// upstream cuts too.
-const LOAD_BALANCER_WIDTH: usize = 16;
-
 /// Endpoints.
 pub(crate) static ENDPOINTS: Printer = Printer {
     columns: &[
@@ -126,7 +122,9 @@ pub(crate) static SERVICE: Printer = Printer {
     },
 };
 
-/// The addresses of a load balancer, in order, cut to what fits.
+/// The addresses of a load balancer, in order. Upstream cuts them in narrow tables alone, and servers print wide ones.
+///
+/// Source: `loadBalancerStatusStringer`, `ingressLoadBalancerStatusStringer`.
 pub(crate) fn load_balancer(object: &Object) -> String {
     let ingress = object
         .list_at(&["status", "loadBalancer", "ingress"])
@@ -137,12 +135,7 @@ pub(crate) fn load_balancer(object: &Object) -> String {
             text("ip").or_else(|| text("hostname"))
         })
         .collect();
-    let text = addresses.into_iter().collect::<Vec<_>>().join(",");
-    if text.len() > LOAD_BALANCER_WIDTH {
-        let kept: String = text.chars().take(LOAD_BALANCER_WIDTH - 3).collect();
-        return format!("{kept}...");
-    }
-    text
+    addresses.into_iter().collect::<Vec<_>>().join(",")
 }
 
 fn external_ip(object: &Object) -> String {

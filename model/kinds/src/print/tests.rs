@@ -185,6 +185,20 @@ fn an_autoscaler_read_as_v1_shows_the_processor_time_it_is_for() {
 }
 
 #[test]
+fn addresses_of_a_load_balancer_are_shown_whole() {
+    let host = "a1b2c3d4e5f6.elb.eu-west-1.amazonaws.com";
+    let ingress = json!([{"hostname": host}, {"ip": "10.0.0.1"}]);
+    let object = json!({"metadata": {"name": "x"}, "spec": {"type": "LoadBalancer"},
+        "status": {"loadBalancer": {"ingress": ingress}}});
+    let shown = format!("10.0.0.1,{host}");
+    for printer in [&service::SERVICE, &other::INGRESS] {
+        let cells = (printer.cells)(&object, Timestamp::UNIX_EPOCH);
+        let cells: Vec<Value> = cells.into_iter().map(Value::from).collect();
+        assert_eq!(cells[3], json!(shown));
+    }
+}
+
+#[test]
 fn cells_depend_on_no_other_fields_than_those_they_name() {
     let registry = crate::builtin();
     let now = Timestamp::from_second(2_000_000_000).unwrap();
