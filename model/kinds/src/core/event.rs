@@ -18,6 +18,12 @@ impl Strategy for Event {
     fn has_generation(&self) -> bool {
         false
     }
+    /// Upstream checks no more of the name than of every object's: recorders put there what an event is about.
+    ///
+    /// Source: `ValidateEventCreate`, `rest.BeforeCreate`.
+    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+        names::path_segment(name)
+    }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();
         check(new, "reportingComponent", &mut errors);

@@ -8,7 +8,7 @@ use super::harness::created;
 const POD: &str = r#"{"containers":[{"name":"a","image":"x"}]}"#;
 
 /// A manifest of a kind with the name `x`.
-fn manifest(api_version: &str, kind: &str, rest: Value) -> Value {
+pub(super) fn manifest(api_version: &str, kind: &str, rest: Value) -> Value {
     let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}});
     let Value::Object(fields) = rest else {
         panic!("the rest of a manifest is a map");
@@ -34,7 +34,7 @@ fn said(manifest: &Value) -> String {
 }
 
 #[track_caller]
-fn refused(api_version: &str, kind: &str, rest: Value, expected: &str) {
+pub(super) fn refused(api_version: &str, kind: &str, rest: Value, expected: &str) {
     assert_eq!(said(&manifest(api_version, kind, rest)), expected);
 }
 
@@ -61,6 +61,19 @@ fn finalizers_are_qualified_or_known() {
         json!({"metadata": {"name": "x", "finalizers": ["a.b/c", "orphan"]}}),
         "",
     );
+}
+
+#[test]
+fn events_of_the_core_group_have_any_name() {
+    let event = |name: &str| {
+        let about = json!({"namespace": "corpus"});
+        json!({"metadata": {"name": name}, "involvedObject": about})
+    };
+    for name in ["A.17abc", "system:foo.1", "a_b"] {
+        refused("v1", "Event", event(name), "");
+    }
+    let why = "metadata.name: Invalid value: \"a/b\": may not contain '/'";
+    refused("v1", "Event", event("a/b"), why);
 }
 
 #[test]
