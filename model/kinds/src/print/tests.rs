@@ -199,6 +199,12 @@ fn addresses_of_a_load_balancer_are_shown_whole() {
 }
 
 #[test]
+fn labels_are_sorted_with_their_values() {
+    let map = json!({"app": "x", "app.kubernetes.io/name": "y"});
+    assert_eq!(labels(Some(&map)), "app.kubernetes.io/name=y,app=x");
+}
+
+#[test]
 fn cells_depend_on_no_other_fields_than_those_they_name() {
     let registry = crate::builtin();
     let now = Timestamp::from_second(2_000_000_000).unwrap();

@@ -60,12 +60,15 @@ pub(crate) fn join(items: &[String], total: usize, nothing: &str) -> String {
     }
 }
 
-/// Labels as `a=b,c=d`; `<none>` when there are none.
+/// Labels as `a=b,c=d`; `<none>` when there are none. The texts are sorted, not the keys: `.` comes before `=`.
+///
+/// Source: apimachinery `labels.Set.String`.
 pub(crate) fn labels(map: Option<&Value>) -> String {
     let entries = map.and_then(Value::as_object).into_iter().flatten();
-    let texts: Vec<String> = entries
+    let mut texts: Vec<String> = entries
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
         .collect();
+    texts.sort();
     if texts.is_empty() {
         "<none>".into()
     } else {
