@@ -270,6 +270,22 @@ pub(crate) fn ip(text: &str) -> Vec<String> {
     vec![why.to_owned()]
 }
 
+/// Complaints about a text that should be an IP address, written in one way alone.
+///
+/// Source: apimachinery `validation.IsValidIP`.
+pub(crate) fn strict_ip(text: &str) -> Vec<String> {
+    let errors = ip(text);
+    let Some(address) = parse_ip(text).filter(|_| errors.is_empty()) else {
+        return errors;
+    };
+    let canonical = address.to_string();
+    if canonical == text {
+        return Vec::new();
+    }
+    let canonical = meta::field::quote(&canonical);
+    vec![format!("must be in canonical form ({canonical})")]
+}
+
 /// Complaints about a text that should be a CIDR block.
 ///
 /// Source: apimachinery `validation.IsValidCIDRForLegacyField`, as `StrictIPCIDRValidation` has it.

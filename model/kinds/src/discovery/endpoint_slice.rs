@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, Object, Path, names};
 
-use crate::check::{Errors, Node, ip, parse_ip};
+use crate::check::{Errors, Node, ip, parse_ip, strict_ip};
 use crate::core::endpoint_ip;
 use crate::metadata::invalid;
 
@@ -119,14 +119,18 @@ fn endpoint(endpoint: &Node<'_>, kind: &str, errors: &mut Errors) {
 fn addresses(path: &Path, addresses: &[&str], kind: &str, errors: &mut Errors) {
     for (index, address) in addresses.iter().enumerate() {
         let at = path.index(index);
-        if kind == "FQDN" {
-            errors.extend(invalid(&at, address, names::dns1123_subdomain(address)));
-            continue;
-        }
-        let complaints = ip(address);
-        let is_ip = complaints.is_empty();
-        errors.extend(invalid(&at, address, complaints));
-        if !is_ip || !matches!(kind, "IPv4" | "IPv6") {
+        let complaints = match kind {
+            "FQDN" => {
+                errors.extend(domain(&at, address));
+                continue;
+            }
+            "IPv4" => ip(address),
+            "IPv6" => strict_ip(address),
+            // What the addresses are is not known.
+            _ => continue,
+        };
+        if !complaints.is_empty() {
+            errors.extend(invalid(&at, address, complaints));
             continue;
         }
         let is_v4 = parse_ip(address).is_some_and(|address| address.is_ipv4());
@@ -141,7 +145,32 @@ fn addresses(path: &Path, addresses: &[&str], kind: &str, errors: &mut Errors) {
     }
 }
 
-/// The address type of a slice stays.
+/// What is wrong with a domain of several labels. Source: apimachinery `IsFullyQualifiedDomainName`.
+fn domain(path: &Path, name: &str) -> Option<FieldError> {
+    if name.is_empty() {
+        return Some(FieldError::required(path, ""));
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let complaints = names::dns1123_subdomain(name);
+    if !complaints.is_empty() {
+        return Some(FieldError::invalid(path, name, complaints.join(",")));
+    }
+    if !name.contains('.') {
+        let why = "should be a domain with at least two segments separated by dots";
+        return Some(FieldError::invalid(path, name, why));
+    }
+    name.split('.').find_map(|label| {
+        let complaints = names::dns1123_label(label);
+        (!complaints.is_empty()).then(|| FieldError::invalid(path, label, complaints.join(",")))
+    })
+}
+
+/// The address type of a slice stays. Endpoints that stay as they are may be of older rules.
+///
+/// Source: `ValidateEndpointSliceUpdate`.
 pub(super) fn change(new: &Object, old: &Object, errors: &mut Errors) {
+    if new.get("endpoints") == old.get("endpoints") {
+        errors.retain(|error| !error.field.starts_with("endpoints"));
+    }
     Node::root(new).immutable(&Node::root(old), "addressType", errors);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, Object, ObjectExt as _, names};
 
-use crate::check::{Errors, IMMUTABLE, Node, cidr, parse_cidr};
+use crate::check::{Errors, IMMUTABLE, Node, cidr, parse_cidr, strict_ip};
 
 /// A ServiceCIDR. Source: `validateServiceCIDRSpec`.
 pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
@@ -85,16 +85,9 @@ pub(super) fn service_cidr_change(new: &Object, old: &Object, errors: &mut Error
     }
 }
 
-/// The name of an IPAddress is the address, in its canonical form.
+/// The name of an IPAddress is the address, in its canonical form. Source: `ValidateIPAddressName`.
 pub(super) fn ip_name(name: &str) -> Vec<String> {
-    match name.parse::<std::net::IpAddr>() {
-        Ok(address) if address.to_string() == name => Vec::new(),
-        Ok(address) => vec![format!(
-            "must be in canonical form ({})",
-            meta::field::quote(&address.to_string())
-        )],
-        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
-    }
+    strict_ip(name)
 }
 
 /// An IPAddress.

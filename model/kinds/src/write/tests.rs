@@ -3,6 +3,7 @@
 //! The counts of equal answers stand in `recordings.ratchet` and may only grow (`UPDATE=1` rewrites them). Admission
 //! and managed fields belong to other crates: what they add is taken away before comparing.
 
+mod addresses;
 mod cases;
 mod expressions;
 mod harness;

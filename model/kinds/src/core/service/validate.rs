@@ -226,26 +226,27 @@ fn external_ips(spec: &Node<'_>, errors: &mut Errors) {
 }
 
 /// Addresses that no endpoint can have. Source: `ValidateEndpointIP`.
-pub(crate) fn endpoint_ip(address: &str) -> Option<&'static str> {
-    let address = parse_ip(address)?;
+pub(crate) fn endpoint_ip(text: &str) -> Option<String> {
+    let address = parse_ip(text)?;
     if address.is_unspecified() {
-        return Some("may not be unspecified (0.0.0.0 or ::)");
+        return Some(format!("may not be unspecified ({text})"));
     }
     if address.is_loopback() {
-        return Some("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+        return Some("may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned());
     }
-    match address {
-        std::net::IpAddr::V4(v4) if v4.is_link_local() => {
-            Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    let (is_link_local, is_multicast) = match address {
+        std::net::IpAddr::V4(v4) => (v4.is_link_local(), v4.octets().starts_with(&[224, 0, 0])),
+        // The low half of the first group's second byte is the scope, here the link.
+        std::net::IpAddr::V6(v6) => {
+            let first = v6.segments().first().copied().unwrap_or_default();
+            (v6.is_unicast_link_local(), first & 0xff0f == 0xff02)
         }
-        std::net::IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-            Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-        }
-        std::net::IpAddr::V4(v4) if v4.octets().starts_with(&[224, 0, 0]) => {
-            Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
-        }
-        _ => None,
+    };
+    if is_link_local {
+        return Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned());
     }
+    let why = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
+    is_multicast.then(|| why.to_owned())
 }
 
 fn node_ports(spec: &Node<'_>, errors: &mut Errors) {

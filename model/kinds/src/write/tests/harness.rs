@@ -119,6 +119,19 @@ pub(super) fn created(kind: &Kind, input: Value) -> Result<Object, StatusError> 
     create(kind, input, "corpus", true)
 }
 
+/// What is wrong with a change of a manifest into another, both with their defaults.
+pub(super) fn changed(kind: &Kind, mut old: Value, mut new: Value) -> Vec<String> {
+    for object in [&mut old, &mut new] {
+        object.set(&["metadata", "namespace"], "corpus".into());
+        object.set(&["metadata", "resourceVersion"], "1".into());
+        kind.apply_defaults(object);
+    }
+    let errors = with_context(Operation::Update, "corpus", |cx| {
+        write::validate_update(kind, &new, &old, cx)
+    });
+    errors.iter().map(ToString::to_string).collect()
+}
+
 /// Where the requests were recorded that a stock server refuses. Unlike those in `corpus` they were no dry runs.
 const REFUSED_IN: &str = "ns1";
 

@@ -1,0 +1,95 @@
+//! Rules of addresses, each as a small manifest and what a stock server says to it.
+
+use meta::ObjectExt as _;
+use serde_json::{Value, json};
+
+use super::cases::{manifest, refused};
+use super::harness::changed;
+
+/// A slice with one address.
+fn slice(kind: &str, address: &str) -> Value {
+    json!({"addressType": kind, "endpoints": [{"addresses": [address]}]})
+}
+
+#[test]
+fn addresses_of_slices_are_of_their_type() {
+    let told = |kind: &str, address: &str, why: &str| {
+        let at = "endpoints[0].addresses[0]: ";
+        let why = format!("{at}Invalid value: \"{address}\": {why}");
+        refused(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            slice(kind, address),
+            &why,
+        );
+    };
+    told(
+        "IPv6",
+        "2001:DB8::1",
+        "must be in canonical form (\"2001:db8::1\")",
+    );
+    told("IPv6", "::", "may not be unspecified (::)");
+    let multicast = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)";
+    told("IPv6", "ff02::1", multicast);
+    let segments = "should be a domain with at least two segments separated by dots";
+    told("FQDN", "localhost", segments);
+    for (kind, address) in [
+        ("FQDN", "a.b."),
+        ("IPv6", "2001:db8::1"),
+        ("IPv4", "10.0.0.1"),
+    ] {
+        refused(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            slice(kind, address),
+            "",
+        );
+    }
+    let empty = "endpoints[0].addresses[0]: Required value";
+    refused(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        slice("FQDN", ""),
+        empty,
+    );
+}
+
+/// What is said to a change of a manifest into another.
+fn change_said(api_version: &str, kind: &str, old: Value, new: Value) -> String {
+    let (old, new) = (
+        manifest(api_version, kind, old),
+        manifest(api_version, kind, new),
+    );
+    let registry = crate::builtin();
+    let kind = registry.kind(&new.gvk().unwrap()).unwrap();
+    changed(kind, old, new).join("; ")
+}
+
+#[test]
+fn endpoints_of_older_rules_may_stay() {
+    let version = "discovery.k8s.io/v1";
+    let old = slice("IPv6", "2001:DB8::1");
+    let mut new = old.clone();
+    new.set(&["ports"], json!([{"port": 80}]));
+    assert_eq!(
+        change_said(version, "EndpointSlice", old.clone(), new.clone()),
+        ""
+    );
+    new.set(&["endpoints"], json!([{"addresses": ["2001:DB8::2"]}]));
+    let why = change_said(version, "EndpointSlice", old, new);
+    assert!(why.contains("canonical form"), "{why}");
+}
+
+#[test]
+fn names_of_addresses_are_addresses_written_in_one_way() {
+    let reference = json!({"resource": "services", "namespace": "a", "name": "b"});
+    for (name, why) in [
+        ("01.2.3.4", "must not have leading 0s"),
+        ("::ffff:1.2.3.4", "must not be an IPv4-mapped IPv6 address"),
+        ("FD00::1", "must be in canonical form (\"fd00::1\")"),
+    ] {
+        let why = format!("metadata.name: Invalid value: \"{name}\": {why}");
+        let rest = json!({"metadata": {"name": name}, "spec": {"parentRef": reference}});
+        refused("networking.k8s.io/v1", "IPAddress", rest, &why);
+    }
+}
