@@ -113,7 +113,7 @@ impl Strategy for Service {
         true
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
-        validate::service(new)
+        validate::service(new, None)
     }
     fn validate_update(&self, new: &Object, old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
         if cx.subresource == Some("status") {

@@ -25,7 +25,12 @@ impl Strategy for NetworkPolicy {
     }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        super::validate::network_policy(new, &mut errors);
+        super::validate::network_policy(new, None, &mut errors);
+        errors
+    }
+    fn validate_update(&self, new: &Object, old: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        super::validate::network_policy(new, Some(old), &mut errors);
         errors
     }
     print_with!(print::other::NETWORK_POLICY);

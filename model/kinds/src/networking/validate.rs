@@ -182,17 +182,42 @@ fn backend(backend: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-/// Source: `ValidateNetworkPolicySpec`.
-pub(super) fn network_policy(object: &Object, errors: &mut Errors) {
+/// Both ways of the traffic: where their rules stand, and the peers of one.
+const DIRECTIONS: [(&str, &str); 2] = [("ingress", "from"), ("egress", "to")];
+
+/// The blocks of addresses in a policy.
+pub(super) fn blocks(policy: &Object) -> Vec<Node<'_>> {
+    let spec = Node::root(policy).child("spec");
+    let mut blocks = Vec::new();
+    for (rules, peers) in DIRECTIONS {
+        for rule in spec.items(rules) {
+            let peers = rule.items(peers).into_iter();
+            blocks.extend(peers.filter_map(|peer| peer.get("ipBlock")));
+        }
+    }
+    blocks
+}
+
+/// A policy as it stands. Blocks that the old one had anywhere may be of older rules.
+///
+/// Source: `ValidateNetworkPolicySpec`, `ValidateNetworkPolicyUpdate`.
+pub(super) fn network_policy(object: &Object, old: Option<&Object>, errors: &mut Errors) {
     let spec = Node::root(object).child("spec");
+    let known = old.map(blocks).unwrap_or_default().into_iter();
+    let known: Vec<&str> = known
+        .flat_map(|block| {
+            let except = block.texts("except");
+            std::iter::once(block.text("cidr")).chain(except)
+        })
+        .collect();
     label_selector(&spec.child("podSelector"), errors);
-    for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
+    for (rules, peers) in DIRECTIONS {
         for rule in spec.items(rules) {
             for port in rule.items("ports") {
                 policy_port(&port, errors);
             }
             for peer in rule.items(peers) {
-                policy_peer(&peer, errors);
+                policy_peer(&peer, &known, errors);
             }
         }
     }
@@ -247,7 +272,7 @@ fn policy_port(port: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn policy_peer(peer: &Node<'_>, errors: &mut Errors) {
+fn policy_peer(peer: &Node<'_>, known: &[&str], errors: &mut Errors) {
     let mut count = 0;
     for field in ["podSelector", "namespaceSelector"] {
         if let Some(selector) = peer.get(field) {
@@ -257,7 +282,7 @@ fn policy_peer(peer: &Node<'_>, errors: &mut Errors) {
     }
     if let Some(block) = peer.get("ipBlock") {
         count += 1;
-        ip_block(&block, errors);
+        ip_block(&block, known, errors);
     }
     if count == 0 {
         errors.push(FieldError::required(&peer.path, "must specify a peer"));
@@ -267,19 +292,26 @@ fn policy_peer(peer: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn ip_block(block: &Node<'_>, errors: &mut Errors) {
+fn ip_block(block: &Node<'_>, known: &[&str], errors: &mut Errors) {
+    let wrong = |text: &str| {
+        if known.contains(&text) {
+            Vec::new()
+        } else {
+            cidr(text)
+        }
+    };
     let outer = block.text("cidr");
     if outer.is_empty() {
         block.needs("cidr", errors);
         return;
     }
-    block.complain("cidr", cidr(outer), errors);
+    block.complain("cidr", wrong(outer), errors);
     let Some(outer) = range(outer) else {
         return;
     };
     for (index, except) in block.texts("except").iter().enumerate() {
         let path = block.at("except").index(index);
-        errors.extend(crate::metadata::invalid(&path, except, cidr(except)));
+        errors.extend(crate::metadata::invalid(&path, except, wrong(except)));
         let is_inside = |inner: (u128, u32, bool)| {
             let shift = (if outer.2 { 32_u32 } else { 128 }).saturating_sub(outer.1);
             let cut = |number: u128| number.checked_shr(shift).unwrap_or_default();

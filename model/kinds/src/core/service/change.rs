@@ -35,7 +35,7 @@ pub(super) fn check(new: &Object, old: &Object) -> Errors {
     {
         errors.push(FieldError::forbidden(&spec.at(port), IMMUTABLE));
     }
-    errors.extend(validate::service(new));
+    errors.extend(validate::service(new, Some(old)));
     errors
 }
 

@@ -139,7 +139,7 @@ pub(super) fn settle(spec: &mut Value, old: Option<&Value>, ranges: &Ranges) -> 
         };
         spec.put("ipFamilyPolicy", known.unwrap_or_else(|| default.into()));
     }
-    let errors = super::validate::linked_fields(spec);
+    let errors = super::validate::linked_fields(spec, old);
     if !errors.is_empty() {
         return errors;
     }

@@ -14,10 +14,15 @@ const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
 
-/// A Service as it stands.
-pub(super) fn service(object: &Object) -> Errors {
+/// A Service as it stands. Addresses that the old one had in the same field may be of older rules.
+pub(super) fn service(object: &Object, old: Option<&Object>) -> Errors {
     let mut errors = Errors::new();
     let spec = Node::root(object).child("spec");
+    let old_spec = old.map(|old| Node::root(old).child("spec"));
+    let had = |list: &str| -> Vec<&str> {
+        let spec = old_spec.as_ref();
+        spec.map(|spec| spec.texts(list)).unwrap_or_default()
+    };
     let kind = spec.text("type");
     let is_headless = spec.texts("clusterIPs").first() == Some(&"None");
     if !spec.has_items("ports") && !is_headless && kind != "ExternalName" {
@@ -27,10 +32,11 @@ pub(super) fn service(object: &Object) -> Errors {
     ports(&spec, &mut errors);
     errors.extend(labels(spec.value.get("selector"), &spec.at("selector")));
     affinity(&spec, &mut errors);
-    cluster_ips(&spec, &mut errors);
-    external_ips(&spec, &mut errors);
+    cluster_ips(&spec, &had("clusterIPs"), &mut errors);
+    external_ips(&spec, &had("externalIPs"), &mut errors);
     spec.needs_one_of("type", &TYPES, &mut errors);
     node_ports(&spec, &mut errors);
+    source_ranges(&spec, &had("loadBalancerSourceRanges"), &mut errors);
     load_balancer(&spec, &mut errors);
     traffic(&spec, &mut errors);
     errors
@@ -150,15 +156,18 @@ fn families_and_policy(spec: &Node<'_>, families: &[&str], errors: &mut Errors) 
 }
 
 /// What is wrong with the addresses and families of a spec, before any are allocated.
-pub(super) fn linked_fields(spec: &Value) -> Errors {
+pub(super) fn linked_fields(spec: &Value, old: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
     let path = Path::new("spec");
-    cluster_ips(&Node { value: spec, path }, &mut errors);
+    let had = old.map(|old| super::families::texts(old, "clusterIPs"));
+    let had = had.unwrap_or_default();
+    let had: Vec<&str> = had.iter().map(String::as_str).collect();
+    cluster_ips(&Node { value: spec, path }, &had, &mut errors);
     errors
 }
 
 /// Source: `ValidateServiceClusterIPsRelatedFields`.
-fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
+fn cluster_ips(spec: &Node<'_>, had: &[&str], errors: &mut Errors) {
     if spec.text("type") == "ExternalName" {
         return;
     }
@@ -186,7 +195,11 @@ fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
             }
             continue;
         }
-        let complaints = ip(address);
+        let complaints = if had.contains(address) {
+            Vec::new()
+        } else {
+            ip(address)
+        };
         is_valid &= complaints.is_empty();
         errors.extend(invalid(&path.index(index), address, complaints));
     }
@@ -213,10 +226,14 @@ fn cluster_ips(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn external_ips(spec: &Node<'_>, errors: &mut Errors) {
+fn external_ips(spec: &Node<'_>, had: &[&str], errors: &mut Errors) {
     for (index, address) in spec.texts("externalIPs").iter().enumerate() {
         let path = spec.at("externalIPs").index(index);
-        let complaints = ip(address);
+        let complaints = if had.contains(address) {
+            Vec::new()
+        } else {
+            ip(address)
+        };
         if complaints.is_empty() {
             errors
                 .extend(endpoint_ip(address).map(|why| FieldError::invalid(&path, *address, why)));
@@ -276,15 +293,17 @@ fn node_ports(spec: &Node<'_>, errors: &mut Errors) {
     }
 }
 
-fn load_balancer(spec: &Node<'_>, errors: &mut Errors) {
-    let is_balancer = spec.text("type") == "LoadBalancer";
+fn source_ranges(spec: &Node<'_>, had: &[&str], errors: &mut Errors) {
     let ranges = spec.texts("loadBalancerSourceRanges");
     let path = spec.at("LoadBalancerSourceRanges");
     if !ranges.is_empty() {
-        if !is_balancer {
+        if spec.text("type") != "LoadBalancer" {
             errors.push(FieldError::forbidden(&path, ONLY));
         }
         for (index, range) in ranges.iter().enumerate() {
+            if had.iter().any(|had| had.trim() == range.trim()) {
+                continue;
+            }
             errors.extend(invalid(
                 &path.index(index),
                 range.trim(),
@@ -292,6 +311,10 @@ fn load_balancer(spec: &Node<'_>, errors: &mut Errors) {
             ));
         }
     }
+}
+
+fn load_balancer(spec: &Node<'_>, errors: &mut Errors) {
+    let is_balancer = spec.text("type") == "LoadBalancer";
     if spec.has("allocateLoadBalancerNodePorts") && !is_balancer {
         errors.push(FieldError::forbidden(
             &spec.at("allocateLoadBalancerNodePorts"),
@@ -374,7 +397,7 @@ mod tests {
     fn addresses_of_one_family_are_one_too_many() {
         let spec = json!({"type": "ClusterIP", "clusterIP": "10.0.0.1", "ipFamilies": ["IPv6"],
             "clusterIPs": ["10.0.0.1", "10.0.0.2"]});
-        let errors = linked_fields(&spec);
+        let errors = linked_fields(&spec, None);
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,

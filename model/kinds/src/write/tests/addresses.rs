@@ -80,6 +80,46 @@ fn endpoints_of_older_rules_may_stay() {
     assert!(why.contains("canonical form"), "{why}");
 }
 
+/// A Service that is a load balancer, with that in its spec.
+fn balancer(field: &str, value: Value) -> Value {
+    let mut spec = json!({"type": "LoadBalancer", "ports": [{"port": 80}]});
+    spec.set(&[field], value);
+    json!({"spec": spec})
+}
+
+#[test]
+fn addresses_of_older_rules_may_stay() {
+    let block = json!([" 10.0.0.1/8"]);
+    for (field, value) in [
+        ("externalIPs", json!(["010.1.1.1"])),
+        ("loadBalancerSourceRanges", block),
+    ] {
+        let old = balancer(field, value.clone());
+        assert_eq!(change_said("v1", "Service", old.clone(), old.clone()), "");
+        let why = change_said(
+            "v1",
+            "Service",
+            balancer("sessionAffinity", "None".into()),
+            old,
+        );
+        assert!(why.contains("Invalid value"), "{field}: {why}");
+    }
+    let policy = |rules: &str, peers: &str| {
+        let peer = json!({"ipBlock": {"cidr": "10.0.0.1/8", "except": ["10.1.0.1/16"]}});
+        json!({"spec": {"podSelector": {}, rules: [{peers: [peer]}]}})
+    };
+    let version = "networking.k8s.io/v1";
+    let (old, new) = (policy("ingress", "from"), policy("egress", "to"));
+    assert_eq!(change_said(version, "NetworkPolicy", old, new.clone()), "");
+    let why = change_said(
+        version,
+        "NetworkPolicy",
+        json!({"spec": {"podSelector": {}}}),
+        new,
+    );
+    assert!(why.contains("bits set beyond"), "{why}");
+}
+
 #[test]
 fn names_of_addresses_are_addresses_written_in_one_way() {
     let reference = json!({"resource": "services", "namespace": "a", "name": "b"});
