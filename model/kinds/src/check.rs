@@ -293,9 +293,7 @@ pub(crate) fn cidr(text: &str) -> Vec<String> {
     let Some((address, bits)) = parse_cidr(text) else {
         return vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()];
     };
-    let written = text.split_once('/').unwrap_or_default();
-    let has_zeros = written.1.len() > 1 && written.1.starts_with('0');
-    let why = if has_zeros || written.0.parse::<IpAddr>().is_err() {
+    let why = if has_zeros(text) {
         "must not have leading 0s in IP or prefix length"
     } else if is_mapped(address) {
         "must not have an IPv4-mapped IPv6 address"
@@ -305,6 +303,12 @@ pub(crate) fn cidr(text: &str) -> Vec<String> {
         return Vec::new();
     };
     vec![why.to_owned()]
+}
+
+/// Whether a block that can be parsed has zeros in front of one of its numbers.
+fn has_zeros(block: &str) -> bool {
+    let (address, prefix) = block.split_once('/').unwrap_or_default();
+    prefix.len() > 1 && prefix.starts_with('0') || address.parse::<IpAddr>().is_err()
 }
 
 /// A block's address and prefix length, with leading zeros allowed.
@@ -438,19 +442,54 @@ pub(crate) fn unreserved_path(text: &str, path: &Path, errors: &mut Errors) {
     }
 }
 
-/// A warning about an IPv6 address that is not written as it should be. Source: `GetWarningsForIP`.
+/// A warning about an address that is not written as it should be. Source: apimachinery `GetWarningsForIP`.
 pub(crate) fn ip_warning(path: &Path, text: &str) -> Option<String> {
-    let address: std::net::Ipv6Addr = text.parse().ok()?;
-    if let Some(mapped) = address.to_ipv4_mapped() {
+    let address = parse_ip(text)?.to_canonical();
+    let shown = address.to_string();
+    let has_other_form = text.parse::<IpAddr>().map_or(true, is_mapped);
+    if has_other_form {
         return Some(format!(
-            "{path}: non-standard IP address {text:?} is invalid: use {:?}",
-            mapped.to_string()
+            "{path}: non-standard IP address {text:?} is invalid: use {shown:?}"
         ));
     }
-    let shown = address.to_string();
     (shown != text).then(|| {
         format!("{path}: IPv6 address {text:?} should be in RFC 5952 canonical format ({shown:?})")
     })
+}
+
+/// Warnings about a block that is not written as it should be. Source: apimachinery `GetWarningsForCIDR`.
+pub(crate) fn cidr_warnings(path: &Path, text: &str) -> Vec<String> {
+    let Some((address, bits)) = parse_cidr(text) else {
+        return Vec::new();
+    };
+    let first = first_of(address, bits);
+    let (is_v4, is_mapped) = (address.is_ipv4(), is_mapped(address));
+    // The v4 form of a mapped block begins 96 bits further on.
+    let bits = if is_mapped {
+        bits.saturating_sub(96)
+    } else {
+        bits
+    };
+    let block = format!("{}/{bits}", first.to_canonical());
+    let mut warnings = Vec::new();
+    if first != address {
+        let most = if is_v4 { 32 } else { 128 };
+        let alone = format!("{}/{most}", address.to_canonical());
+        warnings.push(format!(
+            "{path}: CIDR value {text:?} is ambiguous in this context (should be {block:?} or {alone:?}?)"
+        ));
+    }
+    if is_mapped || has_zeros(text) {
+        warnings.push(format!(
+            "{path}: non-standard CIDR value {text:?} is invalid: use {block:?}"
+        ));
+    }
+    if warnings.is_empty() && block != text {
+        warnings.push(format!(
+            "{path}: IPv6 CIDR value {text:?} should be in RFC 5952 canonical format ({block:?})"
+        ));
+    }
+    warnings
 }
 
 #[cfg(test)]

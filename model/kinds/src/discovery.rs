@@ -23,7 +23,8 @@ pub(crate) fn rows() -> Vec<Kind> {
             "endpointslices",
             Checked::new(&print::other::ENDPOINT_SLICE, endpoint_slice::check)
                 .counting_labels()
-                .changes(endpoint_slice::change),
+                .changes(endpoint_slice::change)
+                .warns(endpoint_slice::warnings),
         )
         .build(),
     ]

@@ -1,11 +1,14 @@
 //! Endpoints.
 
-use meta::{FieldError, Object, names};
+use meta::{FieldError, Object, ObjectExt as _, names};
 
 use super::service::validate::endpoint_ip;
-use crate::check::{Errors, Node, ip};
+use crate::check::{Errors, Node, ip, ip_warning};
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
+
+/// Source: `endpoint.LabelManagedBy`.
+const MANAGED_BY_LABEL: &str = "endpoints.kubernetes.io/managed-by";
 
 /// Rules of `v1 Endpoints`.
 pub(crate) struct Endpoints;
@@ -20,6 +23,22 @@ impl Strategy for Endpoints {
             self::subset(&subset, &mut errors);
         }
         errors
+    }
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        // What upstream's controller copies it writes in the right form.
+        let managed_by = new.label(MANAGED_BY_LABEL);
+        if managed_by == Some("endpoint-controller") {
+            return Vec::new();
+        }
+        let mut warnings = Vec::new();
+        for subset in Node::root(new).items("subsets") {
+            for list in ["addresses", "notReadyAddresses"] {
+                let addresses = subset.items(list).into_iter();
+                let told = addresses.filter_map(|one| ip_warning(&one.at("ip"), one.text("ip")));
+                warnings.extend(told);
+            }
+        }
+        warnings
     }
     print_with!(print::service::ENDPOINTS);
 }

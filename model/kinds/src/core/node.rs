@@ -5,6 +5,7 @@ mod validate;
 use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
+use crate::check;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -59,6 +60,11 @@ impl Strategy for Node {
         if new.str_at(&["spec", "externalID"]).is_some() {
             let words = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
             warnings.push(words.to_owned());
+        }
+        let spec = check::Node::root(new).child("spec");
+        for (index, block) in spec.texts("podCIDRs").into_iter().enumerate() {
+            let path = spec.at("podCIDRs").index(index);
+            warnings.extend(check::cidr_warnings(&path, block));
         }
         warnings
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, Object, Path, names};
+use meta::{FieldError, Object, ObjectExt as _, Path, names};
 
-use crate::check::{Errors, Node, ip, parse_ip, strict_ip};
+use crate::check::{Errors, Node, ip, ip_warning, parse_ip, strict_ip};
 use crate::core::endpoint_ip;
 use crate::metadata::invalid;
 
@@ -12,6 +12,13 @@ const ENDPOINTS_MAX: usize = 1000;
 const ADDRESSES_MAX: usize = 100;
 const PORTS_MAX: usize = 20_000;
 const HINTS_MAX: usize = 8;
+/// Source: `discovery/v1 LabelManagedBy`.
+const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+/// Who writes addresses in the right form. Source: `ControllerName` of both controllers.
+const CONTROLLERS: [&str; 2] = [
+    "endpointslice-controller.k8s.io",
+    "endpointslicemirroring-controller.k8s.io",
+];
 
 /// A rule for names.
 type Rule = fn(&str) -> Vec<String>;
@@ -163,6 +170,27 @@ fn domain(path: &Path, name: &str) -> Option<FieldError> {
         let complaints = names::dns1123_label(label);
         (!complaints.is_empty()).then(|| FieldError::invalid(path, label, complaints.join(",")))
     })
+}
+
+/// New slices with domains are on their way out, and so are addresses in other forms than one.
+///
+/// Source: `warnOnDeprecatedAddressType`, `warnOnBadIPs`.
+pub(super) fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
+    let root = Node::root(new);
+    let mut warnings = Vec::new();
+    if old.is_none() && root.text("addressType") == "FQDN" {
+        warnings.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+    }
+    let managed_by = new.label(MANAGED_BY_LABEL);
+    if managed_by.is_some_and(|name| CONTROLLERS.contains(&name)) {
+        return warnings;
+    }
+    for endpoint in root.items("endpoints") {
+        let path = endpoint.at("addresses");
+        let addresses = endpoint.texts("addresses").into_iter().enumerate();
+        warnings.extend(addresses.filter_map(|(at, text)| ip_warning(&path.index(at), text)));
+    }
+    warnings
 }
 
 /// The address type of a slice stays. Endpoints that stay as they are may be of older rules.

@@ -3,6 +3,7 @@
 use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::json;
 
+use crate::check::cidr_warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
@@ -32,6 +33,16 @@ impl Strategy for NetworkPolicy {
         let mut errors = Vec::new();
         super::validate::network_policy(new, Some(old), &mut errors);
         errors
+    }
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for block in super::validate::blocks(new) {
+            warnings.extend(cidr_warnings(&block.at("cidr"), block.text("cidr")));
+            for (index, except) in block.texts("except").into_iter().enumerate() {
+                warnings.extend(cidr_warnings(&block.at("except").index(index), except));
+            }
+        }
+        warnings
     }
     print_with!(print::other::NETWORK_POLICY);
 }

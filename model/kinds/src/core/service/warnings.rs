@@ -2,7 +2,7 @@
 
 use meta::Object;
 
-use crate::check::{Node, ip_warning};
+use crate::check::{Node, cidr_warnings, ip_warning};
 
 /// Warnings about a Service.
 pub(super) fn check(new: &Object) -> Vec<String> {
@@ -41,6 +41,12 @@ pub(super) fn check(new: &Object) -> Vec<String> {
     let balancer = spec.text("loadBalancerIP");
     if let Some(words) = ip_warning(&spec.at("loadBalancerIP"), balancer) {
         warn(&words);
+    }
+    let ranges = "loadBalancerSourceRanges";
+    for (index, range) in spec.texts(ranges).into_iter().enumerate() {
+        for words in cidr_warnings(&spec.at(ranges).index(index), range) {
+            warn(&words);
+        }
     }
     if is_external && has_external_ips {
         warn(r#"spec.externalIPs is ignored when spec.type is "ExternalName""#);

@@ -80,6 +80,55 @@ fn endpoints_of_older_rules_may_stay() {
     assert!(why.contains("canonical form"), "{why}");
 }
 
+/// What a client is warned of who creates a manifest.
+fn warned(api_version: &str, kind: &str, rest: Value) -> Vec<String> {
+    let object = manifest(api_version, kind, rest);
+    let registry = crate::builtin();
+    let kind = registry.kind(&object.gvk().unwrap()).unwrap();
+    kind.strategy.warnings(&object, None)
+}
+
+#[test]
+fn clients_are_warned_of_addresses_in_other_forms() {
+    let canonical = "should be in RFC 5952 canonical format";
+    let blocks = |field: &str, value: &str| json!({"spec": {field: [value]}});
+    let block = "2001:DB8::/32";
+    for (kind, field) in [
+        ("Service", "loadBalancerSourceRanges"),
+        ("Node", "podCIDRs"),
+    ] {
+        let why =
+            format!("spec.{field}[0]: IPv6 CIDR value \"{block}\" {canonical} (\"2001:db8::/32\")");
+        assert_eq!(warned("v1", kind, blocks(field, block)), [why]);
+    }
+    let peer = json!({"ipBlock": {"cidr": "10.0.0.1/8", "except": ["::ffff:10.1.2.0/120"]}});
+    let policy = json!({"spec": {"egress": [{"to": [peer]}]}});
+    let at = "spec.egress[0].to[0].ipBlock";
+    let told = warned("networking.k8s.io/v1", "NetworkPolicy", policy);
+    assert_eq!(
+        told,
+        [
+            format!(
+                r#"{at}.cidr: CIDR value "10.0.0.1/8" is ambiguous in this context (should be "10.0.0.0/8" or "10.0.0.1/32"?)"#
+            ),
+            format!(
+                r#"{at}.except[0]: non-standard CIDR value "::ffff:10.1.2.0/120" is invalid: use "10.1.2.0/24""#
+            ),
+        ]
+    );
+    let slice = slice("FQDN", "a.b");
+    let why = "spec.addressType: FQDN endpoints are deprecated";
+    assert_eq!(warned("discovery.k8s.io/v1", "EndpointSlice", slice), [why]);
+    let subsets = json!({"subsets": [{"addresses": [{"ip": "FD00::1"}]}]});
+    let why =
+        format!(r#"subsets[0].addresses[0].ip: IPv6 address "FD00::1" {canonical} ("fd00::1")"#);
+    assert_eq!(warned("v1", "Endpoints", subsets), [why]);
+    let balancer = json!({"spec": {"loadBalancerIP": "01.2.3.4"}});
+    let why =
+        r#"spec.loadBalancerIP: non-standard IP address "01.2.3.4" is invalid: use "1.2.3.4""#;
+    assert_eq!(warned("v1", "Service", balancer), [why]);
+}
+
 /// A Service that is a load balancer, with that in its spec.
 fn balancer(field: &str, value: Value) -> Value {
     let mut spec = json!({"type": "LoadBalancer", "ports": [{"port": 80}]});
