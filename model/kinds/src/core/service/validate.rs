@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, Object, Path, names};
+use meta::{FieldError, Object, ObjectExt as _, Path, names};
 use serde_json::{Value, json};
 
 use super::{is_externally_accessible, needs_health_check};
@@ -13,6 +13,9 @@ const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
+
+/// The annotation that says who may come through a load balancer, from before there was a field.
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
 /// A Service as it stands. Addresses that the old one had in the same field may be of older rules.
 pub(super) fn service(object: &Object, old: Option<&Object>) -> Errors {
@@ -37,6 +40,9 @@ pub(super) fn service(object: &Object, old: Option<&Object>) -> Errors {
     spec.needs_one_of("type", &TYPES, &mut errors);
     node_ports(&spec, &mut errors);
     source_ranges(&spec, &had("loadBalancerSourceRanges"), &mut errors);
+    if !spec.has_items("loadBalancerSourceRanges") {
+        annotated_ranges(object, old, &mut errors);
+    }
     load_balancer(&spec, &mut errors);
     traffic(&spec, &mut errors);
     errors
@@ -310,6 +316,24 @@ fn source_ranges(spec: &Node<'_>, had: &[&str], errors: &mut Errors) {
                 cidr(range.trim()),
             ));
         }
+    }
+}
+
+fn annotated_ranges(object: &Object, old: Option<&Object>, errors: &mut Errors) {
+    let Some(ranges) = object.annotation(SOURCE_RANGES) else {
+        return;
+    };
+    let path = Path::new("metadata").child("annotations");
+    let path = path.key(SOURCE_RANGES);
+    if object.str_at(&["spec", "type"]) != Some("LoadBalancer") {
+        errors.push(FieldError::forbidden(&path, ONLY));
+    }
+    let was = old.and_then(|old| old.annotation(SOURCE_RANGES));
+    if was == Some(ranges) || ranges.trim().is_empty() {
+        return;
+    }
+    for range in ranges.split(',').map(str::trim) {
+        errors.extend(invalid(&path, range, cidr(range)));
     }
 }
 

@@ -170,6 +170,29 @@ fn addresses_of_older_rules_may_stay() {
 }
 
 #[test]
+fn annotated_source_ranges_are_blocks_of_load_balancers() {
+    let key = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let service = |kind: &str, ranges: &str| {
+        let metadata = json!({"name": "x", "annotations": {key: ranges}});
+        json!({"metadata": metadata, "spec": {"type": kind, "ports": [{"port": 80}]}})
+    };
+    refused(
+        "v1",
+        "Service",
+        service("LoadBalancer", "10.0.0.0/8, fd00::/8"),
+        "",
+    );
+    refused("v1", "Service", service("LoadBalancer", " "), "");
+    let at = format!("metadata.annotations[{key}]");
+    let why = format!(
+        "{at}: Invalid value: \"10.0.0.1/8\": must not have bits set beyond the prefix length"
+    );
+    refused("v1", "Service", service("LoadBalancer", "10.0.0.1/8"), &why);
+    let why = format!("{at}: Forbidden: may only be used when `type` is 'LoadBalancer'");
+    refused("v1", "Service", service("ClusterIP", ""), &why);
+}
+
+#[test]
 fn names_of_addresses_are_addresses_written_in_one_way() {
     let reference = json!({"resource": "services", "namespace": "a", "name": "b"});
     for (name, why) in [
