@@ -151,34 +151,47 @@ fn wildcard(rule: &Node<'_>, field: &str, words: &str, errors: &mut Errors) {
     }
 }
 
+/// Source: `validateResources`.
 fn resources(rule: &Node<'_>, errors: &mut Errors) {
     let resources = rule.texts("resources");
     let list = rule.child("resources");
     if resources.is_empty() {
         errors.push(FieldError::required(&list.path, ""));
     }
+    // What stands in front of `/*` and behind `*/`, and whether the last resource without a part is a named one.
+    let (mut wholes, mut parts) = (BTreeSet::new(), BTreeSet::new());
+    let mut has_named_main = false;
     for (index, resource) in resources.iter().enumerate() {
         let path = list.path.index(index);
-        match *resource {
-            "" => errors.push(FieldError::required(&path, "")),
-            "*/" | "/" => errors.push(FieldError::invalid(
-                &path,
-                *resource,
-                "must not specify empty subresource",
-            )),
-            _ => {}
+        if resource.is_empty() {
+            errors.push(FieldError::required(&path, ""));
+            continue;
+        }
+        let Some((name, part)) = resource.split_once('/') else {
+            has_named_main = *resource != "*";
+            continue;
+        };
+        for (is_covered, cover) in [
+            (wholes.contains(name), format!("{name}/*")),
+            (parts.contains(part), format!("*/{part}")),
+        ] {
+            if is_covered {
+                let why = format!("if '{cover}' is present, must not specify {resource}");
+                errors.push(FieldError::invalid(&path, *resource, why));
+            }
+        }
+        if part == "*" {
+            wholes.insert(name);
+        }
+        if name == "*" {
+            parts.insert(part);
         }
     }
     if resources.len() > 1 && resources.contains(&"*/*") {
         let why = "if '*/*' is present, must not specify other resources";
         errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
     }
-    let has_other_main = resources
-        .iter()
-        .filter(|resource| !resource.contains('/'))
-        .count()
-        > 1;
-    if resources.contains(&"*") && has_other_main {
+    if resources.contains(&"*") && has_named_main {
         let why = "if '*' is present, must not specify other resources without subresources";
         errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
     }

@@ -81,7 +81,7 @@ fn endpoints_of_older_rules_may_stay() {
 }
 
 /// What a client is warned of who creates a manifest.
-fn warned(api_version: &str, kind: &str, rest: Value) -> Vec<String> {
+pub(super) fn warned(api_version: &str, kind: &str, rest: Value) -> Vec<String> {
     let object = manifest(api_version, kind, rest);
     let registry = crate::builtin();
     let kind = registry.kind(&object.gvk().unwrap()).unwrap();

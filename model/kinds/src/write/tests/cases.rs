@@ -39,7 +39,7 @@ pub(super) fn refused(api_version: &str, kind: &str, rest: Value, expected: &str
 }
 
 /// A job of that spec, with a template.
-fn job(mut spec: Value) -> Value {
+pub(super) fn job(mut spec: Value) -> Value {
     let mut pod: Value = serde_json::from_str(POD).unwrap();
     pod.set(&["restartPolicy"], "Never".into());
     spec.set(&["template", "spec"], pod);
@@ -219,7 +219,7 @@ fn metrics_may_describe_objects_of_the_core_group() {
 
 /// What is said to a pod whose container and spec have these fields.
 #[track_caller]
-fn pod_refused(container: Value, spec: Value, expected: &str) {
+pub(super) fn pod_refused(container: Value, spec: Value, expected: &str) {
     let mut pod: Value = serde_json::from_str(POD).unwrap();
     let (Value::Object(own), Value::Object(fields)) = (container, spec) else {
         panic!("containers and specs are maps");
