@@ -19,7 +19,8 @@ pub(crate) fn rows() -> Vec<Kind> {
             "RuntimeClass",
             "runtimeclasses",
             Checked::new(&print::core::RUNTIME_CLASS, runtime_class::check)
-                .changes(runtime_class::change),
+                .changes(runtime_class::change)
+                .warns(runtime_class::warnings),
         )
         .build(),
     ]

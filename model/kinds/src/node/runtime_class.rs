@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use meta::{FieldError, Object, names};
 
 use crate::check::{Errors, Node};
-use crate::core::pod_spec::validate::{container_resource, tolerations};
+use crate::core::pod_spec::validate::{overhead, tolerations};
+use crate::core::pod_spec::warnings::node_label;
 
 /// Source: `ValidateRuntimeClass`.
 pub(super) fn check(object: &Object, errors: &mut Errors) {
@@ -16,15 +17,8 @@ pub(super) fn check(object: &Object, errors: &mut Errors) {
     } else {
         root.complain("handler", names::dns1123_label(handler), errors);
     }
-    if let Some(overhead) = root.get("overhead") {
-        let limits = meta::Path::new("overhead").child("limits");
-        for (name, amount) in overhead.entries("podFixed") {
-            let amount = Node {
-                value: amount.value,
-                path: limits.key(name),
-            };
-            container_resource(name, &amount, errors);
-        }
+    if let Some(amounts) = root.get("overhead") {
+        overhead(&amounts.child("podFixed"), &amounts.path, errors);
     }
     if let Some(scheduling) = root.get("scheduling") {
         errors.extend(crate::metadata::labels(
@@ -41,6 +35,16 @@ pub(super) fn check(object: &Object, errors: &mut Errors) {
             }
         }
     }
+}
+
+/// What clients are warned of. Source: `GetWarningsForRuntimeClass`.
+pub(super) fn warnings(new: &Object, _old: Option<&Object>) -> Vec<String> {
+    let selector = Node::root(new).child("scheduling").child("nodeSelector");
+    let labels = selector.value.as_object().into_iter().flatten();
+    let words = labels.filter_map(|(key, _)| node_label(key));
+    words
+        .map(|words| format!("{}: {words}", selector.path))
+        .collect()
 }
 
 /// The handler of a class stays.

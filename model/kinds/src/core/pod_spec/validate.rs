@@ -16,7 +16,7 @@ pub(crate) use annotations::{
     MIRROR, changed as changed_annotations, specific as specific_annotations,
 };
 pub(in crate::core) use confinement::{agreement, app_armor_profile, confine};
-pub(crate) use resources::{amount, container_resource, resource_name};
+pub(crate) use resources::{amount, overhead, resource_name};
 pub(crate) use scheduling::{node_selector, tolerations};
 pub(crate) use template::{Selector, template, template_for_controller};
 pub(crate) use volumes::{claim_spec_errors, host_path, template_metadata};
@@ -229,11 +229,8 @@ fn plain_fields(spec: &Node<'_>, errors: &mut Errors) {
             errors,
         );
     }
-    for (name, amount) in spec.entries("overhead") {
-        // Upstream checks it as limits of a container.
-        let path = spec.at("overhead").child("limits").key(name);
-        let value = amount.value;
-        resources::container_resource(name, &Node { value, path }, errors);
+    if let Some(amounts) = spec.get("overhead") {
+        overhead(&amounts, &amounts.path, errors);
     }
     if let Some(os) = spec.get("os") {
         operating_system(spec, &os, errors);

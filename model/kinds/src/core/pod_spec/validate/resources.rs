@@ -118,10 +118,14 @@ fn pod_resource_name(name: &str, path: &Path, errors: &mut Errors) {
     }
 }
 
-/// One entry of a container's requests or limits.
-pub(crate) fn container_resource(name: &str, value: &Node<'_>, errors: &mut Errors) {
-    container_resource_name(name, &value.path, errors);
-    amount(name, value, errors);
+/// What a pod takes besides its containers, which upstream checks as limits of one. Source: `validateOverhead`.
+pub(crate) fn overhead(amounts: &Node<'_>, path: &Path, errors: &mut Errors) {
+    let limits = serde_json::json!({"limits": amounts.value});
+    let limits = Node {
+        value: &limits,
+        path: path.clone(),
+    };
+    requirements(&limits, &BTreeSet::new(), errors);
 }
 
 /// Requests and limits of a container.
@@ -204,16 +208,19 @@ fn unknown_claim(path: &Path, name: &str, claims: &BTreeSet<String>) -> FieldErr
     error
 }
 
+/// Huge pages come whole. Source: `validateResourceQuantityHugePageValue`.
 fn huge_page_fraction(name: &str, value: &Node<'_>, errors: &mut Errors) {
-    let size = name
-        .strip_prefix("hugepages-")
-        .and_then(|size| meta::Quantity::parse(size).ok());
+    let Some(size) = name.strip_prefix("hugepages-") else {
+        return;
+    };
+    let size = meta::Quantity::parse(size).ok();
+    let size = size.filter(|size| size.milli_value() % 1000 == 0);
     let size = size.map(|size| size.value()).filter(|size| *size > 0);
-    if let Some(size) = size
-        && quantity(value.value).value() % size != 0
-    {
-        let amount = quantity(value.value).to_string();
-        errors.push(FieldError::invalid(&value.path, amount, NOT_WHOLE));
+    let amount = quantity(value.value);
+    if size.is_none_or(|size| amount.value() % size != 0) {
+        let amount = amount.to_string();
+        let why = format!("{amount} is not positive integer multiple of {name}");
+        errors.push(FieldError::invalid(&value.path, amount, why));
     }
 }
 
