@@ -3,6 +3,7 @@
 use meta::{FieldError, Object};
 
 use super::validate;
+use crate::check;
 use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
@@ -29,7 +30,11 @@ impl Strategy for CronJob {
         validate::cron_job(new, Some(old))
     }
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
-        warnings::named_workload(new, old, &["spec", "jobTemplate", "spec", "template"])
+        let spec = check::Node::root(new).child("spec");
+        let spec = spec.child("jobTemplate").child("spec");
+        let of_spec = validate::high_completions_warning(&spec);
+        let at = ["spec", "jobTemplate", "spec", "template"];
+        warnings::named_workload_with(new, old, &at, of_spec)
     }
     print_with!(print::apps::CRON_JOB);
 }

@@ -4,6 +4,7 @@ use meta::{FieldError, Object, ObjectExt as _};
 use serde_json::Value;
 
 use super::validate;
+use crate::check;
 use crate::core::pod_spec::warnings;
 use crate::edit::Edit as _;
 use crate::print::{self, print_with};
@@ -87,7 +88,9 @@ impl Strategy for Job {
         validate::job_update(new, old)
     }
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
-        warnings::named_workload(new, old, &["spec", "template"])
+        let spec = check::Node::root(new).child("spec");
+        let of_spec = validate::high_completions_warning(&spec);
+        warnings::named_workload_with(new, old, &["spec", "template"], of_spec)
     }
     print_with!(print::apps::JOB);
 }

@@ -16,6 +16,10 @@ use crate::edit::Edit as _;
 /// Longest name of a CronJob: its jobs' names are eleven characters longer.
 const CRON_NAME_BYTES_MAX: usize = 52;
 const INDEXED_PARALLELISM_MAX: i64 = 100_000;
+/// Above so many completions a job must set limits. Source: `completionsSoftLimit`.
+const HIGH_COMPLETIONS: i64 = 100_000;
+/// How many pods such a job may have at a time, and how many failed indexes. Source: `parallelismLimitForHighCompletions`.
+const HIGH_PARALLELISM: i64 = 10_000;
 const MANAGED_BY_BYTES_MAX: usize = 63;
 
 /// A new or changed Job.
@@ -203,14 +207,6 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
             errors.push(FieldError::invalid(&spec.at("parallelism"), count, why));
         }
         let failed = spec.int("maxFailedIndexes");
-        if let Some(failed) = failed.filter(|failed| *failed > INDEXED_PARALLELISM_MAX) {
-            let why = format!("must be less than or equal to {INDEXED_PARALLELISM_MAX}");
-            errors.push(FieldError::invalid(
-                &spec.at("maxFailedIndexes"),
-                failed,
-                why,
-            ));
-        }
         if let Some((failed, _)) = failed.zip(completions).filter(|(failed, all)| failed > all) {
             let why = "must be less than or equal to completions";
             errors.push(FieldError::invalid(
@@ -219,6 +215,15 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
                 why,
             ));
         }
+        if let Some(failed) = failed.filter(|failed| *failed > INDEXED_PARALLELISM_MAX) {
+            let why = format!("must be less than or equal to {INDEXED_PARALLELISM_MAX}");
+            errors.push(FieldError::invalid(
+                &spec.at("maxFailedIndexes"),
+                failed,
+                why,
+            ));
+        }
+        high_completions(spec, errors);
         return;
     }
     for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
@@ -227,6 +232,42 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
             errors.push(FieldError::invalid(&spec.at(field), value, why));
         }
     }
+}
+
+/// A job of very many indexes that counts the failures of each may not lose track of them. Source: `validateJobSpec`.
+fn high_completions(spec: &Node<'_>, errors: &mut Errors) {
+    let completions = spec.int("completions").unwrap_or_default();
+    if completions <= HIGH_COMPLETIONS || !spec.has("backoffLimitPerIndex") {
+        return;
+    }
+    if !spec.has("maxFailedIndexes") {
+        let why = format!("must be specified when completions is above {HIGH_COMPLETIONS}");
+        errors.push(FieldError::required(&spec.at("maxFailedIndexes"), why));
+    }
+    for field in ["parallelism", "maxFailedIndexes"] {
+        let count = spec.int(field).unwrap_or_default();
+        if count > HIGH_PARALLELISM {
+            let why = format!(
+                "must be less than or equal to {HIGH_PARALLELISM} when completions are above {HIGH_COMPLETIONS} and used with backoff limit per index"
+            );
+            errors.push(FieldError::invalid(&spec.at(field), count, why));
+        }
+    }
+}
+
+/// A warning about a job of so many indexes that not all that fail are told. Source: `WarningsForJobSpec`.
+pub(super) fn high_completions_warning(spec: &Node<'_>) -> Option<String> {
+    let is_indexed = spec.text("completionMode") == "Indexed";
+    let is_above = |field: &str, most: i64| spec.int(field).is_some_and(|count| count > most);
+    let is_high = is_indexed
+        && is_above("completions", HIGH_COMPLETIONS)
+        && is_above("parallelism", HIGH_PARALLELISM);
+    is_high.then(|| {
+        format!(
+            "{}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
+            spec.path
+        )
+    })
 }
 
 /// Whether a suspended job has nothing running: it never started, or is done with suspending.

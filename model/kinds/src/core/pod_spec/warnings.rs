@@ -103,11 +103,22 @@ pub(crate) fn workload(new: &Object, old: Option<&Object>, at: &[&str]) -> Vec<S
 
 /// The same for workloads whose names end up in the names of pods.
 pub(crate) fn named_workload(new: &Object, old: Option<&Object>, at: &[&str]) -> Vec<String> {
+    named_workload_with(new, old, at, None)
+}
+
+/// Likewise, with what is to be said of the spec, between both.
+pub(crate) fn named_workload_with(
+    new: &Object,
+    old: Option<&Object>,
+    at: &[&str],
+    of_spec: Option<String>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if old.is_none() {
         let what = "Pod names and hostnames, which can result in surprising behavior";
         warnings = name(new, what);
     }
+    warnings.extend(of_spec);
     warnings.extend(workload(new, old, at));
     warnings
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::addresses::warned;
-use super::cases::{pod_refused, refused};
+use super::cases::{job, pod_refused, refused};
 
 /// A webhook whose rule is for these resources.
 fn webhook(client: &Value, resources: &Value) -> Value {
@@ -63,6 +63,32 @@ fn huge_pages_come_whole_and_not_alone() {
     let class = json!({"handler": "x", "overhead": {"podFixed": {"hugepages-2Mi": "3Mi"}}});
     let why = "[overhead.limits[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer multiple of hugepages-2Mi, overhead: Forbidden: HugePages require cpu or memory]";
     refused("node.k8s.io/v1", "RuntimeClass", class, why);
+}
+
+#[test]
+fn jobs_of_very_many_indexes_limit_their_failures() {
+    let indexed = |mut spec: Value| {
+        spec["completionMode"] = "Indexed".into();
+        spec["completions"] = 100_001.into();
+        job(spec)
+    };
+    let why =
+        "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000";
+    let spec = indexed(json!({"backoffLimitPerIndex": 1}));
+    refused("batch/v1", "Job", spec, why);
+    let words = "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index";
+    let spec =
+        json!({"backoffLimitPerIndex": 1, "maxFailedIndexes": 10_001, "parallelism": 20_000});
+    let why = format!(
+        "[spec.parallelism: Invalid value: 20000: {words}, spec.maxFailedIndexes: Invalid value: 10001: {words}]"
+    );
+    refused("batch/v1", "Job", indexed(spec), &why);
+    let told = warned("batch/v1", "Job", indexed(json!({"parallelism": 10_001})));
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("spec: In Indexed Jobs with"),
+        "{told:?}"
+    );
 }
 
 #[test]
