@@ -92,6 +92,20 @@ fn jobs_of_very_many_indexes_limit_their_failures() {
 }
 
 #[test]
+fn names_of_profiles_are_no_longer_than_paths() {
+    let profile = |name: &str| {
+        let profile = json!({"type": "Localhost", "localhostProfile": name});
+        json!({"securityContext": {"appArmorProfile": profile}})
+    };
+    let at = "spec.containers[0].securityContext.appArmorProfile.localhostProfile";
+    let why = format!("{at}: Too long: may not be more than 4095 bytes");
+    pod_refused(profile(&"a".repeat(4096)), json!({}), &why);
+    pod_refused(profile(&"a".repeat(4095)), json!({}), "");
+    let why = format!("{at}: Invalid value: \" \": must not be padded with whitespace");
+    pod_refused(profile(" "), json!({}), &why);
+}
+
+#[test]
 fn classes_with_old_node_labels_are_warned_of() {
     let selector = json!({"beta.kubernetes.io/os": "linux", "a": "b"});
     let class = json!({"handler": "x", "scheduling": {"nodeSelector": selector}});

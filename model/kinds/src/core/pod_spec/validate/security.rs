@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use meta::{FieldError, names};
+use meta::{FieldError, Path, names};
 
 use super::windows;
 use crate::check::{Errors, Node, descending_path};
 
 const ID_MAX: i64 = i32::MAX as i64;
+/// Longest name of an AppArmor profile: that of a path, without its end. Source: `maxLocalhostProfileLength`.
+const PROFILE_BYTES_MAX: usize = 4095;
 const SYSCTL_BYTES_MAX: usize = 253;
 const SYSCTL_REGEX: &str =
     r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
@@ -112,6 +114,20 @@ fn is_sysctl(name: &str) -> bool {
     name.len() <= SYSCTL_BYTES_MAX && name.split(['.', '/']).all(is_part)
 }
 
+/// The name of an AppArmor profile on the node. Source: `ValidateAppArmorProfileField`.
+fn app_armor_local(path: &Path, name: &str, errors: &mut Errors) {
+    if name.trim() != name {
+        let why = "must not be padded with whitespace";
+        errors.push(FieldError::invalid(path, name, why));
+    } else if name.is_empty() {
+        let why = "must be set when AppArmor type is Localhost";
+        errors.push(FieldError::required(path, why));
+    }
+    if name.len() > PROFILE_BYTES_MAX {
+        errors.push(FieldError::too_long(path, PROFILE_BYTES_MAX));
+    }
+}
+
 /// A seccomp or AppArmor profile.
 fn profile(context: &Node<'_>, field: &str, errors: &mut Errors) {
     let Some(profile) = context.get(field) else {
@@ -140,14 +156,13 @@ fn profile(context: &Node<'_>, field: &str, errors: &mut Errors) {
     }
     let local = profile.text("localhostProfile");
     if profile.text("type") == "Localhost" {
-        if !profile.has("localhostProfile") || (what == "AppArmor" && local.trim().is_empty()) {
+        if !profile.has("localhostProfile") {
             let why = format!("must be set when {what} type is Localhost");
             errors.push(FieldError::required(&path, why));
         } else if what == "seccomp" {
             descending_path(local, &path, errors);
-        } else if local.trim() != local {
-            let why = "must not be padded with whitespace";
-            errors.push(FieldError::invalid(&path, local, why));
+        } else {
+            app_armor_local(&path, local, errors);
         }
     } else if profile.has("localhostProfile")
         && (what == "seccomp" || kinds.contains(&profile.text("type")))
