@@ -56,6 +56,18 @@ fn quobyte(source: &Node<'_>, errors: &mut Errors) {
     }
 }
 
+/// Options of a driver stand in no namespace of Kubernetes' own. Source: `validateFlexVolumeSource`.
+fn flex_options(source: &Node<'_>, errors: &mut Errors) {
+    for (key, option) in source.entries("options") {
+        let namespace = key.split('/').next().unwrap_or_default();
+        let namespace = format!(".{}", namespace.to_lowercase());
+        if namespace.ends_with(".kubernetes.io") || namespace.ends_with(".k8s.io") {
+            let why = "kubernetes.io and k8s.io namespaces are reserved";
+            errors.push(FieldError::invalid(&option.path, key, why));
+        }
+    }
+}
+
 /// Goes through a source by its field name.
 pub(super) fn check(field: &str, source: &Node<'_>, errors: &mut Errors) {
     if field == "gcePersistentDisk" {
@@ -101,6 +113,7 @@ pub(super) fn check(field: &str, source: &Node<'_>, errors: &mut Errors) {
             ));
         }
         "iscsi" => iscsi(source, errors),
+        "flexVolume" => flex_options(source, errors),
         "storageos" => {
             for name in ["volumeName", "volumeNamespace"] {
                 if !source.text(name).is_empty() {

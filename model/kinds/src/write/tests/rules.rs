@@ -106,6 +106,15 @@ fn names_of_profiles_are_no_longer_than_paths() {
 }
 
 #[test]
+fn options_of_drivers_stand_in_no_reserved_namespace() {
+    let options = json!({"a.K8s.io/b": "c", "notk8s.io/b": "c"});
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
+        "flexVolume": {"driver": "a/b", "options": options}});
+    let why = "spec.flexVolume.options[a.K8s.io/b]: Invalid value: \"a.K8s.io/b\": kubernetes.io and k8s.io namespaces are reserved";
+    refused("v1", "PersistentVolume", json!({"spec": spec}), why);
+}
+
+#[test]
 fn classes_with_old_node_labels_are_warned_of() {
     let selector = json!({"beta.kubernetes.io/os": "linux", "a": "b"});
     let class = json!({"handler": "x", "scheduling": {"nodeSelector": selector}});
