@@ -244,11 +244,11 @@ pub(super) fn priority_level(object: &Object, errors: &mut Errors) {
         errors.push(FieldError::invalid(&spec.at("type"), kind, why));
     }
     match kind {
-        "Exempt" if spec.has("limited") => {
-            let why = "must be nil if the type is not Limited";
-            errors.push(FieldError::forbidden(&spec.at("limited"), why));
-        }
         "Exempt" => {
+            if spec.has("limited") {
+                let why = "must be nil if the type is not Limited";
+                errors.push(FieldError::forbidden(&spec.at("limited"), why));
+            }
             let exempt = spec.child("exempt");
             shares(&exempt, errors);
             exempt.in_range("lendablePercent", 0, 100, errors);

@@ -122,3 +122,13 @@ fn classes_with_old_node_labels_are_warned_of() {
     assert_eq!(warned("node.k8s.io/v1", "RuntimeClass", class), [why]);
 }
 
+#[test]
+fn an_exempt_level_is_checked_beside_what_it_may_not_have() {
+    let spec = json!({"type": "Exempt", "limited": {}, "exempt": {"lendablePercent": 101}});
+    let told = "[spec.type: Invalid value: \"Exempt\": must be 'Exempt' if and only if `name` is 'exempt', spec.limited: Forbidden: must be nil if the type is not Limited, spec.exempt.lendablePercent: Invalid value: 101: must be between 0 and 100, inclusive]";
+    let (version, kind) = (
+        "flowcontrol.apiserver.k8s.io/v1",
+        "PriorityLevelConfiguration",
+    );
+    refused(version, kind, json!({"spec": spec}), told);
+}
