@@ -33,18 +33,11 @@ pub(super) fn float(value: &mut Value) {
 /// Base64 without line breaks; Go's error otherwise.
 pub(super) fn bytes(text: &str) -> Result<String, String> {
     let joined: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
-    match BASE64.decode(&joined) {
-        Ok(bytes) => Ok(BASE64.encode(bytes)),
-        Err(error) => {
-            let at = match error {
-                base64::DecodeError::InvalidByte(at, _)
-                | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-                _ => joined.len() / 4 * 4,
-            };
-            let at = trailing(&joined).unwrap_or(at);
-            Err(format!("illegal base64 data at input byte {at}"))
-        }
-    }
+    let bytes = BASE64.decode(&joined).map_err(|_| {
+        let at = corrupt_at(text.as_bytes()).unwrap_or_default();
+        format!("illegal base64 data at input byte {at}")
+    })?;
+    Ok(BASE64.encode(bytes))
 }
 
 /// Bytes that stand in a list as numbers, as Go reads them too; otherwise the first item that is none.
@@ -60,16 +53,33 @@ pub(super) fn listed_bytes(items: &[Value]) -> Result<String, &Value> {
     bytes.map(|bytes| BASE64.encode(bytes))
 }
 
-/// Where text goes on that good padding had ended, which Go tells of at the place after it.
-fn trailing(text: &str) -> Option<usize> {
-    let padding = text.find('=')?;
-    let end = padding.checked_add(4 - padding % 4)?;
-    let is_padded = padding % 4 > 1 && text.get(padding..end)?.bytes().all(|byte| byte == b'=');
-    let before = text.get(..padding)?.bytes();
-    let is_good = before
-        .into_iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
-    (is_padded && is_good && end < text.len()).then_some(end)
+/// Where Go finds the first fault; `None` when there is none.
+///
+/// Source: Go's `encoding/base64` `decodeQuantum`.
+fn corrupt_at(text: &[u8]) -> Option<usize> {
+    let bytes = text.iter().copied().enumerate();
+    let mut bytes = bytes.filter(|(_, byte)| !matches!(byte, b'\n' | b'\r'));
+    loop {
+        for read in 0..4 {
+            let Some((at, byte)) = bytes.next() else {
+                return (read > 0).then(|| text.len() - read);
+            };
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/') {
+                continue;
+            }
+            if byte != b'=' || read < 2 {
+                return Some(at);
+            }
+            if read == 2 {
+                match bytes.next() {
+                    None => return Some(text.len()),
+                    Some((_, b'=')) => {}
+                    Some((at, _)) => return Some(at - 1),
+                }
+            }
+            return bytes.next().map(|(at, _)| at);
+        }
+    }
 }
 
 /// The canonical spelling of a quantity given as text or number.
