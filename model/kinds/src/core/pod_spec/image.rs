@@ -1,7 +1,10 @@
 //! Image references: which tag a name means, and so which pull policy it gets by default.
 
-/// Longest repository name. Source: distribution/reference.
+/// Longest path of a repository, which is what stands behind the domain. Source: distribution/reference `Parse`.
 const NAME_BYTES_MAX: usize = 255;
+
+/// What a name without a slash has in front of it. Source: distribution/reference `officialRepoPrefix`.
+const OFFICIAL: &str = "library/";
 
 /// The default of `imagePullPolicy`: `Always` for `latest`, said or meant.
 pub(super) fn pull_policy(image: &str) -> &'static str {
@@ -35,7 +38,7 @@ fn tag(image: &str) -> &str {
 }
 
 fn is_name(name: &str) -> bool {
-    if name.len() > NAME_BYTES_MAX || is_hex(name, 64) {
+    if is_hex(name, 64) {
         return false;
     }
     let (domain, path) = match name.split_once('/') {
@@ -48,7 +51,9 @@ fn is_name(name: &str) -> bool {
         }
         _ => (None, name),
     };
-    domain.is_none_or(is_domain) && path.split('/').all(is_component)
+    let is_official = domain.is_none() && !path.contains('/');
+    let bytes = path.len() + if is_official { OFFICIAL.len() } else { 0 };
+    bytes <= NAME_BYTES_MAX && domain.is_none_or(is_domain) && path.split('/').all(is_component)
 }
 
 fn is_domain(domain: &str) -> bool {
@@ -132,6 +137,10 @@ mod tests {
             ("UPPER", "IfNotPresent"),
             ("a/b__c-d.e", "Always"),
             ("a..b", "IfNotPresent"),
+            // With `library/` in front a name is at most 255 bytes long, without its domain.
+            (&"a".repeat(247), "Always"),
+            (&"a".repeat(248), "IfNotPresent"),
+            (&format!("a.b/{}", "a".repeat(255)), "Always"),
         ];
         for (image, policy) in cases {
             assert_eq!(pull_policy(image), policy, "{image}");
