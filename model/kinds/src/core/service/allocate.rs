@@ -68,6 +68,8 @@ pub(super) fn allocate(
 enum Refusal {
     Field(FieldError),
     Internal(String),
+    /// An error that upstream gives no reason.
+    Unknown(String),
 }
 
 impl Refusal {
@@ -75,6 +77,7 @@ impl Refusal {
         match self {
             Self::Field(error) => invalid(&[error]),
             Self::Internal(why) => StatusError::internal(why),
+            Self::Unknown(why) => StatusError::new(500, "", why),
         }
     }
 }
@@ -311,6 +314,7 @@ fn ports(
     let listed = spec.list_at(&["ports"]).to_vec();
     let mut by_port: std::collections::BTreeMap<i64, i64> = std::collections::BTreeMap::new();
     let mut own: BTreeSet<i64> = known.iter().copied().collect();
+    let mut given = BTreeSet::new();
     for (index, port) in spec.items_mut("ports").enumerate() {
         let number = port.int_at(&["port"]).unwrap_or_default();
         let mut asked = port.int_at(&["nodePort"]).unwrap_or_default();
@@ -337,6 +341,12 @@ fn ports(
                     .child("nodePort");
                 Refusal::Field(FieldError::invalid(&path, asked, why))
             })?;
+        }
+        let protocol = text(port, "protocol").to_owned();
+        let shown = format!("duplicate nodePort: {{{protocol} {asked}}}");
+        // New services are told of it by their validation. Source: `Allocators.updateNodePorts`.
+        if !given.insert((protocol, asked)) && old.is_some() {
+            return Err(Refusal::Unknown(shown));
         }
         own.insert(asked);
         by_port.insert(number, asked);
@@ -414,6 +424,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_update_gives_no_node_port_twice() {
+        let ports = json!([{"port": 1, "protocol": "TCP", "nodePort": 30_100},
+            {"port": 2, "protocol": "TCP", "nodePort": 30_100}]);
+        let mut spec = json!({"type": "NodePort", "ports": ports});
+        let old = json!({"type": "NodePort", "ports": [{"port": 1, "protocol": "TCP", "nodePort": 30_100}]});
+        let (cidrs, ranges) = (Cidrs(Vec::new()), Ranges::default());
+        let cx = context(&cidrs, &ranges, false);
+        let refused = super::ports(&mut spec.clone(), Some(&old), &mut BTreeSet::new(), &cx);
+        let Err(Refusal::Unknown(why)) = refused else {
+            panic!("a port was given twice");
+        };
+        assert_eq!(why, "duplicate nodePort: {TCP 30100}");
+        spec["ports"][1]["protocol"] = "UDP".into();
+        let taken = super::ports(&mut spec, Some(&old), &mut BTreeSet::new(), &cx);
+        assert!(taken.is_ok());
+    }
+
     fn asked(ip: &str, cidrs: &Cidrs, dry_run: bool) -> Result<(), String> {
         let ranges = Ranges::default();
         let cx = context(cidrs, &ranges, dry_run);
@@ -424,7 +452,7 @@ mod tests {
         let refused = check_ip(ip, &[ip.to_owned()], "IPv4", &taken, &cx);
         refused.map_err(|refusal| match refusal {
             Refusal::Field(error) => error.detail,
-            Refusal::Internal(why) => why,
+            Refusal::Internal(why) | Refusal::Unknown(why) => why,
         })
     }
 
