@@ -1,8 +1,9 @@
 //! The tables of admission policies and of fairness between requests.
 
 use meta::{Object, ObjectExt as _};
+use serde_json::Value;
 
-use super::{AGE, Col, EVERYTHING, NAME, Printer, age, count, number, selector_text, text_or};
+use super::{AGE, Col, EVERYTHING, NAME, Printer, age, count, number, text_or};
 use crate::kind::Cell;
 
 /// FlowSchemas.
@@ -193,7 +194,7 @@ pub(crate) static POLICY_BINDING: Printer = Printer {
         let chosen = reference.and_then(|one| one.at(&["selector"]));
         let parameter = match (text("name"), chosen) {
             ("", None) => "<unset>".to_owned(),
-            ("", chosen) => selector_text(chosen),
+            ("", Some(chosen)) => go_selector(chosen),
             (name, _) if text("namespace").is_empty() => format!("*/{name}"),
             (name, _) => format!("{}/{name}", text("namespace")),
         };
@@ -205,6 +206,31 @@ pub(crate) static POLICY_BINDING: Printer = Printer {
         ]
     },
 };
+
+/// A label selector as Go dumps it. Source: apimachinery `LabelSelector.String`.
+fn go_selector(selector: &Value) -> String {
+    let text = |one: &Value, field: &str| one.str_at(&[field]).unwrap_or_default().to_owned();
+    let labels = selector.at(&["matchLabels"]).and_then(Value::as_object);
+    let labels = labels.into_iter().flatten();
+    let mut labels: Vec<String> = labels
+        .map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or_default()))
+        .collect();
+    labels.sort();
+    let expressions = selector.list_at(&["matchExpressions"]).iter();
+    let expressions: Vec<String> = expressions
+        .map(|one| {
+            let values = one.list_at(&["values"]).iter().filter_map(Value::as_str);
+            let values = values.collect::<Vec<_>>().join(" ");
+            let (key, operator) = (text(one, "key"), text(one, "operator"));
+            format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
+        })
+        .collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
+        labels.concat(),
+        expressions.concat()
+    )
+}
 
 /// Webhook configurations.
 pub(crate) static WEBHOOKS: Printer = Printer {

@@ -199,6 +199,16 @@ fn addresses_of_a_load_balancer_are_shown_whole() {
 }
 
 #[test]
+fn the_selector_of_a_binding_is_dumped() {
+    let expression = json!({"key": "a", "operator": "In", "values": ["b", "c"]});
+    let selector = json!({"matchLabels": {"x": "y"}, "matchExpressions": [expression]});
+    let object = json!({"metadata": {"name": "x"}, "spec": {"paramRef": {"selector": selector}}});
+    let cells = (policy::POLICY_BINDING.cells)(&object, Timestamp::UNIX_EPOCH);
+    let shown = "&LabelSelector{MatchLabels:map[string]string{x: y,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:a,Operator:In,Values:[b c],},},}";
+    assert_eq!(Value::from(cells[2].clone()), shown);
+}
+
+#[test]
 fn labels_are_sorted_with_their_values() {
     let map = json!({"app": "x", "app.kubernetes.io/name": "y"});
     assert_eq!(labels(Some(&map)), "app.kubernetes.io/name=y,app=x");
