@@ -34,10 +34,7 @@ pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {
         .str_at(&["metadata", "generateName"])
         .unwrap_or_default();
     if !prefix.is_empty() {
-        // A prefix may end in a dash, since more follows.
-        let masked = prefix.strip_suffix('-').filter(|start| !start.is_empty());
-        let masked = masked.map_or_else(|| prefix.to_owned(), |start| format!("{start}a"));
-        let complaints = strategy.name_errors(&masked, true);
+        let complaints = strategy.name_errors(&masked(prefix), true);
         errors.extend(invalid(&root.child("generateName"), prefix, complaints));
     }
     let name = object.name();
@@ -55,6 +52,17 @@ pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<FieldError> {
     }
     whole(kind, object, &mut errors);
     errors
+}
+
+/// The start of a name, which may end in a dash since more follows, as a name.
+///
+/// Source: apimachinery `maskTrailingDash`, which puts a letter in place of the last two bytes.
+pub(crate) fn masked(prefix: &str) -> String {
+    let start = prefix.strip_suffix('-').and_then(|start| {
+        let (last, _) = start.char_indices().next_back()?;
+        start.get(..last)
+    });
+    start.map_or_else(|| prefix.to_owned(), |start| format!("{start}a"))
 }
 
 /// What is wrong with metadata, besides the name.

@@ -132,3 +132,15 @@ fn an_exempt_level_is_checked_beside_what_it_may_not_have() {
     );
     refused(version, kind, json!({"spec": spec}), told);
 }
+
+#[test]
+fn variables_and_what_they_come_from_are_named_as_upstream_names_them() {
+    let words = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+    let env = json!({"env": [{"name": "a=b"}]});
+    let why = format!("spec.containers[0].env[0].name: Invalid value: \"a=b\": {words}");
+    pod_refused(env, json!({}), &why);
+    for name in ["a-", "--", "ab12-"] {
+        let from = json!([{"configMapRef": {"name": name}}, {"secretRef": {"name": name}}]);
+        pod_refused(json!({"envFrom": from}), json!({}), "");
+    }
+}
