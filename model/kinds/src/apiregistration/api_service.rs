@@ -20,14 +20,14 @@ pub(super) fn check(object: &Object, errors: &mut Errors) {
         );
         errors.push(FieldError::invalid(&path, object.name(), why));
     }
+    if group.is_empty() && version != "v1" {
+        let why = "only v1 may have an empty group and it better be legacy kube";
+        errors.push(FieldError::required(&spec.at("group"), why));
+    }
     if !group.is_empty() {
         spec.complain("group", names::dns1123_subdomain(group), errors);
     }
-    if version.is_empty() {
-        spec.needs("version", errors);
-    } else {
-        spec.complain("version", names::dns1035_label(version), errors);
-    }
+    spec.complain("version", names::dns1035_label(version), errors);
     for (field, most) in [
         ("groupPriorityMinimum", GROUP_PRIORITY_MAX),
         ("versionPriority", VERSION_PRIORITY_MAX),
@@ -59,8 +59,11 @@ pub(super) fn check(object: &Object, errors: &mut Errors) {
         service.needs(field, errors);
     }
     let port = service.int("port").unwrap_or(443);
-    let complaints = names::port_number(port).into_iter();
-    errors.extend(complaints.map(|why| FieldError::invalid(&service.at("port"), port, why)));
+    let complaints = names::port_number(port);
+    if !complaints.is_empty() {
+        let why = format!("port is not valid: {}", complaints.join(", "));
+        errors.push(FieldError::invalid(&service.at("port"), port, why));
+    }
     if spec.flag("insecureSkipTLSVerify") && !spec.text("caBundle").is_empty() {
         let why = "may not be true if caBundle is present";
         errors.push(FieldError::invalid(

@@ -20,7 +20,7 @@ pub(super) fn manifest(api_version: &str, kind: &str, rest: Value) -> Value {
 }
 
 /// What is said to a manifest, without the subject; empty when it is taken.
-fn said(manifest: &Value) -> String {
+pub(super) fn said(manifest: &Value) -> String {
     let registry = crate::builtin();
     let gvk: Gvk = manifest.gvk().unwrap();
     match created(registry.kind(&gvk).unwrap(), manifest.clone()) {

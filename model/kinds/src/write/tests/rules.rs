@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::addresses::warned;
-use super::cases::{job, pod_refused, refused};
+use super::cases::{job, manifest, pod_refused, refused, said};
 
 /// A webhook whose rule is for these resources.
 fn webhook(client: &Value, resources: &Value) -> Value {
@@ -142,5 +142,21 @@ fn variables_and_what_they_come_from_are_named_as_upstream_names_them() {
     for name in ["a-", "--", "ab12-"] {
         let from = json!([{"configMapRef": {"name": name}}, {"secretRef": {"name": name}}]);
         pod_refused(json!({"envFrom": from}), json!({}), "");
+    }
+}
+
+#[test]
+fn api_services_have_a_group_but_for_the_first() {
+    let spec = json!({"version": "", "groupPriorityMinimum": 1, "versionPriority": 1,
+        "service": {"name": "a", "namespace": "b", "port": 70_000}});
+    let object = json!({"metadata": {"name": "."}, "spec": spec});
+    let kind = "APIService";
+    let told = said(&manifest("apiregistration.k8s.io/v1", kind, object));
+    for why in [
+        "spec.group: Required value: only v1 may have an empty group and it better be legacy kube",
+        "spec.version: Invalid value: \"\": a DNS-1035 label must",
+        "spec.service.port: Invalid value: 70000: port is not valid: must be between 1 and 65535, inclusive",
+    ] {
+        assert!(told.contains(why), "{told}");
     }
 }
