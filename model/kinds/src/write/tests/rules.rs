@@ -160,3 +160,16 @@ fn api_services_have_a_group_but_for_the_first() {
         assert!(told.contains(why), "{told}");
     }
 }
+
+#[test]
+fn operators_that_only_compare_are_listed_to_those_who_ask_for_them() {
+    let at = "spec.tolerations[0].operator: Unsupported value";
+    for (operator, known) in [
+        ("Gt", r#""Equal", "Exists", "Lt", "Gt""#),
+        ("X", r#""Equal", "Exists""#),
+    ] {
+        let tolerations = json!([{"key": "a", "operator": operator, "value": "1"}]);
+        let why = format!("{at}: \"{operator}\": supported values: {known}");
+        pod_refused(json!({}), json!({"tolerations": tolerations}), &why);
+    }
+}

@@ -314,11 +314,12 @@ pub(crate) fn tolerations(spec: &Node<'_>, errors: &mut Errors) {
             "Exists" => {}
             other => {
                 let path = toleration.at("operator");
-                errors.push(FieldError::not_supported(
-                    &path,
-                    other,
-                    &["Equal", "Exists"],
-                ));
+                // Upstream lists those that it would know, to those that ask for them.
+                let known: &[&str] = match other {
+                    "Gt" | "Lt" => &["Equal", "Exists", "Lt", "Gt"],
+                    _ => &["Equal", "Exists"],
+                };
+                errors.push(FieldError::not_supported(&path, other, known));
             }
         }
         if !toleration.text("effect").is_empty() {
