@@ -178,6 +178,9 @@ impl Strategy for Event {
             "regarding.namespace",
             "regarding.name",
             "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
             "reportingController",
         ]
     }

@@ -173,3 +173,14 @@ fn operators_that_only_compare_are_listed_to_those_who_ask_for_them() {
         pod_refused(json!({}), json!({"tolerations": tolerations}), &why);
     }
 }
+
+#[test]
+fn new_events_are_selected_by_all_that_they_are_about() {
+    let registry = crate::builtin();
+    let gvk = meta::Gvk::new("events.k8s.io", "v1", "Event");
+    let fields = registry.kind(&gvk).unwrap().strategy.selectable_fields();
+    for field in ["apiVersion", "resourceVersion", "fieldPath", "uid"] {
+        let field = format!("regarding.{field}");
+        assert!(fields.contains(&field.as_str()), "{field}");
+    }
+}
