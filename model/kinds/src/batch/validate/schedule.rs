@@ -145,6 +145,10 @@ fn number(text: &str, least: u32, names: &[&str]) -> Result<u32, String> {
     if let Some(at) = names.iter().position(|name| *name == lower) {
         return Ok(least + u32::try_from(at).unwrap_or_default());
     }
+    let negative = text.parse::<i64>().ok().filter(|number| *number < 0);
+    if let Some(number) = negative {
+        return Err(format!("negative number ({number}) not allowed: {text}"));
+    }
     text.parse().map_err(|_| {
         let quoted = meta::field::quote(text);
         format!("failed to parse int from {text}: strconv.Atoi: parsing {quoted}: invalid syntax")
@@ -166,6 +170,8 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(()), "{text}");
         }
+        let why = "negative number (-1) not allowed: -1";
+        assert_eq!(parse("*/-1 * * * *"), Err(why.to_owned()));
         for text in [
             "",
             "* * * *",
