@@ -260,6 +260,7 @@ pub(super) fn csi_node(object: &Object, errors: &mut Errors) {
                 "must be 256 characters or less",
             ));
         }
+        driver.child("allocatable").not_negative("count", errors);
         if !known.insert(driver.text("name")) {
             errors.push(FieldError::duplicate(
                 &driver.at("name"),
@@ -282,7 +283,6 @@ pub(super) fn csi_node(object: &Object, errors: &mut Errors) {
                 names::qualified_name(key),
             ));
         }
-        driver.child("allocatable").not_negative("count", errors);
     }
 }
 
@@ -339,6 +339,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn counts_of_drivers_are_told_before_names_that_stand_twice() {
+        let driver = json!({"name": "a.b", "nodeID": "x", "allocatable": {"count": -1}});
+        let node = json!({"spec": {"drivers": [{"name": "a.b", "nodeID": "x"}, driver]}});
+        let mut errors = Errors::new();
+        csi_node(&node, &mut errors);
+        let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        let at = "spec.drivers[1]";
+        assert_eq!(
+            fields,
+            [format!("{at}.allocatable.count"), format!("{at}.name")]
+        );
+    }
 
     #[test]
     fn drivers_ask_for_tokens_and_wait_long_enough() {
