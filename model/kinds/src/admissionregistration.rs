@@ -3,6 +3,7 @@
 mod condition;
 mod expression;
 mod policy;
+mod url;
 mod webhook;
 
 use serde_json::{Value, json};

@@ -81,7 +81,7 @@ fn hook(hook: &Node<'_>, errors: &mut Errors) {
     }
     let client = hook.child("clientConfig");
     match (client.has("url"), client.get("service")) {
-        (true, None) => url(&client, errors),
+        (true, None) => super::url::url(&client, errors),
         (false, Some(service)) => self::service(&service, errors),
         _ => {
             let why = "exactly one of url or service is required";
@@ -194,45 +194,6 @@ fn resources(rule: &Node<'_>, errors: &mut Errors) {
     if resources.contains(&"*") && has_named_main {
         let why = "if '*' is present, must not specify other resources without subresources";
         errors.push(FieldError::invalid(&list.path, list.value.clone(), why));
-    }
-}
-
-/// Source: `ValidateWebhookURL`.
-fn url(client: &Node<'_>, errors: &mut Errors) {
-    const FORM: &str = "; desired format: https://host[/path]";
-    let text = client.text("url");
-    let path = client.at("url");
-    let (scheme, rest) = text
-        .split_once("://")
-        .unwrap_or_else(|| (if text.contains(':') { text } else { "" }, ""));
-    if scheme != "https" {
-        let why = format!("'https' is the only allowed URL scheme{FORM}");
-        errors.push(FieldError::invalid(&path, scheme, why));
-    }
-    let (host, after) = rest
-        .find(['/', '?', '#'])
-        .map_or((rest, ""), |at| rest.split_at(at));
-    if host.is_empty() {
-        let why = format!("host must be specified{FORM}");
-        errors.push(FieldError::invalid(&path, "", why));
-    }
-    if host.contains('@') {
-        let why = "user information is not permitted in the URL";
-        errors.push(FieldError::invalid(&path, host, why));
-    }
-    if after.contains('#') {
-        errors.push(FieldError::invalid(
-            &path,
-            text,
-            "fragments are not permitted in the URL",
-        ));
-    }
-    if after.contains('?') {
-        errors.push(FieldError::invalid(
-            &path,
-            text,
-            "query parameters are not permitted in the URL",
-        ));
     }
 }
 

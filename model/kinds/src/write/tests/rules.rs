@@ -184,3 +184,22 @@ fn new_events_are_selected_by_all_that_they_are_about() {
         assert!(fields.contains(&field.as_str()), "{field}");
     }
 }
+
+#[test]
+fn urls_of_webhooks_are_told_by_what_is_wrong_with_them() {
+    let told = |url: &str, why: &str| {
+        let object = webhook(&json!({"url": url}), &json!(["pods"]));
+        let kind = "ValidatingWebhookConfiguration";
+        refused("admissionregistration.k8s.io/v1", kind, object, why);
+    };
+    let at = "webhooks[0].clientConfig.url";
+    let form = "; desired format: https://host[/path]";
+    told("HTTPS://a", "");
+    let why = "Required value: url must be a valid URL: parse \"5%\": invalid URL escape \"%\"";
+    told("5%", &format!("{at}: {why}{form}"));
+    let why = "query parameters are not permitted in the URL";
+    told(
+        "https://a/?x=y",
+        &format!("{at}: Invalid value: \"x=y\": {why}"),
+    );
+}
