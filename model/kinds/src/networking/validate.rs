@@ -2,7 +2,7 @@
 
 use meta::{FieldError, Object, ObjectExt as _, Path, names};
 
-use crate::check::{Errors, Node, cidr, label_selector, parse_ip, port_or_name};
+use crate::check::{Errors, Node, cidr, label_selector, parse_cidr, parse_ip, port_or_name};
 
 const PATH_TYPES: [&str; 3] = ["Exact", "ImplementationSpecific", "Prefix"];
 const BAD_SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
@@ -326,9 +326,9 @@ fn ip_block(block: &Node<'_>, known: &[&str], errors: &mut Errors) {
 
 /// A block as number, prefix length, and whether it is v4.
 fn range(text: &str) -> Option<(u128, u32, bool)> {
-    let (address, prefix) = text.split_once('/')?;
-    let prefix: u32 = prefix.parse().ok()?;
-    match parse_ip(address)? {
+    let (address, prefix) = parse_cidr(text)?;
+    let prefix = u32::from(prefix);
+    match address {
         std::net::IpAddr::V4(v4) => Some((u128::from(u32::from(v4)), prefix, true)),
         std::net::IpAddr::V6(v6) => Some((u128::from(v6), prefix, false)),
     }

@@ -203,3 +203,16 @@ fn urls_of_webhooks_are_told_by_what_is_wrong_with_them() {
         &format!("{at}: Invalid value: \"x=y\": {why}"),
     );
 }
+
+#[test]
+fn an_exception_that_is_no_block_is_told_once() {
+    let peer = json!({"ipBlock": {"cidr": "1.2.0.0/16", "except": ["1.2.3.0/33"]}});
+    let spec = json!({"podSelector": {}, "ingress": [{"from": [peer]}]});
+    let why = "spec.ingress[0].from[0].ipBlock.except[0]: Invalid value: \"1.2.3.0/33\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    refused(
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        json!({"spec": spec}),
+        why,
+    );
+}
