@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use meta::{FieldError, Object, names};
 use serde_json::{Value, json};
 
-use crate::check::{Errors, Node, at_most_all, int_or_percent, label_selector};
+use crate::check::{Errors, Node, at_most_all, int_or_percent, is_percent, label_selector};
 use crate::core::pod_spec::validate::{
     self, Selector, claim_spec_errors, template, template_for_controller,
 };
@@ -46,7 +46,9 @@ fn selector(spec: &Node<'_>, kind: &str, errors: &mut Errors) -> bool {
 fn is_some(value: &Value) -> bool {
     match value {
         Value::String(text) => {
-            let digits = text.strip_suffix('%').unwrap_or(text);
+            // What is neither a percentage nor a number counts for nothing. Source: `getIntOrPercentValue`.
+            let digits = text.strip_suffix('%').filter(|_| is_percent(text));
+            let digits = digits.unwrap_or(text);
             digits.parse::<i64>().is_ok_and(|number| number != 0)
         }
         value => value.as_i64().unwrap_or_default() != 0,

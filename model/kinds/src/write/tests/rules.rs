@@ -216,3 +216,13 @@ fn an_exception_that_is_no_block_is_told_once() {
         why,
     );
 }
+
+#[test]
+fn a_percentage_below_zero_counts_for_nothing() {
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "x"}]}});
+    let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "-1%"}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template, "updateStrategy": strategy});
+    let told = said(&manifest("apps/v1", "DaemonSet", json!({"spec": spec})));
+    let why = "maxUnavailable: Required value: cannot be 0 when maxSurge is 0";
+    assert!(told.contains(why), "{told}");
+}
