@@ -64,10 +64,8 @@ pub(super) fn check(object: &Object) -> Errors {
         }
     }
     sources(&spec, object.name(), &mut errors);
-    let is_root = matches!(
-        spec.child("hostPath").text("path").trim_end_matches('/'),
-        "" | "/"
-    );
+    let path = spec.child("hostPath").text("path");
+    let is_root = !path.is_empty() && path.bytes().all(|byte| byte == b'/');
     if spec.has("hostPath") && is_root && spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
         let why = "may not be 'recycle' for a hostPath mount of '/'";
         errors.push(FieldError::forbidden(
@@ -176,7 +174,7 @@ fn sources(spec: &Node<'_>, name: &str, errors: &mut Errors) {
             }
         }
         secrets(field, &source, errors);
-        if field == "local" && !spec.child("nodeAffinity").has("required") {
+        if field == "local" && !spec.has("nodeAffinity") {
             let why = "Local volume requires node affinity";
             errors.push(FieldError::required(&spec.at("nodeAffinity"), why));
         }

@@ -226,3 +226,20 @@ fn a_percentage_below_zero_counts_for_nothing() {
     let why = "maxUnavailable: Required value: cannot be 0 when maxSurge is 0";
     assert!(told.contains(why), "{told}");
 }
+
+#[test]
+fn volumes_of_a_node_are_told_what_they_lack_once() {
+    let volume = |more: Value| {
+        let mut spec = json!({"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().cloned().unwrap());
+        json!({"spec": spec})
+    };
+    let local = json!({"local": {"path": "/a"}, "nodeAffinity": {}});
+    let why = "spec.nodeAffinity.required: Required value: must specify required node constraints";
+    refused("v1", "PersistentVolume", volume(local), why);
+    let bare = json!({"hostPath": {"path": ""}, "persistentVolumeReclaimPolicy": "Recycle"});
+    let why = "spec.hostPath.path: Required value";
+    refused("v1", "PersistentVolume", volume(bare), why);
+}
