@@ -128,6 +128,15 @@ mod tests {
     }
 
     #[test]
+    fn a_request_tolerates_as_much_as_it_likes() {
+        let one = json!({"key": "a", "operator": "Exists"});
+        let exactly =
+            json!({"deviceClassName": "c", "allocationMode": "All", "tolerations": vec![one; 20]});
+        let claim = json!({"devices": {"requests": [{"name": "r", "exactly": exactly}]}});
+        assert_eq!(said(resource_claim, &claim), "");
+    }
+
+    #[test]
     fn claims_ask_for_named_devices_in_one_way() {
         let claim = |request: Value| json!({"devices": {"requests": [request]}});
         let both = json!({"name": "r", "exactly": {"deviceClassName": "c"}, "firstAvailable": [{"name": "s"}]});

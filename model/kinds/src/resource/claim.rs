@@ -20,8 +20,6 @@ pub(super) const CONFIG_MAX: usize = 32;
 const ALTERNATIVES_MAX: usize = 8;
 /// Source: `DeviceSelectorsMaxSize`.
 const SELECTORS_MAX: usize = 32;
-/// Source: `DeviceTolerationsMaxLength`.
-const TOLERATIONS_MAX: usize = 16;
 /// Source: `CELSelectorExpressionMaxLength`.
 const EXPRESSION_BYTES_MAX: usize = 10 * 1024;
 /// Source: `OpaqueParametersMaxLength`.
@@ -121,10 +119,9 @@ fn wanted(request: &Node<'_>, errors: &mut Errors) {
         "All" | "ExactCount" => {}
         _ => request.one_of("allocationMode", &["All", "ExactCount"], errors),
     }
-    if fits(request, "tolerations", TOLERATIONS_MAX, errors) {
-        for one in request.items("tolerations") {
-            toleration(&one, errors);
-        }
+    // Upstream has a limit to their count and does not look at it.
+    for one in request.items("tolerations") {
+        toleration(&one, errors);
     }
 }
 
