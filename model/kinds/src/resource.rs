@@ -61,6 +61,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             Checked::new(&print::other::RESOURCE_SLICE, new_slice)
                 .changes(changed_slice)
                 .returned()
+                .warns(slice::warnings)
                 .fixed()
                 .counted()
                 .selects(&["spec.nodeName", "spec.driver"]),

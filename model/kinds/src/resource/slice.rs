@@ -1,6 +1,6 @@
 //! What a slice tells of the devices of a node or pool. Source: `validateResourceSliceSpec`.
 
-use meta::{FieldError, Quantity, names};
+use meta::{FieldError, Object, Quantity, names};
 use serde_json::Value;
 
 use super::claim::EFFECTS;
@@ -66,6 +66,18 @@ pub(super) fn spec(spec: &Node<'_>, old: Option<&Node<'_>>, errors: &mut Errors)
         }
         unique(spec, "sharedCounters", name_of, errors);
     }
+}
+
+/// What clients are warned of. Source: `resourceSliceStrategy` `WarningsOnCreate`.
+pub(super) fn warnings(new: &Object, _old: Option<&Object>) -> Vec<String> {
+    let driver = Node::root(new).child("spec").text("driver");
+    if driver == driver.to_lowercase() {
+        return Vec::new();
+    }
+    let driver = meta::field::quote(driver);
+    vec![format!(
+        "spec.driver: driver names should be lowercase; {driver} contains uppercase characters"
+    )]
 }
 
 fn pool_of(node: &Node<'_>, errors: &mut Errors) {

@@ -243,3 +243,11 @@ fn volumes_of_a_node_are_told_what_they_lack_once() {
     let why = "spec.hostPath.path: Required value";
     refused("v1", "PersistentVolume", volume(bare), why);
 }
+
+#[test]
+fn drivers_of_slices_are_written_in_small_letters() {
+    let why =
+        r#"spec.driver: driver names should be lowercase; "X.Io" contains uppercase characters"#;
+    let slice = json!({"spec": {"driver": "X.Io"}});
+    assert_eq!(warned("resource.k8s.io/v1", "ResourceSlice", slice), [why]);
+}
