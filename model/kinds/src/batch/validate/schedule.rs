@@ -1,5 +1,7 @@
 //! Cron schedules, in the dialect and the error words of robfig/cron.
 
+use super::is_zone;
+
 /// Fields in order: least, most, names from the least on.
 const FIELDS: [(u32, u32, &[&str]); 5] = [
     (0, 59, &[]),
@@ -24,6 +26,9 @@ const DESCRIPTORS: [&str; 7] = [
     "@hourly",
 ];
 
+/// What Go's parser runs into that looks for the end of a zone. Source: `ParseCronScheduleWithPanicRecovery`.
+const NO_END: &str = "invalid schedule format: runtime error: slice bounds out of range [:-1]";
+
 /// Whether a text is a schedule.
 ///
 /// # Errors
@@ -33,7 +38,15 @@ pub(super) fn parse(text: &str) -> Result<(), String> {
         .strip_prefix("TZ=")
         .or_else(|| text.strip_prefix("CRON_TZ="))
     {
-        Some(rest) => rest.split_once(' ').map_or("", |(_, rest)| rest).trim(),
+        Some(rest) => {
+            let (zone, rest) = rest.split_once(' ').ok_or(NO_END)?;
+            if !is_zone(zone) {
+                return Err(format!(
+                    "provided bad location {zone}: unknown time zone {zone}"
+                ));
+            }
+            rest.trim()
+        }
         None => text,
     };
     if text.starts_with('@') {
@@ -172,6 +185,10 @@ mod tests {
         }
         let why = "negative number (-1) not allowed: -1";
         assert_eq!(parse("*/-1 * * * *"), Err(why.to_owned()));
+        let bad = "provided bad location Bad/X: unknown time zone Bad/X";
+        assert_eq!(parse("TZ=Bad/X * * * * *"), Err(bad.to_owned()));
+        assert_eq!(parse("TZ=UTC"), Err(NO_END.to_owned()));
+        assert_eq!(parse("CRON_TZ=UTC  0 0 * * *"), Ok(()));
         for text in [
             "",
             "* * * *",
