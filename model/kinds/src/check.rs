@@ -398,6 +398,14 @@ pub(crate) fn int_or_percent(holder: &Node<'_>, name: &str, errors: &mut Errors)
     }
 }
 
+/// Whether an amount has a part below one unit. One of more thousandths than Go can count has none.
+///
+/// Source: apimachinery `Quantity.MilliValue`, which is 0 for those.
+pub(crate) fn is_fractional(amount: &Quantity) -> bool {
+    let thousandths = amount.milli_value();
+    thousandths % 1000 != 0 && thousandths != i64::MAX && thousandths != i64::MIN
+}
+
 /// Whether a text is a percentage such as `25%`.
 pub(crate) fn is_percent(text: &str) -> bool {
     let digits = text.strip_suffix('%').unwrap_or_default();

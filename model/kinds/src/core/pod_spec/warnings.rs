@@ -8,7 +8,7 @@ use meta::{Object, ObjectExt as _, Path, names};
 use serde_json::Value;
 
 use super::validate::app_armor_profile;
-use crate::check::{Node, ip_warning, quantity};
+use crate::check::{Node, ip_warning, is_fractional, quantity};
 
 /// Annotations that once meant something.
 const ANNOTATIONS: [(&str, &str); 3] = [
@@ -173,7 +173,7 @@ pub(crate) fn node_label(key: &str) -> Option<&'static str> {
 /// An amount of bytes must be whole.
 fn whole_bytes(amounts: &Node<'_>, name: &str) -> Option<String> {
     let amount = quantity(amounts.get(name)?.value);
-    (amount.milli_value() % 1000 != 0).then(|| {
+    is_fractional(&amount).then(|| {
         let path = amounts.path.key(name);
         format!(r#"{path}: fractional byte value "{amount}" is invalid, must be an integer"#)
     })

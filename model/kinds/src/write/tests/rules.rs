@@ -251,3 +251,12 @@ fn drivers_of_slices_are_written_in_small_letters() {
     let slice = json!({"spec": {"driver": "X.Io"}});
     assert_eq!(warned("resource.k8s.io/v1", "ResourceSlice", slice), [why]);
 }
+
+#[test]
+fn amounts_beyond_counting_are_whole() {
+    let limits = |amount: &str| json!({"resources": {"limits": {"a.b/gpu": amount}}});
+    pod_refused(limits("1E"), json!({}), "");
+    let container = json!({"name": "a", "image": "x", "resources": {"limits": {"memory": "8Ei"}}});
+    let pod = json!({"spec": {"containers": [container]}});
+    assert_eq!(warned("v1", "Pod", pod), [""; 0]);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use meta::{FieldError, Path, names};
 
 use crate::amounts;
-use crate::check::{Errors, NEGATIVE, Node, quantity};
+use crate::check::{Errors, NEGATIVE, Node, is_fractional, quantity};
 
 const STANDARD: [&str; 20] = [
     "cpu",
@@ -99,7 +99,7 @@ pub(crate) fn amount(name: &str, value: &Node<'_>, errors: &mut Errors) {
             NEGATIVE,
         ));
     }
-    if (WHOLE.contains(&name) || is_extended(name)) && amount.milli_value() % 1000 != 0 {
+    if (WHOLE.contains(&name) || is_extended(name)) && is_fractional(&amount) {
         errors.push(FieldError::invalid(
             &value.path,
             amount.to_string(),
@@ -214,7 +214,7 @@ fn huge_page_fraction(name: &str, value: &Node<'_>, errors: &mut Errors) {
         return;
     };
     let size = meta::Quantity::parse(size).ok();
-    let size = size.filter(|size| size.milli_value() % 1000 == 0);
+    let size = size.filter(|size| !is_fractional(size));
     let size = size.map(|size| size.value()).filter(|size| *size > 0);
     let amount = quantity(value.value);
     if size.is_none_or(|size| amount.value() % size != 0) {
