@@ -2,6 +2,8 @@
 
 mod validate;
 
+pub(crate) use validate::inline as check_inline_volume;
+
 use meta::{FieldError, Object};
 use serde_json::json;
 

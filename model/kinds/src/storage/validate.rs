@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use meta::{FieldError, Object, Path, names};
 
 use crate::check::{Errors, Node, quantity};
-use crate::core::csi_driver_name;
+use crate::core::{check_inline_volume, csi_driver_name};
 use crate::edit::Edit as _;
 
 const CSI_NODE_DRIVER: &str = "io.k8s.api.storage.v1.CSINodeDriver";
@@ -173,7 +173,7 @@ pub(super) fn csi_driver_change(new: &Object, old: &Object, errors: &mut Errors)
     }
 }
 
-/// A VolumeAttachment.
+/// A VolumeAttachment. Source: `ValidateVolumeAttachment`.
 pub(super) fn volume_attachment(object: &Object, errors: &mut Errors) {
     let spec = Node::root(object).child("spec");
     csi_driver_name(&spec, "attacher", errors);
@@ -197,17 +197,19 @@ pub(super) fn volume_attachment(object: &Object, errors: &mut Errors) {
                 why,
             ));
         }
-        source.complain(
-            "persistentVolumeName",
-            names::dns1123_subdomain(name),
-            errors,
-        );
+    } else {
+        check_inline_volume(&source.child("inlineVolumeSpec"), errors);
     }
     spec.complain(
         "nodeName",
         names::dns1123_subdomain(spec.text("nodeName")),
         errors,
     );
+    if has_name {
+        let name = source.text("persistentVolumeName");
+        let complaints = names::dns1123_subdomain(name);
+        source.complain("persistentVolumeName", complaints, errors);
+    }
 }
 
 /// The spec of a VolumeAttachment stays.

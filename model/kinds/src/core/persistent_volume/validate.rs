@@ -101,6 +101,42 @@ pub(super) fn check(object: &Object) -> Errors {
     errors
 }
 
+/// A volume that stands in something else: a driver's, and little more.
+pub(crate) fn inline(spec: &Node<'_>, errors: &mut Errors) {
+    const WHERE: &str = "in the context of inline volumes";
+    let forbidden = |field: &str| {
+        let why = format!("may not be specified {WHERE}");
+        FieldError::forbidden(&spec.at(field), why)
+    };
+    if spec.has("claimRef") {
+        errors.push(forbidden("claimRef"));
+    }
+    if spec.has_items("capacity") {
+        errors.push(forbidden("capacity"));
+    }
+    if !spec.has("csi") {
+        let why = format!("has to be specified {WHERE}");
+        errors.push(FieldError::required(&spec.at("csi"), why));
+    }
+    access_modes(spec, errors);
+    if !matches!(spec.text("persistentVolumeReclaimPolicy"), "" | "Retain") {
+        let path = spec.at("persistentVolumeReclaimPolicy");
+        let why = format!("may only be Retain {WHERE}");
+        errors.push(FieldError::forbidden(&path, why));
+    }
+    if spec.has("nodeAffinity") {
+        errors.push(forbidden("nodeAffinity"));
+    }
+    sources(spec, "", errors);
+    if !spec.text("storageClassName").is_empty() {
+        errors.push(forbidden("storageClassName"));
+    }
+    if spec.has("volumeMode") && spec.text("volumeMode") != "Filesystem" {
+        let why = format!("may not specify volumeMode other than Filesystem {WHERE}");
+        errors.push(FieldError::forbidden(&spec.at("volumeMode"), why));
+    }
+}
+
 fn access_modes(spec: &Node<'_>, errors: &mut Errors) {
     let modes = spec.texts("accessModes");
     let path = spec.at("accessModes");

@@ -260,3 +260,22 @@ fn amounts_beyond_counting_are_whole() {
     let pod = json!({"spec": {"containers": [container]}});
     assert_eq!(warned("v1", "Pod", pod), [""; 0]);
 }
+
+#[test]
+fn volumes_within_attachments_are_those_of_a_driver() {
+    let attachment = |inline: Value| {
+        let source = json!({"inlineVolumeSpec": inline});
+        json!({"spec": {"attacher": "a.b", "nodeName": "n", "source": source}})
+    };
+    let (version, kind) = ("storage.k8s.io/v1", "VolumeAttachment");
+    let inline =
+        json!({"accessModes": ["ReadWriteOnce"], "csi": {"driver": "a.b", "volumeHandle": "h"}});
+    refused(version, kind, attachment(inline), "");
+    let at = "spec.source.inlineVolumeSpec";
+    let inline = json!({"capacity": {"storage": "1Gi"}, "nfs": {"server": "s", "path": "/p"}});
+    let words = "in the context of inline volumes";
+    let why = format!(
+        "[{at}.capacity: Forbidden: may not be specified {words}, {at}.csi: Required value: has to be specified {words}, {at}.accessModes: Required value]"
+    );
+    refused(version, kind, attachment(inline), &why);
+}
