@@ -31,6 +31,9 @@ pub(crate) type Check = fn(&Object, &mut Errors);
 /// Goes through a change: the new object, then the old one.
 pub(crate) type CheckChange = fn(&Object, &Object, &mut Errors);
 
+/// Fills in what depends on the time of the request.
+pub(crate) type Prepare = fn(&mut Object, Timestamp);
+
 /// What clients are warned of: the new object, then the old one.
 pub(crate) type Warn = fn(&Object, Option<&Object>) -> Vec<String>;
 
@@ -58,6 +61,7 @@ pub(crate) struct Checked {
     row_order: Option<fn(&Object) -> i64>,
     warnings: Warn,
     is_returned: bool,
+    prepare: Prepare,
 }
 
 impl Checked {
@@ -75,6 +79,7 @@ impl Checked {
             row_order: None,
             warnings: |_, _| Vec::new(),
             is_returned: false,
+            prepare: |_, _| {},
         }
     }
     /// The kind keeps `metadata.generation`.
@@ -105,6 +110,11 @@ impl Checked {
     /// A delete answers with the object.
     pub(crate) fn returned(mut self) -> Self {
         self.is_returned = true;
+        self
+    }
+    /// What depends on the time is filled in.
+    pub(crate) fn prepares(mut self, prepare: Prepare) -> Self {
+        self.prepare = prepare;
         self
     }
     /// Clients are warned.
@@ -149,6 +159,12 @@ impl Strategy for Checked {
         let labels = |object: &Object| object.at(&["metadata", "labels"]).cloned();
         crate::metadata::is_respecified(new, old)
             || (self.generation == Generation::SpecAndLabels && labels(new) != labels(old))
+    }
+    fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
+        (self.prepare)(new, cx.now);
+    }
+    fn prepare_update(&self, new: &mut Object, _old: &Object, cx: &Context<'_>) {
+        (self.prepare)(new, cx.now);
     }
     fn allow(&self, new: &Object, old: Option<&Object>, cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();

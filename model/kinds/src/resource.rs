@@ -62,6 +62,7 @@ pub(crate) fn rows() -> Vec<Kind> {
                 .changes(changed_slice)
                 .returned()
                 .warns(slice::warnings)
+                .prepares(slice::taint_times)
                 .fixed()
                 .counted()
                 .selects(&["spec.nodeName", "spec.driver"]),

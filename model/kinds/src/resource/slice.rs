@@ -1,5 +1,6 @@
 //! What a slice tells of the devices of a node or pool. Source: `validateResourceSliceSpec`.
 
+use jiff::Timestamp;
 use meta::{FieldError, Object, Quantity, names};
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ use super::names::{fits, label, name_of, pool, qualified, unique};
 use crate::check::{Errors, Node};
 use crate::core::csi_driver_name;
 use crate::core::pod_spec::validate::node_selector;
+use crate::edit::Edit as _;
 
 /// Source: `ResourceSliceMaxDevices`.
 const DEVICES_MAX: usize = 128;
@@ -65,6 +67,17 @@ pub(super) fn spec(spec: &Node<'_>, old: Option<&Node<'_>>, errors: &mut Errors)
             counters(&set, "name", errors);
         }
         unique(spec, "sharedCounters", name_of, errors);
+    }
+}
+
+/// Taints say since when they are there. Source: `SetDefaults_DeviceTaint`.
+pub(super) fn taint_times(slice: &mut Object, now: Timestamp) {
+    for device in slice.child_mut("spec").items_mut("devices") {
+        for taint in device.items_mut("taints") {
+            if taint.lacks("timeAdded") {
+                taint.put("timeAdded", meta::time::to_rfc3339(now));
+            }
+        }
     }
 }
 

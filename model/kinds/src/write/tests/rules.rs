@@ -1,9 +1,11 @@
 //! More rules that the recordings do not reach, found by asking a stock server.
 
+use meta::ObjectExt as _;
 use serde_json::{Value, json};
 
 use super::addresses::warned;
 use super::cases::{job, manifest, pod_refused, refused, said};
+use super::harness::created;
 
 /// A webhook whose rule is for these resources.
 fn webhook(client: &Value, resources: &Value) -> Value {
@@ -278,4 +280,16 @@ fn volumes_within_attachments_are_those_of_a_driver() {
         "[{at}.capacity: Forbidden: may not be specified {words}, {at}.csi: Required value: has to be specified {words}, {at}.accessModes: Required value]"
     );
     refused(version, kind, attachment(inline), &why);
+}
+
+#[test]
+fn taints_of_devices_say_since_when_they_are() {
+    let device = json!({"name": "d", "taints": [{"key": "k", "effect": "NoSchedule"}]});
+    let pool = json!({"name": "p", "resourceSliceCount": 1});
+    let spec = json!({"driver": "a.b", "nodeName": "n", "pool": pool, "devices": [device]});
+    let slice = manifest("resource.k8s.io/v1", "ResourceSlice", json!({"spec": spec}));
+    let registry = crate::builtin();
+    let slice = created(registry.kind(&slice.gvk().unwrap()).unwrap(), slice).unwrap();
+    let taint = &slice["spec"]["devices"][0]["taints"][0];
+    assert_eq!(taint["timeAdded"], "1970-01-01T00:00:00Z");
 }
