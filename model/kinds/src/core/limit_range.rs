@@ -81,11 +81,24 @@ pub(super) fn default_item(item: &mut Value) {
     }
 }
 
+/// Claims are limited in their storage, and upstream asks for that before it looks at ratios.
+fn storage(item: &Node<'_>, errors: &mut Errors) {
+    let has_storage = |list: &str| item.child(list).has("storage");
+    let is_claim = item.text("type") == "PersistentVolumeClaim";
+    if is_claim && !has_storage("min") && !has_storage("max") {
+        let why = "either minimum or maximum storage value is required, but neither was provided";
+        errors.push(FieldError::required(&item.at("limits"), why));
+    }
+}
+
 /// Source: `ValidateLimitRange`.
 fn item(item: &Node<'_>, errors: &mut Errors) {
     let kind = item.text("type");
     let mut names = BTreeSet::new();
     for list in LISTS {
+        if list == "maxLimitRequestRatio" {
+            storage(item, errors);
+        }
         if kind == "Pod" && list.starts_with("default") {
             if item.has_items(list) {
                 let why = "may not be specified when `type` is 'Pod'";
@@ -107,11 +120,6 @@ fn item(item: &Node<'_>, errors: &mut Errors) {
             }
             names.insert(name);
         }
-    }
-    let has_storage = |list: &str| item.child(list).has("storage");
-    if kind == "PersistentVolumeClaim" && !has_storage("min") && !has_storage("max") {
-        let why = "either minimum or maximum storage value is required, but neither was provided";
-        errors.push(FieldError::required(&item.at("limits"), why));
     }
     for name in names {
         compare(item, name, errors);

@@ -293,3 +293,17 @@ fn taints_of_devices_say_since_when_they_are() {
     let taint = &slice["spec"]["devices"][0]["taints"][0];
     assert_eq!(taint["timeAdded"], "1970-01-01T00:00:00Z");
 }
+
+#[test]
+fn claims_are_limited_in_their_storage_before_their_ratios() {
+    let item = json!({"type": "PersistentVolumeClaim", "maxLimitRequestRatio": {"x": "2"}});
+    let told = said(&manifest(
+        "v1",
+        "LimitRange",
+        json!({"spec": {"limits": [item]}}),
+    ));
+    assert!(
+        told.starts_with("[spec.limits[0].limits: Required"),
+        "{told}"
+    );
+}
