@@ -447,6 +447,11 @@ fn time_zone(spec: &Node<'_>, errors: &mut Errors) {
         return;
     };
     errors.push(FieldError::invalid(&path, zone, why));
+    // Upstream looks for the zone of the machine as for others, and finds it by its very name alone.
+    if zone.eq_ignore_ascii_case("local") && zone != "Local" {
+        let why = format!("unknown time zone {zone}");
+        errors.push(FieldError::invalid(&path, zone, why));
+    }
 }
 
 #[cfg(test)]

@@ -307,3 +307,11 @@ fn claims_are_limited_in_their_storage_before_their_ratios() {
         "{told}"
     );
 }
+
+#[test]
+fn the_zone_of_the_machine_is_told_twice() {
+    let job = job(json!({}))["spec"].take();
+    let spec = json!({"schedule": "* * * * *", "timeZone": "local", "jobTemplate": {"spec": job}});
+    let why = "[spec.timeZone: Invalid value: \"local\": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones, spec.timeZone: Invalid value: \"local\": unknown time zone local]";
+    refused("batch/v1", "CronJob", json!({"spec": spec}), why);
+}
