@@ -26,6 +26,18 @@ impl Strategy for DaemonSet {
                 }
             }
         }
+        // Internally the limits are no pointers, so that what is not said is zero.
+        let strategy = spec.child_mut("updateStrategy");
+        if let Some(rolling) = strategy
+            .get_mut("rollingUpdate")
+            .filter(|one| one.is_object())
+        {
+            for limit in ["maxUnavailable", "maxSurge"] {
+                if rolling.lacks(limit) {
+                    rolling.put(limit, 0);
+                }
+            }
+        }
         spec.default_to("revisionHistoryLimit", 10);
         // Conversion writes it before the field's first value is known, so that the writer owns it.
         let annotations = new.child_mut("metadata").child_mut("annotations");

@@ -315,3 +315,15 @@ fn the_zone_of_the_machine_is_told_twice() {
     let why = "[spec.timeZone: Invalid value: \"local\": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones, spec.timeZone: Invalid value: \"local\": unknown time zone local]";
     refused("batch/v1", "CronJob", json!({"spec": spec}), why);
 }
+
+#[test]
+fn limits_of_a_daemon_set_that_rolls_nothing_are_zero() {
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "x"}]}});
+    let strategy = json!({"type": "OnDelete", "rollingUpdate": {"maxSurge": 1}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template, "updateStrategy": strategy});
+    let set = manifest("apps/v1", "DaemonSet", json!({"spec": spec}));
+    let registry = crate::builtin();
+    let set = created(registry.kind(&set.gvk().unwrap()).unwrap(), set).unwrap();
+    let rolling = json!({"maxSurge": 1, "maxUnavailable": 0});
+    assert_eq!(set["spec"]["updateStrategy"]["rollingUpdate"], rolling);
+}
