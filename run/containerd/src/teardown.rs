@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use cri::v1::ContainerFilter;
 use cri::{CallError, Runtime};
 use dataplane::NetworkError;
 
@@ -125,6 +126,16 @@ async fn stop_pods(runtime: &Runtime) -> Result<(), TeardownError> {
             .stop_pod_sandbox(&sandbox.id)
             .await
             .map_err(pods("stop a pod"))?;
+        // One by one, as this removes those too whose start broke off.
+        let filter = ContainerFilter {
+            pod_sandbox_id: sandbox.id.clone(),
+            ..ContainerFilter::default()
+        };
+        let containers = runtime.list_containers(Some(filter)).await;
+        for container in containers.map_err(pods("list the containers of a pod"))? {
+            let removed = runtime.remove_container(&container.id).await;
+            removed.map_err(pods("remove a container"))?;
+        }
         runtime
             .remove_pod_sandbox(&sandbox.id)
             .await

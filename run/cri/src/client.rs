@@ -8,6 +8,7 @@ mod images;
 mod sandboxes;
 mod stats;
 mod streams;
+mod tasks;
 
 use std::{
     fmt,
@@ -50,6 +51,7 @@ pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 #[derive(Clone, Debug)]
 pub struct Runtime {
     socket: PathBuf,
+    channel: Channel,
     calls: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
     timeout: Duration,
@@ -83,6 +85,7 @@ impl Runtime {
             })?;
         Ok(Self {
             socket: socket.to_owned(),
+            channel: channel.clone(),
             calls: RuntimeServiceClient::new(channel.clone())
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
             images: ImageServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),

@@ -70,6 +70,11 @@ impl CallError {
         self.code() == Code::NotFound
     }
 
+    /// Whether what was asked for cannot be done to the sandbox or container as it is.
+    pub fn is_failed_precondition(&self) -> bool {
+        self.code() == Code::FailedPrecondition
+    }
+
     /// Whether the runtime is not there, so that the same call may succeed later.
     pub fn is_unavailable(&self) -> bool {
         self.code() == Code::Unavailable

@@ -167,7 +167,13 @@ async fn pod(layout: &Layout) -> anyhow::Result<()> {
         ready.network.subnet
     );
 
-    let id = container(&runtime, &sandbox, config).await?;
+    let id = container(&runtime, &sandbox, config.clone()).await?;
+    let broken = broken_start(layout, &runtime, &sandbox, config.clone(), "broken").await?;
+    runtime.remove_container(&broken).await?;
+    let gone = runtime.container_status(&broken, false).await;
+    assert!(gone.is_err_and(|error| error.is_not_found()));
+    // Another is left to who takes everything down.
+    broken_start(layout, &runtime, &sandbox, config, "left").await?;
     let output = runtime
         .exec_sync(&id, words("cat /proc/1/comm"), Duration::from_secs(5))
         .await?;
@@ -366,10 +372,46 @@ async fn container(
     sandbox: &str,
     config: PodSandboxConfig,
 ) -> anyhow::Result<String> {
+    let id = create(runtime, sandbox, config, "main").await?;
+    runtime.start_container(&id).await?;
+    Ok(id)
+}
+
+/// What a start leaves that broke off, as whoever asked for it was killed: a task that CRI does not know of.
+async fn broken_start(
+    layout: &Layout,
+    runtime: &Runtime,
+    sandbox: &str,
+    config: PodSandboxConfig,
+    name: &str,
+) -> anyhow::Result<String> {
+    let id = create(runtime, sandbox, config, name).await?;
+    let mut ctr = tokio::process::Command::new("ctr");
+    ctr.arg("--address").arg(layout.socket());
+    ctr.args([
+        "--namespace",
+        "k8s.io",
+        "tasks",
+        "start",
+        "--detach",
+        "--null-io",
+        &id,
+    ]);
+    let started = ctr.status().await.context("no ctr")?;
+    ensure!(started.success(), "no task started: {started}");
+    Ok(id)
+}
+
+async fn create(
+    runtime: &Runtime,
+    sandbox: &str,
+    config: PodSandboxConfig,
+    name: &str,
+) -> anyhow::Result<String> {
     let script = "trap 'exit 7' TERM; echo hello from the pod > /tmp/hello; httpd -p 8080 -h /tmp; echo ready; while true; do sleep 1; done";
     let container = ContainerConfig {
         metadata: Some(ContainerMetadata {
-            name: "main".to_owned(),
+            name: name.to_owned(),
             attempt: 0,
         }),
         image: Some(ImageSpec {
@@ -391,9 +433,7 @@ async fn container(
         }),
         ..ContainerConfig::default()
     };
-    let id = runtime.create_container(sandbox, container, config).await?;
-    runtime.start_container(&id).await?;
-    Ok(id)
+    Ok(runtime.create_container(sandbox, container, config).await?)
 }
 
 fn sandbox(layout: &Layout) -> PodSandboxConfig {

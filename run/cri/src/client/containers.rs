@@ -69,6 +69,16 @@ impl Runtime {
 
     /// Removes a container, by force if it still runs.
     pub async fn remove_container(&self, id: &str) -> Result<(), CallError> {
+        match self.remove_container_once(id).await {
+            Err(error) if error.is_failed_precondition() => {
+                self.delete_task(id).await.map_err(|_| error)?;
+                self.remove_container_once(id).await
+            }
+            removed => removed,
+        }
+    }
+
+    async fn remove_container_once(&self, id: &str) -> Result<(), CallError> {
         let mut client = self.calls.clone();
         let request = RemoveContainerRequest {
             container_id: id.to_owned(),
