@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use meta::cidr::Cidr;
 use meta::{Key, Object, ObjectExt, Resource};
 use serde_json::{Value, json};
 
@@ -124,12 +125,8 @@ fn status(cidr: &Object, is_deleted: bool, now: Timestamp) -> Value {
 /// Whether an address of a Service would be in no range without this one. Source: `canDeleteCIDR`.
 fn is_needed(seen: &Observed) -> bool {
     let own = blocks(&seen.cidr);
-    let others: Vec<Block> = seen.others.iter().flat_map(|other| blocks(other)).collect();
-    let has_parent = |block: &Block| {
-        others
-            .iter()
-            .any(|other| other.bits <= block.bits && other.holds(block.first))
-    };
+    let others: Vec<Cidr> = seen.others.iter().flat_map(|other| blocks(other)).collect();
+    let has_parent = |block: &Cidr| others.iter().any(|other| other.covers(block));
     if own.iter().all(has_parent) {
         return false;
     }
@@ -141,37 +138,11 @@ fn is_needed(seen: &Observed) -> bool {
     })
 }
 
-/// A block of addresses.
-struct Block {
-    first: IpAddr,
-    bits: u32,
-}
-
-impl Block {
-    fn holds(&self, address: IpAddr) -> bool {
-        let number = |address: IpAddr| match address {
-            IpAddr::V4(address) => u128::from(u32::from(address)),
-            IpAddr::V6(address) => u128::from(address),
-        };
-        let size = if self.first.is_ipv4() { 32 } else { 128 };
-        let cut = |address: IpAddr| {
-            let rest = u32::saturating_sub(size, self.bits);
-            number(address).checked_shr(rest).unwrap_or_default()
-        };
-        self.first.is_ipv4() == address.is_ipv4() && cut(self.first) == cut(address)
-    }
-}
-
-fn blocks(cidr: &Object) -> Vec<Block> {
+fn blocks(cidr: &Object) -> Vec<Cidr> {
     let texts = cidr.list_at(&["spec", "cidrs"]).iter();
-    let read = |text: &Value| {
-        let (first, bits) = text.as_str()?.split_once('/')?;
-        Some(Block {
-            first: first.parse().ok()?,
-            bits: bits.parse().ok()?,
-        })
-    };
-    texts.filter_map(read).collect()
+    texts
+        .filter_map(|text| Cidr::parse(text.as_str()?))
+        .collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+pub(crate) use meta::cidr::{Cidr, parse_ip};
 use meta::{FieldError, ObjectExt as _, Path, Quantity, names};
 use serde_json::Value;
 
@@ -290,14 +291,14 @@ pub(crate) fn strict_ip(text: &str) -> Vec<String> {
 ///
 /// Source: apimachinery `validation.IsValidCIDRForLegacyField`, as `StrictIPCIDRValidation` has it.
 pub(crate) fn cidr(text: &str) -> Vec<String> {
-    let Some((address, bits)) = parse_cidr(text) else {
+    let Some(block) = Cidr::parse(text) else {
         return vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()];
     };
     let why = if has_zeros(text) {
         "must not have leading 0s in IP or prefix length"
-    } else if is_mapped(address) {
+    } else if is_mapped(block.address) {
         "must not have an IPv4-mapped IPv6 address"
-    } else if first_of(address, bits) != address {
+    } else if block.first() != block.address {
         "must not have bits set beyond the prefix length"
     } else {
         return Vec::new();
@@ -311,47 +312,8 @@ fn has_zeros(block: &str) -> bool {
     prefix.len() > 1 && prefix.starts_with('0') || address.parse::<IpAddr>().is_err()
 }
 
-/// A block's address and prefix length, with leading zeros allowed.
-pub(crate) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, prefix) = text.split_once('/')?;
-    let (address, bits) = (parse_ip(address)?, prefix.parse().ok()?);
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let is_number = prefix.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && bits <= most).then_some((address, bits))
-}
-
-/// The first address of the block that holds this one.
-pub(crate) fn first_of(address: IpAddr, bits: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-            IpAddr::V4((u32::from(address) & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-            IpAddr::V6((u128::from(address) & mask).into())
-        }
-    }
-}
-
 fn is_mapped(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
-}
-
-/// An address, with leading zeros allowed in its v4 form.
-pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
-    let parts: Vec<&str> = text.split('.').collect();
-    if parts.len() == 4 && !text.contains(':') {
-        let trimmed: Vec<&str> = parts
-            .iter()
-            .map(|part| match part.trim_start_matches('0') {
-                "" if !part.is_empty() => "0",
-                rest => rest,
-            })
-            .collect();
-        return trimmed.join(".").parse().ok();
-    }
-    text.parse().ok()
 }
 
 /// Keys of ConfigMaps and Secrets. Source: `IsConfigMapKey`.
@@ -467,10 +429,10 @@ pub(crate) fn ip_warning(path: &Path, text: &str) -> Option<String> {
 
 /// Warnings about a block that is not written as it should be. Source: apimachinery `GetWarningsForCIDR`.
 pub(crate) fn cidr_warnings(path: &Path, text: &str) -> Vec<String> {
-    let Some((address, bits)) = parse_cidr(text) else {
+    let Some(block) = Cidr::parse(text) else {
         return Vec::new();
     };
-    let first = first_of(address, bits);
+    let (first, Cidr { address, bits }) = (block.first(), block);
     let (is_v4, is_mapped) = (address.is_ipv4(), is_mapped(address));
     // The v4 form of a mapped block begins 96 bits further on.
     let bits = if is_mapped {

@@ -2,6 +2,7 @@
 //!
 //! Invariants as absences: no I/O, no clock, no randomness; nothing here knows a particular kind.
 
+pub mod cidr;
 pub mod der;
 pub mod field;
 pub mod go;

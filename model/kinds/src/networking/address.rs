@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, Object, ObjectExt as _, names};
 
-use crate::check::{Errors, IMMUTABLE, Node, cidr, parse_cidr, strict_ip};
+use crate::check::{Cidr, Errors, IMMUTABLE, Node, cidr, strict_ip};
 
 /// A ServiceCIDR. Source: `validateServiceCIDRSpec`.
 pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
@@ -24,7 +24,7 @@ pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
         return;
     }
     let families: BTreeSet<bool> = blocks.iter().map(|block| block.contains(':')).collect();
-    let is_sound = blocks.iter().all(|block| parse_cidr(block).is_some());
+    let is_sound = blocks.iter().all(|block| Cidr::parse(block).is_some());
     if blocks.len() == 2 && families.len() == 1 && is_sound {
         let why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
         errors.push(FieldError::invalid(
@@ -45,7 +45,7 @@ pub(super) fn service_cidr(object: &Object, errors: &mut Errors) {
 /// What is wrong with a block that can be written in one way alone. Source: apimachinery `validation.IsValidCIDR`.
 fn strict_cidr(block: &str) -> Vec<String> {
     let errors = cidr(block);
-    let Some((address, bits)) = parse_cidr(block).filter(|_| errors.is_empty()) else {
+    let Some(Cidr { address, bits }) = Cidr::parse(block).filter(|_| errors.is_empty()) else {
         return errors;
     };
     let canonical = format!("{address}/{bits}");

@@ -2,7 +2,7 @@
 
 use meta::{FieldError, Object, ObjectExt as _, Path, names};
 
-use crate::check::{Errors, Node, cidr, label_selector, parse_cidr, parse_ip, port_or_name};
+use crate::check::{Cidr, Errors, Node, cidr, label_selector, parse_ip, port_or_name};
 
 const PATH_TYPES: [&str; 3] = ["Exact", "ImplementationSpecific", "Prefix"];
 const BAD_SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
@@ -306,31 +306,17 @@ fn ip_block(block: &Node<'_>, known: &[&str], errors: &mut Errors) {
         return;
     }
     block.complain("cidr", wrong(outer), errors);
-    let Some(outer) = range(outer) else {
+    let Some(outer) = Cidr::parse(outer) else {
         return;
     };
     for (index, except) in block.texts("except").iter().enumerate() {
         let path = block.at("except").index(index);
         errors.extend(crate::metadata::invalid(&path, except, wrong(except)));
-        let is_inside = |inner: (u128, u32, bool)| {
-            let shift = (if outer.2 { 32_u32 } else { 128 }).saturating_sub(outer.1);
-            let cut = |number: u128| number.checked_shr(shift).unwrap_or_default();
-            inner.2 == outer.2 && inner.1 > outer.1 && cut(inner.0) == cut(outer.0)
-        };
-        if range(except).is_some_and(|inner| !is_inside(inner)) {
+        let is_inside = |inner: Cidr| outer.bits < inner.bits && outer.covers(&inner);
+        if Cidr::parse(except).is_some_and(|inner| !is_inside(inner)) {
             let why = "must be a strict subset of `cidr`";
             errors.push(FieldError::invalid(&path, *except, why));
         }
-    }
-}
-
-/// A block as number, prefix length, and whether it is v4.
-fn range(text: &str) -> Option<(u128, u32, bool)> {
-    let (address, prefix) = parse_cidr(text)?;
-    let prefix = u32::from(prefix);
-    match address {
-        std::net::IpAddr::V4(v4) => Some((u128::from(u32::from(v4)), prefix, true)),
-        std::net::IpAddr::V6(v6) => Some((u128::from(v6), prefix, false)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use meta::{FieldError, Object, Path, names};
 
-use crate::check::{Errors, Node, cidr, parse_cidr};
+use crate::check::{Cidr, Errors, Node, cidr};
 use crate::core::pod_spec::validate::amount;
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -109,7 +109,7 @@ pub(super) fn create(object: &Object) -> Errors {
             cidr(block),
         ));
     }
-    let broken = blocks.iter().position(|block| parse_cidr(block).is_none());
+    let broken = blocks.iter().position(|block| Cidr::parse(block).is_none());
     if let (Some((index, block)), true) = (
         broken.and_then(|index| Some((index, blocks.get(index)?))),
         blocks.len() > 1,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::families::{family, node_ports, settle, texts};
 use super::{needs_health_check, needs_node_ports, text};
+use crate::check::Cidr;
 use crate::edit::Edit as _;
 use crate::strategy::Context;
 
@@ -223,10 +224,7 @@ fn blocks(family_name: &str, cx: &Context<'_>) -> Vec<Block> {
     let ready = ready.into_iter().filter(|cidr| is_ready(cidr));
     let others = ready.flat_map(|cidr| {
         let texts = texts(cidr.get("spec").unwrap_or(&Value::Null), "cidrs");
-        let read = |text: String| {
-            let (address, prefix) = text.split_once('/')?;
-            Some((address.parse().ok()?, prefix.parse().ok()?))
-        };
+        let read = |text: String| Cidr::parse(&text).map(|cidr| (cidr.address, cidr.bits));
         texts.into_iter().filter_map(read).collect::<Vec<_>>()
     });
     let mut all: Vec<(IpAddr, u8)> = own.chain(others).collect();
