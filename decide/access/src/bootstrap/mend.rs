@@ -4,6 +4,7 @@
 //! Source: `k8s.io/component-helpers/auth/rbac/reconciliation`, `pkg/registry/flowcontrol/ensurer`,
 //! `k8s.io/kube-aggregator/pkg/controllers/autoregister`.
 
+use kinds::flowcontrol::mandatory;
 use meta::{Object, ObjectExt};
 use serde_json::{Value, json};
 
@@ -15,8 +16,6 @@ const POLICY_ANNOTATION: &str = "rbac.authorization.kubernetes.io/autoupdate";
 const FLOW_ANNOTATION: &str = "apf.kubernetes.io/autoupdate-spec";
 /// Says that the server keeps an API service. Source: `kube-aggregator` `autoregister`.
 const MANAGED_LABEL: &str = "kube-aggregator.kubernetes.io/automanaged";
-/// Flow schemas and priority levels whose spec nobody may change for long.
-const MANDATORY: [&str; 2] = ["catch-all", "exempt"];
 
 /// How an object is mended.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +101,11 @@ fn append(object: &mut Object, path: &[&str], items: &[Value]) {
 /// A flow schema or priority level whose spec is the server's, unless somebody took it over.
 fn flow(existing: &Object, expected: &Object) -> Object {
     let mut mended = existing.clone();
-    let is_ours = MANDATORY.contains(&expected.name()) || is_kept(existing);
+    let is_mandatory = match expected.kind() {
+        "FlowSchema" => mandatory::flow_schema(expected.name()).is_some(),
+        _ => mandatory::priority_level(expected.name()).is_some(),
+    };
+    let is_ours = is_mandatory || is_kept(existing);
     let said = existing.annotation(FLOW_ANNOTATION).and_then(boolean);
     if said != Some(is_ours) {
         let value = is_ours.to_string().into();

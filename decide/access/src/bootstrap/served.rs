@@ -3,6 +3,7 @@
 //! Source: apiserver `apis/flowcontrol/bootstrap/default.go`, `pkg/controlplane/apiserver/aggregator.go`,
 //! `pkg/controlplane/controller`.
 
+use kinds::flowcontrol::mandatory;
 use meta::{Object, ObjectExt};
 use serde_json::{Value, json};
 
@@ -32,21 +33,18 @@ const API_SERVICES: [(&str, &str, u32, u32); 21] = [
     ("scheduling.k8s.io", "v1", 16_600, 15),
     ("storage.k8s.io", "v1", 16_800, 15),
 ];
-/// A priority level: name, shares, lendable percent, and queues with hand size; without queues what is too much is refused.
-type Level = (&'static str, u32, u32, Option<(u32, u32)>);
-const LEVELS: [Level; 7] = [
-    ("catch-all", 5, 0, None),
-    ("global-default", 20, 50, Some((128, 6))),
-    ("leader-election", 10, 0, Some((16, 4))),
-    ("node-high", 40, 25, Some((64, 6))),
-    ("system", 30, 33, Some((64, 6))),
-    ("workload-high", 40, 50, Some((128, 6))),
-    ("workload-low", 100, 90, Some((128, 6))),
+/// A priority level: name, shares, lendable percent, and queues with hand size.
+type Level = (&'static str, u32, u32, (u32, u32));
+const LEVELS: [Level; 6] = [
+    ("global-default", 20, 50, (128, 6)),
+    ("leader-election", 10, 0, (16, 4)),
+    ("node-high", 40, 25, (64, 6)),
+    ("system", 30, 33, (64, 6)),
+    ("workload-high", 40, 50, (128, 6)),
+    ("workload-low", 100, 90, (128, 6)),
 ];
 /// Name, priority level, precedence, distinguisher, subjects, rules.
-const SCHEMAS: [(&str, &str, u32, &str, &str, &str); 11] = [
-    ("catch-all", "catch-all", 10_000, "ByUser", EVERYBODY, ALL),
-    ("exempt", "exempt", 1, "", "g:system:masters", ALL),
+const SCHEMAS: [(&str, &str, u32, &str, &str, &str); 9] = [
     (
         "global-default",
         "global-default",
@@ -156,21 +154,34 @@ fn condition(name: &str, status: &str, reason: &str, message: &str, now: &str) -
     json!({"conditions": [{"type": name, "status": status, "reason": reason, "message": message, "lastTransitionTime": now}]})
 }
 
+/// Schemas and levels that are always there, each schema's requests under the level of its name.
+const MANDATORY: [&str; 2] = ["catch-all", "exempt"];
+
 /// Priority levels, then flow schemas.
 pub(super) fn flow_control(now: &str) -> impl Iterator<Item = Object> {
-    let exempt = level(
-        "exempt",
-        &json!({"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}}),
-    );
+    let mandatory_levels = MANDATORY.iter().filter_map(|name| {
+        let mut spec = mandatory::priority_level(name)?;
+        if spec.str_at(&["type"]) == Some("Exempt") {
+            spec.set(
+                &["exempt"],
+                json!({"nominalConcurrencyShares": 0, "lendablePercent": 0}),
+            );
+        }
+        Some(level(name, &spec))
+    });
     let limited = LEVELS.iter().map(|(name, shares, lendable, queues)| {
-        let response = queues.map_or(json!({"type": "Reject"}), |(queues, hand)| {
-            json!({"type": "Queue", "queuing": {"queues": queues, "handSize": hand, "queueLengthLimit": 50}})
-        });
+        let (queues, hand) = queues;
+        let queuing = json!({"queues": queues, "handSize": hand, "queueLengthLimit": 50});
+        let response = json!({"type": "Queue", "queuing": queuing});
         level(
             name,
             &json!({"type": "Limited", "limited": {"nominalConcurrencyShares": shares,
                 "lendablePercent": lendable, "limitResponse": response}}),
         )
+    });
+    let mandatory_schemas = MANDATORY.iter().filter_map(move |name| {
+        let spec = mandatory::flow_schema(name)?;
+        Some(schema(name, name, &spec, now))
     });
     let schemas = SCHEMAS.iter().map(move |(name, level, precedence, by, subjects, rules)| {
         let mut spec = json!({"priorityLevelConfiguration": {"name": level}, "matchingPrecedence": precedence,
@@ -178,14 +189,23 @@ pub(super) fn flow_control(now: &str) -> impl Iterator<Item = Object> {
         if !by.is_empty() {
             spec.set(&["distinguisherMethod"], json!({"type": by}));
         }
-        let mut schema = object("FlowSchema", name, &spec);
-        let why = format!(
-            "This FlowSchema references the PriorityLevelConfiguration object named \"{level}\" and it exists"
-        );
-        schema.set(&["status"], condition("Dangling", "False", "Found", &why, now));
-        schema
+        schema(name, level, &spec, now)
     });
-    std::iter::once(exempt).chain(limited).chain(schemas)
+    let levels = mandatory_levels.chain(limited);
+    levels.chain(mandatory_schemas).chain(schemas)
+}
+
+/// A flow schema whose level is there.
+fn schema(name: &str, level: &str, spec: &Value, now: &str) -> Object {
+    let mut schema = object("FlowSchema", name, spec);
+    let why = format!(
+        "This FlowSchema references the PriorityLevelConfiguration object named \"{level}\" and it exists"
+    );
+    schema.set(
+        &["status"],
+        condition("Dangling", "False", "Found", &why, now),
+    );
+    schema
 }
 
 fn level(name: &str, spec: &Value) -> Object {
