@@ -3,6 +3,7 @@
 //! Knows nothing of requests; who the client is by its certificate travels as a [`Peer`] extension.
 
 mod clients;
+mod gather;
 mod newcomers;
 
 use std::convert::Infallible;
@@ -40,6 +41,7 @@ use crate::audit::Remote;
 use crate::auth::{self, Peer};
 use crate::background::{Background, Ended, Ending};
 use crate::server::ApiServer;
+use gather::{Gather, Turns};
 use newcomers::{Newcomer, Newcomers};
 
 /// Most connections open at once; more wait in the kernel's queue.
@@ -289,14 +291,18 @@ impl Connection {
         let peer = session
             .peer_certificates()
             .and_then(|chain| self.tls.peer(chain));
+        let is_http2 = session.alpn_protocol() == Some(b"h2");
         let (server, ending, newcomer) = (self.server, self.ending, self.newcomer);
         let remote = server.config().audit.as_ref().map(|_| self.remote);
         let service = service_fn(move |request| {
             newcomer.asks();
             answer(server.clone(), peer.clone(), remote, &ending, request)
         });
+        let turns = Turns::default();
+        let gathering = is_http2.then(|| turns.clone());
+        let stream = TokioIo::new(Gather::new(stream, gathering));
         let builder = builder();
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(stream, service);
         let mut connection = pin!(connection.into_owned());
         let mut is_ending = false;
         let mut gives_way = Background::new(way.clone().cancelled_owned());
@@ -308,6 +314,7 @@ impl Connection {
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();
             }
+            turns.next();
             connection.as_mut().poll(context)
         });
         if let Err(error) = served.await {

@@ -21,7 +21,15 @@ use crate::report::{Better, Figure, median, milliseconds, percentile, show};
 use crate::request::{self, map, maps, send};
 use crate::{Server, settle};
 
-const WATCHERS: [usize; 2] = [100, 1_000];
+/// Who watches.
+const WATCHERS: [Watchers; 4] = [
+    Watchers::alone(100),
+    Watchers::sharing(100),
+    Watchers::alone(1_000),
+    Watchers::sharing(1_000),
+];
+/// Watches of one client of Kubernetes, which share its connection.
+const SHARED: usize = 100;
 /// Changes whose way to the last watcher is timed, over all rounds.
 const UPDATES: u32 = 500;
 /// What is read of a watch at once.
@@ -59,62 +67,103 @@ struct Watches {
     client: Connection,
     seen: Arc<Seen>,
     tasks: JoinSet<()>,
-    watchers: usize,
+    watchers: Watchers,
     /// How large the object is that is watched.
     object_bytes: usize,
+}
+
+/// Some that watch the same.
+#[derive(Clone, Copy)]
+struct Watchers {
+    number: usize,
+    /// How many share a connection over HTTP/2; `None`: each has its own.
+    shared: Option<usize>,
+}
+
+impl Watchers {
+    const fn alone(number: usize) -> Self {
+        Self {
+            number,
+            shared: None,
+        }
+    }
+
+    const fn sharing(number: usize) -> Self {
+        Self {
+            number,
+            shared: Some(SHARED),
+        }
+    }
+
+    fn say(self) -> String {
+        let Self { number, shared } = self;
+        shared.map_or_else(
+            || format!("{number} watchers"),
+            |shared| format!("{number} watchers, {shared} to a connection"),
+        )
+    }
+
+    fn namespace(self) -> String {
+        let shared = self.shared.map_or("alone", |_| "shared");
+        format!("watched-{}-{shared}", self.number)
+    }
 }
 
 /// Times changes on every server.
 pub(crate) async fn measure(servers: &[Server]) -> Result<()> {
     for watchers in WATCHERS {
-        let namespace = format!("watched-{watchers}");
         let (mut opened, mut sizes) = (Vec::new(), Vec::new());
         for server in servers {
             let before = server.rss()?;
-            opened.push(Watches::open(server, &namespace, watchers).await?);
+            opened.push(Watches::open(server, watchers).await?);
             let grown = server.rss()?.saturating_sub(before);
-            sizes.push(kilobytes(
-                grown / u64::try_from(watchers).unwrap_or(u64::MAX),
-            ));
+            let each = grown / u64::try_from(watchers.number).unwrap_or(u64::MAX);
+            sizes.push(kilobytes(each));
         }
-        let mut times: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
-        let mut worked = vec![Duration::ZERO; servers.len()];
-        let mut client_worked = vec![Duration::ZERO; servers.len()];
-        for _ in 0..ROUNDS {
-            for (index, (server, watches)) in servers.iter().zip(&mut opened).enumerate() {
-                settle(servers).await?;
-                let before = (server.processor_time()?, processor_time(id())?);
-                let figure = watches.time(&namespace).await?;
-                times.get_mut(index).context("a server")?.push(figure);
-                let worked = worked.get_mut(index).context("a server")?;
-                *worked += server.processor_time()?.saturating_sub(before.0);
-                let worked = client_worked.get_mut(index).context("a server")?;
-                *worked += processor_time(id())?.saturating_sub(before.1);
-            }
-        }
-        let what = format!("update to the last of {watchers} watchers");
-        show(&what, Better::Less, times.into_iter().filter_map(median));
-        for (whose, worked) in [("server", worked), ("client", client_worked)] {
-            let what =
-                format!("processor time of the {whose} for an update to {watchers} watchers");
-            let each = worked.into_iter();
-            let each = each.map(|worked| milliseconds(worked / UPDATES));
-            show(&what, Better::Less, each);
-        }
+        time(servers, &mut opened).await?;
         let bytes = opened.first().map_or(0, |watches| watches.object_bytes) + AROUND_BYTES;
-        let what = format!(
-            "the last of {watchers} sockets to which the {bytes} bytes of an event are written, by no server"
-        );
-        show(
-            &what,
-            Better::Less,
-            [floor::measure(watchers, bytes).await?],
-        );
-        let what = format!("memory for each of {watchers} watchers and its connection");
+        if watchers.shared.is_none() {
+            let what = format!(
+                "the last of {} sockets to which the {bytes} bytes of an event are written, by no server",
+                watchers.number
+            );
+            let floor = floor::measure(watchers.number, bytes).await?;
+            show(&what, Better::Less, [floor]);
+        }
+        let what = format!("memory for each of {}, with its connection", watchers.say());
         show(&what, Better::Less, sizes);
         for watches in &mut opened {
             watches.tasks.shutdown().await;
         }
+    }
+    Ok(())
+}
+
+/// Times changes on every server in turns, and shows how long they took.
+async fn time(servers: &[Server], opened: &mut [Watches]) -> Result<()> {
+    let who = opened.first().context("a server")?.watchers.say();
+    let mut times: Vec<Vec<Figure>> = vec![Vec::new(); servers.len()];
+    let mut worked = vec![Duration::ZERO; servers.len()];
+    let mut client_worked = vec![Duration::ZERO; servers.len()];
+    for _ in 0..ROUNDS {
+        for (index, (server, watches)) in servers.iter().zip(&mut *opened).enumerate() {
+            settle(servers).await?;
+            let before = (server.processor_time()?, processor_time(id())?);
+            let figure = watches.time().await?;
+            times.get_mut(index).context("a server")?.push(figure);
+            let worked = worked.get_mut(index).context("a server")?;
+            *worked += server.processor_time()?.saturating_sub(before.0);
+            let worked = client_worked.get_mut(index).context("a server")?;
+            *worked += processor_time(id())?.saturating_sub(before.1);
+        }
+    }
+    let what = format!("update to the last of {who}");
+    show(&what, Better::Less, times.into_iter().filter_map(median));
+    for (whose, worked) in [("server", worked), ("client", client_worked)] {
+        let what = format!("processor time of the {whose} for an update to {who}");
+        let each = worked.into_iter();
+        let each = each.map(|worked| milliseconds(worked / UPDATES));
+        show(&what, Better::Less, each);
     }
     Ok(())
 }
@@ -128,17 +177,18 @@ fn kilobytes(bytes: u64) -> Figure {
 }
 
 impl Watches {
-    async fn open(server: &Server, namespace: &str, watchers: usize) -> Result<Self> {
+    async fn open(server: &Server, watchers: Watchers) -> Result<Self> {
+        let namespace = watchers.namespace();
         let mut client = server.dialer.open().await?;
-        request::namespace(&mut client, namespace).await?;
+        request::namespace(&mut client, &namespace).await?;
         let create = send(
             "POST",
-            &maps(namespace),
+            &maps(&namespace),
             "application/json",
             &map("watched"),
         )?;
         client.answer(create).await?;
-        let get = request::get(&format!("{}/watched", maps(namespace)), "application/json")?;
+        let get = request::get(&format!("{}/watched", maps(&namespace)), "application/json")?;
         let watched = client.send(get).await?.into_body().collect().await;
         let watched = watched.context("the answer broke off")?.to_bytes();
         let size = watched.len();
@@ -146,13 +196,20 @@ impl Watches {
         let version = watched.str_at(&["metadata", "resourceVersion"]);
         let path = format!(
             "{}?watch=true&timeoutSeconds=3000&resourceVersion={}",
-            maps(namespace),
+            maps(&namespace),
             version.context("no version")?
         );
         let seen = Arc::new(Seen::default());
-        let opened = (0..watchers).map(|_| server.dialer.watch(&path));
+        let Watchers { number, shared } = watchers;
+        let opened = if let Some(shared) = shared {
+            let opened = (0..number / shared).map(|_| server.dialer.watch_shared(&path, shared));
+            try_join_all(opened).await?.into_iter().flatten().collect()
+        } else {
+            let opened = (0..number).map(|_| server.dialer.watch(&path));
+            try_join_all(opened).await?
+        };
         let mut tasks = JoinSet::new();
-        for mut watch in try_join_all(opened).await? {
+        for mut watch in opened {
             let seen = Arc::clone(&seen);
             // A watch that breaks off is missed by who waits for its events.
             tasks.spawn(async move {
@@ -171,15 +228,16 @@ impl Watches {
     }
 
     /// Changes the object a number of times, and times each change to the last watcher.
-    async fn time(&mut self, namespace: &str) -> Result<Figure> {
+    async fn time(&mut self) -> Result<Figure> {
+        let namespace = self.watchers.namespace();
         let mut times = Vec::new();
         for index in 0..UPDATES / ROUNDS {
             let mut object = map("watched");
             let different = format!("{:?} {index}", Instant::now());
             object.set(&["data", "index"], different.into());
-            let path = format!("{}/watched", maps(namespace));
+            let path = format!("{}/watched", maps(&namespace));
             let request = send("PUT", &path, "application/json", &object)?;
-            let wanted = self.seen.events.load(Ordering::Acquire) + self.watchers;
+            let wanted = self.seen.events.load(Ordering::Acquire) + self.watchers.number;
             self.seen.wanted.store(wanted, Ordering::Release);
             let begun = Instant::now();
             let all_seen = async {

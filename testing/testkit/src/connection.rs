@@ -4,6 +4,8 @@
 //! no pool, no layers and no thread but that which measures; it takes from the socket all that is there at once, and a
 //! watcher does not even take HTTP apart.
 
+mod shared;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use kube::client::ConfigExt;
@@ -132,8 +134,10 @@ impl Dialer {
         let head = String::from_utf8_lossy(&head);
         anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "no watch: {head}");
         Ok(Watch {
-            stream,
-            buffer: vec![0; WATCHED_BYTES],
+            source: Source::Own {
+                stream: Box::new(stream),
+                buffer: vec![0; WATCHED_BYTES],
+            },
             last: None,
         })
     }
@@ -199,10 +203,20 @@ impl Connection {
 
 /// An open watch, of which nothing is known but how many events came.
 pub struct Watch {
-    stream: Stream,
-    buffer: Vec<u8>,
+    source: Source,
     /// The last byte read before.
     last: Option<u8>,
+}
+
+/// What a watch is read from.
+enum Source {
+    /// A connection of its own.
+    Own {
+        stream: Box<Stream>,
+        buffer: Vec<u8>,
+    },
+    /// A stream of a connection that others share.
+    Shared(Incoming),
 }
 
 impl Watch {
@@ -211,16 +225,35 @@ impl Watch {
     /// # Errors
     /// It breaks off.
     pub async fn events(&mut self) -> Result<Option<usize>> {
-        let read = self.stream.read(&mut self.buffer).await;
-        let read = read.context("the watch broke off")?;
-        let mut events = 0;
-        for byte in self.buffer.iter().take(read) {
-            // An event is an object on a line; other lines are of the chunks of HTTP.
-            if *byte == b'\n' && self.last == Some(b'}') {
-                events += 1;
+        let frame;
+        let bytes = match &mut self.source {
+            Source::Own { stream, buffer } => {
+                let read = stream.read(buffer).await;
+                let read = read.context("the watch broke off")?;
+                buffer.get(..read).filter(|bytes| !bytes.is_empty())
             }
-            self.last = Some(*byte);
-        }
-        Ok((read > 0).then_some(events))
+            Source::Shared(body) => {
+                frame = body.frame().await.transpose();
+                let frame = frame
+                    .as_ref()
+                    .map_err(|error| anyhow::anyhow!("the watch broke off: {error}"))?;
+                frame.as_ref().and_then(Frame::data_ref).map(Bytes::as_ref)
+            }
+        };
+        let last = &mut self.last;
+        Ok(bytes.map(|bytes| count(bytes, last)))
     }
+}
+
+/// How many events end in what was read of a watch, after the last byte that was read before.
+fn count(bytes: &[u8], last: &mut Option<u8>) -> usize {
+    let mut events = 0;
+    for byte in bytes {
+        // An event is an object on a line; other lines are of the chunks of HTTP.
+        if *byte == b'\n' && *last == Some(b'}') {
+            events += 1;
+        }
+        *last = Some(*byte);
+    }
+    events
 }
