@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 use apiserver::audit::{Audit, Format, Mode, Options};
 use jiff::Timestamp;
 
+use crate::control_plane::written;
+
 /// What the audit log is made of.
 #[derive(clap::Args, Clone)]
 #[group(id = "audit")]
@@ -87,6 +89,24 @@ impl Asked {
 }
 
 impl Flags {
+    /// Names and values, as Go writes them.
+    pub(crate) fn told(&self) -> [(&'static str, String); 9] {
+        [
+            ("audit-log-format", self.format.clone()),
+            ("audit-log-maxage", self.days_max.to_string()),
+            ("audit-log-maxbackup", self.backups_max.to_string()),
+            ("audit-log-maxsize", self.megabytes_max.to_string()),
+            ("audit-log-mode", self.mode.clone()),
+            ("audit-log-path", written(self.path.as_deref())),
+            ("audit-log-truncate-enabled", self.is_truncated.to_string()),
+            (
+                "audit-log-truncate-max-event-size",
+                self.event_bytes_max.to_string(),
+            ),
+            ("audit-policy-file", written(self.policy_file.as_deref())),
+        ]
+    }
+
     /// The audit log that is asked for; `None` when nothing is to be told.
     pub(crate) fn read(self) -> Result<Option<Asked>> {
         let policy = self.policy_file.as_deref().map(policy).transpose()?;

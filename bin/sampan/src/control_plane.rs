@@ -1,5 +1,6 @@
 //! The control plane: store, keys, API server, listener, controllers and scheduler, wired together.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,13 @@ impl Flags {
     pub(crate) fn data(&self) -> &DataDir {
         &self.data
     }
+
+    /// Flags that upstream's server has too, by their names, with their values as Go writes them.
+    fn told(&self) -> BTreeMap<&'static str, String> {
+        let tokens = ("token-auth-file", written(self.token_auth_file.as_deref()));
+        let told = self.audit.told().into_iter().chain(self.oidc.told());
+        told.chain([tokens]).collect()
+    }
 }
 
 /// A running control plane.
@@ -83,16 +91,11 @@ impl ControlPlane {
     pub(crate) async fn start(flags: Flags) -> Result<Self> {
         let started = Instant::now();
         survive_file_bound()?;
+        let told = flags.told();
         let audit = flags.audit.read()?;
         let static_tokens = static_tokens(flags.token_auth_file.as_deref())?;
         let oidc = flags.oidc.open()?.map(Arc::new);
-        let address = SocketAddr::new(flags.bind_address, flags.port);
-        let listener = listener::bind(address)
-            .await
-            .map_err(|error| refused(error, address))?;
-        let address = listener
-            .local_addr()
-            .context("cannot read the listener's address")?;
+        let (listener, address) = listen(flags.bind_address, flags.port).await?;
         let data_dir = flags.data.open()?;
         let store = open_store(&data_dir.join("store"))?;
         let audit = audit.map(audit::Asked::open).transpose()?;
@@ -123,6 +126,7 @@ impl ControlPlane {
             checks,
             metrics: vec![Arc::new(counted)],
             audit,
+            flags: told,
             limits: Limits::upstream(),
         });
         let bootstrapped = bootstrap(&server, &authority).await?;
@@ -274,6 +278,22 @@ async fn bootstrap(server: &ApiServer, authority: &Authority) -> Result<Bootstra
     made.context("cannot make the objects that every cluster has")
 }
 
+/// A flag that names a file, as Go writes it.
+pub(crate) fn written(path: Option<&Path>) -> String {
+    path.map(|path| path.display().to_string())
+        .unwrap_or_default()
+}
+
+/// Takes an address; port 0 becomes a free one.
+async fn listen(ip: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr)> {
+    let address = SocketAddr::new(ip, port);
+    let listener = listener::bind(address).await;
+    let listener = listener.map_err(|error| refused(error, address))?;
+    let address = listener.local_addr();
+    let address = address.context("cannot read the listener's address")?;
+    Ok((listener, address))
+}
+
 /// The users that a file of static tokens names.
 fn static_tokens(file: Option<&Path>) -> Result<Vec<(String, User)>> {
     let Some(file) = file else {
@@ -393,5 +413,42 @@ impl TokenVerifier for Tokens {
     }
     fn jwks(&self) -> Value {
         self.0.jwks()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn told(line: &str) -> String {
+        let line = Line::parse_from(line.split(' '));
+        let told = line.flags.told();
+        let told = told.iter().map(|(name, value)| format!("{name}={value}\n"));
+        told.collect()
+    }
+
+    /// What a stock server's `/flagz` says of the same, but of the batches, versions and webhook of its audit log.
+    #[test]
+    fn flags_are_told_as_upstream_tells_them() {
+        let line = "sampan --data-dir /a --audit-policy-file /p --audit-log-path /l --oidc-issuer-url https://i \
+                    --oidc-client-id x --oidc-required-claim b=2 --oidc-required-claim a=1 --oidc-signing-algs \
+                    RS256,ES256 --token-auth-file /t";
+        let asked = "audit-log-format=json\naudit-log-maxage=366\naudit-log-maxbackup=100\naudit-log-maxsize=100\n\
+                     audit-log-mode=blocking\naudit-log-path=/l\naudit-log-truncate-enabled=false\n\
+                     audit-log-truncate-max-event-size=102400\naudit-policy-file=/p\noidc-ca-file=\n\
+                     oidc-client-id=x\noidc-groups-claim=\noidc-groups-prefix=\noidc-issuer-url=https://i\n\
+                     oidc-required-claim=a=1,b=2\noidc-signing-algs=[RS256,ES256]\noidc-username-claim=sub\n\
+                     oidc-username-prefix=\ntoken-auth-file=/t\n";
+        assert_eq!(told(line), asked);
+        let nothing = told("sampan --data-dir /a");
+        assert!(nothing.contains("oidc-issuer-url=\n"), "{nothing}");
+        assert!(nothing.contains("oidc-signing-algs=[RS256]\n"), "{nothing}");
     }
 }

@@ -6,6 +6,8 @@ use access::authn::oidc;
 use anyhow::{Context, Result};
 use apiserver::oidc::{FetchLimits, Oidc};
 
+use crate::control_plane::written;
+
 /// The flags of it; none is used unless the issuer's URL is given.
 #[derive(clap::Args, Clone)]
 #[group(id = "oidc")]
@@ -44,6 +46,32 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
+    /// Names and values, as Go writes them.
+    pub(crate) fn told(&self) -> [(&'static str, String); 9] {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let claim = self.oidc_username_claim.clone();
+        let mut required = self.oidc_required_claim.clone();
+        required.sort();
+        let algorithms = match self.oidc_signing_algs.as_slice() {
+            [] => oidc::ALGORITHM.name().to_owned(),
+            named => named.join(","),
+        };
+        [
+            ("oidc-ca-file", written(self.oidc_ca_file.as_deref())),
+            ("oidc-client-id", text(&self.oidc_client_id)),
+            ("oidc-groups-claim", text(&self.oidc_groups_claim)),
+            ("oidc-groups-prefix", text(&self.oidc_groups_prefix)),
+            ("oidc-issuer-url", text(&self.oidc_issuer_url)),
+            ("oidc-required-claim", required.join(",")),
+            ("oidc-signing-algs", format!("[{algorithms}]")),
+            (
+                "oidc-username-claim",
+                claim.unwrap_or_else(|| oidc::USERNAME_CLAIM.to_owned()),
+            ),
+            ("oidc-username-prefix", text(&self.oidc_username_prefix)),
+        ]
+    }
+
     /// The issuer that the flags tell of; `None` when they tell of none.
     pub(crate) fn open(self) -> Result<Option<Oidc>> {
         let flags = oidc::Flags {

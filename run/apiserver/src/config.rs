@@ -1,5 +1,6 @@
 //! What an API server is made of. Facts such as limits and the clock are given, never assumed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -42,6 +43,8 @@ pub struct Config {
     pub metrics: Vec<Arc<scrape::Registry>>,
     /// Which requests are told of, and where; `None` tells of none.
     pub audit: Option<Arc<Audit>>,
+    /// Flags that others read, by upstream's names and with their values as Go writes them: `/flagz` tells them.
+    pub flags: BTreeMap<&'static str, String>,
     /// Bounds.
     pub limits: Limits,
 }

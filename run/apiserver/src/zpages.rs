@@ -175,7 +175,9 @@ fn flags(config: &Config) -> Map<String, Value> {
         ("service-node-port-range", format!("{first}-{last}")),
         ("storage-media-type", Format::Json.media_type().to_owned()),
     ];
-    let told = told.into_iter();
+    let others = config.flags.iter();
+    let others = others.map(|(name, value)| (*name, value.clone()));
+    let told = told.into_iter().chain(others);
     told.map(|(name, value)| (name.to_owned(), value.into()))
         .collect()
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ async fn server() -> (ApiServer, tokio::task::JoinHandle<()>) {
         checks: Vec::new(),
         metrics: Vec::new(),
         audit: None,
+        flags: BTreeMap::new(),
         limits: Limits::upstream(),
     });
     drop(server.bootstrap(roles()).await.unwrap());

@@ -151,16 +151,17 @@ impl Dialer {
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .context("no HTTP spoken")?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a connection broke"
-                );
-            }
-        });
+        tokio::spawn(driven(connection));
         let host = HeaderValue::from_str(self.authority.as_str()).context("no host")?;
         Ok(Connection { sender, host })
+    }
+}
+
+/// What a connection does until it ends.
+async fn driven(connection: impl Future<Output = hyper::Result<()>>) {
+    if let Err(error) = connection.await {
+        let error = &error as &dyn std::error::Error;
+        tracing::debug!(error, "a connection broke");
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::user;
 
-pub use flags::{Flags, FlagsError};
+pub use flags::{ALGORITHM, Flags, FlagsError, USERNAME_CLAIM};
 pub use key::{Curve, Key, read_keys};
 pub use token::{Algorithm, Claims, Token};
 

@@ -348,6 +348,7 @@ async fn how_long_it_runs_and_how_it_is_set_is_told_in_the_form_that_is_asked_fo
     let asked = "application/json;as=Flagz;v=v1beta1;g=config.k8s.io";
     let told = get("/flagz", asked).await.expect(200);
     assert_eq!(told["flags"]["service-cluster-ip-range"], "10.96.0.0/12");
+    assert_eq!(told["flags"]["audit-log-mode"], "blocking");
     let refused = "only the following media types are accepted: application/json, application/yaml, text/plain";
     get("/flagz", "text/html").await.refused(406, refused);
     let listed = get("/", "").await.expect(200);

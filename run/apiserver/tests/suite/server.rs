@@ -1,5 +1,6 @@
 //! A server for tests, and short ways to talk to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -204,6 +205,7 @@ pub(crate) fn config(store: Arc<dyn Store>, limits: Limits) -> Config {
         checks: vec![ping()],
         metrics: Vec::new(),
         audit: None,
+        flags: BTreeMap::from([("audit-log-mode", "blocking".to_owned())]),
         limits,
     }
 }

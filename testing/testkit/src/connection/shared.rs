@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::BufReader;
 use tokio_rustls::TlsConnector;
 
-use super::{Body, Dialer, READ_BYTES, Source, Watch};
+use super::{Body, Dialer, READ_BYTES, Source, Watch, driven};
 
 /// What may come unread on a connection and on each of its streams. Source: `golang.org/x/net/http2`, its transport.
 const CONNECTION_WINDOW: u32 = 1 << 30;
@@ -34,14 +34,7 @@ impl Dialer {
             .handshake(TokioIo::new(stream))
             .await
             .context("no HTTP/2 spoken")?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a connection broke"
-                );
-            }
-        });
+        tokio::spawn(driven(connection));
         let uri = format!("https://{}{path}", self.authority);
         let uri: Uri = uri.parse().context("no address")?;
         try_join_all((0..watches).map(|_| open(sender.clone(), uri.clone()))).await

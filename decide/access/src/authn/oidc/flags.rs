@@ -10,7 +10,9 @@ use super::token::Algorithm;
 use crate::authn::service_account_token::ISSUER;
 
 /// The claim that is a user's name when none is said. Source: `WithOIDC`.
-const USERNAME_CLAIM: &str = "sub";
+pub const USERNAME_CLAIM: &str = "sub";
+/// How tokens are signed when nothing is said. Source: `WithOIDC`.
+pub const ALGORITHM: Algorithm = Algorithm::Rs256;
 /// Says that names get no prefix.
 const NO_PREFIX: &str = "-";
 
@@ -97,12 +99,12 @@ impl Flags {
     }
 }
 
-/// The algorithms by their names; RS256 when none is named.
+/// The algorithms by their names; [`ALGORITHM`] when none is named.
 ///
 /// DIFFERS: `ES512` is refused: the cryptography here has no P-521, and few issuers sign so.
 fn algorithms(names: Vec<String>) -> Result<Vec<Algorithm>, FlagsError> {
     if names.is_empty() {
-        return Ok(vec![Algorithm::Rs256]);
+        return Ok(vec![ALGORITHM]);
     }
     let known = |name: String| {
         let mut all = Algorithm::ALL.into_iter();
