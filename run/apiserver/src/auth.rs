@@ -191,7 +191,9 @@ fn own_token_user(
     }
     let claims = config.tokens.verify(token).ok_or(None)?;
     let user = service_account_token::user_of(&claims, audiences, &cluster, now)?;
-    server.metrics().access.token();
+    if let Some(is_stale) = service_account_token::is_stale(&claims, now) {
+        server.metrics().access.token(is_stale);
+    }
     let given = claims.get("aud").and_then(Value::as_array);
     let is_given = |audience: &&String| {
         let mut given = given.into_iter().flatten();

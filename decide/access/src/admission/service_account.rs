@@ -9,13 +9,12 @@ use meta::{Object, ObjectExt, StatusError};
 use serde_json::{Value, json};
 
 use super::{Plugin, Request};
+use crate::authn::service_account_token::EXTENDED_SECONDS;
 use crate::node::MIRROR_POD;
 
 const DEFAULT_NAME: &str = "default";
 const TOKEN_VOLUME_PREFIX: &str = "kube-api-access-";
 const TOKEN_MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// Lifetime of mounted tokens. Source: `WarnOnlyBoundTokenExpirationSeconds`.
-const TOKEN_SECONDS: i64 = 3607;
 /// Set to `true` on an account whose pods may only use the secrets it lists.
 const ENFORCE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
 /// Where containers are listed, with the word for one of them.
@@ -222,7 +221,7 @@ fn mount_token(pod: &mut Object, suffix: &str) {
 
 fn token_volume(name: &str) -> Value {
     json!({"name": name, "projected": {"defaultMode": 0o644, "sources": [
-        {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": EXTENDED_SECONDS}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         {"downwardAPI": {"items": [{"path": "namespace",
             "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},

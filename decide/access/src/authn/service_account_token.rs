@@ -18,6 +18,11 @@ pub const EXPIRATION_SECONDS_MIN: i64 = 600;
 pub const EXPIRATION_SECONDS_MAX: i64 = 1 << 32;
 /// Lifetime when none is asked for, in seconds. Source: `pkg/apis/authentication/v1/defaults.go`.
 pub const EXPIRATION_SECONDS_DEFAULT: i64 = 3600;
+/// The lifetime that pods' own volumes ask for, in seconds: by it upstream knows tokens whose readers may be too old to read
+/// them again. Source: `pkg/serviceaccount` `WarnOnlyBoundTokenExpirationSeconds`.
+pub const EXTENDED_SECONDS: i64 = 3607;
+/// How long such a token is good for, in seconds. Source: `pkg/serviceaccount` `ExpirationExtensionSeconds`.
+const EXTENSION_SECONDS: i64 = 365 * 24 * 60 * 60;
 /// How far clocks may be apart, and how long a token outlives the end of what it is bound to, in seconds. Source: go-jose
 /// `jwt.DefaultLeeway`.
 const LEEWAY_SECONDS: i64 = 60;
@@ -35,12 +40,48 @@ pub struct Bound {
     pub node: Option<(String, String)>,
 }
 
+/// How long a token is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    seconds: i64,
+    /// After how many seconds its reader should have read another; `None` when it is not good any more by then.
+    warn_seconds: Option<i64>,
+}
+
+impl Lifetime {
+    /// The lifetime of a token for which so many seconds were asked: a pod's own is good for a year, as a program that never
+    /// reads it again would stop working otherwise.
+    ///
+    /// Source: `pkg/registry/core/serviceaccount/storage/token.go`, with the default of
+    /// `--service-account-extend-token-expiration`.
+    pub fn of(asked_seconds: i64, bound: Option<&Bound>, audiences: &[String]) -> Self {
+        let is_pods = bound.is_some_and(|bound| bound.kind == "Pod");
+        let is_for_us = audiences.iter().all(|audience| audience == ISSUER);
+        if is_pods && is_for_us && asked_seconds == EXTENDED_SECONDS {
+            return Self {
+                seconds: EXTENSION_SECONDS,
+                warn_seconds: Some(asked_seconds),
+            };
+        }
+        Self {
+            seconds: asked_seconds,
+            warn_seconds: None,
+        }
+    }
+}
+
+/// Whether a token is used for longer than its reader asked for; `None` when it is not good for longer anyway.
+pub fn is_stale(claims: &Value, now: Timestamp) -> Option<bool> {
+    let warned = claims.int_at(&["kubernetes.io", "warnafter"])?;
+    Some(now.as_second() > warned)
+}
+
 /// The claims of a token for a service account.
 pub fn claims(
     account: &Object,
     bound: Option<&Bound>,
     audiences: &[String],
-    seconds: i64,
+    lifetime: Lifetime,
     id: &str,
     now: Timestamp,
 ) -> Value {
@@ -58,9 +99,12 @@ pub fn claims(
         }
     }
     let issued = now.as_second();
+    if let Some(seconds) = lifetime.warn_seconds {
+        private.set(&["warnafter"], (issued + seconds).into());
+    }
     json!({
         "aud": audiences,
-        "exp": issued + seconds,
+        "exp": issued + lifetime.seconds,
         "iat": issued,
         "nbf": issued,
         "iss": ISSUER,
@@ -236,9 +280,49 @@ mod tests {
         }
     }
 
+    fn short() -> Lifetime {
+        Lifetime::of(600, None, &api())
+    }
+
+    #[test]
+    fn a_pods_own_token_is_good_for_a_year_and_stale_after_an_hour() {
+        let pod = bound();
+        let lifetime = Lifetime::of(EXTENDED_SECONDS, Some(&pod), &api());
+        let claims = claims(&account(), Some(&pod), &api(), lifetime, "id", now());
+        let second = now().as_second();
+        assert_eq!(claims["exp"], second + 31_536_000);
+        assert_eq!(claims["kubernetes.io"]["warnafter"], second + 3607);
+        let after = |seconds| now() + jiff::SignedDuration::from_secs(seconds);
+        assert_eq!(is_stale(&claims, after(3607)), Some(false));
+        assert_eq!(is_stale(&claims, after(3608)), Some(true));
+    }
+
+    #[test]
+    fn no_other_token_is_good_for_longer_than_was_asked() {
+        let (pod, node) = (
+            bound(),
+            Bound {
+                kind: "Node".into(),
+                ..bound()
+            },
+        );
+        let elsewhere = vec![ISSUER.to_owned(), "vault".to_owned()];
+        for (seconds, bound, audiences) in [
+            (3600, Some(&pod), &api()),
+            (EXTENDED_SECONDS, Some(&node), &api()),
+            (EXTENDED_SECONDS, None, &api()),
+            (EXTENDED_SECONDS, Some(&pod), &elsewhere),
+        ] {
+            let lifetime = Lifetime::of(seconds, bound, audiences);
+            let claims = claims(&account(), bound, audiences, lifetime, "id", now());
+            assert_eq!(claims["exp"], now().as_second() + seconds);
+            assert_eq!(is_stale(&claims, now()), None);
+        }
+    }
+
     #[test]
     fn a_bound_token_stands_for_its_account_while_the_pod_lives() {
-        let claims = claims(&account(), Some(&bound()), &api(), 600, "id", now());
+        let claims = claims(&account(), Some(&bound()), &api(), short(), "id", now());
         let pod = json!({"metadata": {"name": "p", "namespace": "default", "uid": "u2"}});
         let cluster = Cluster::of([("serviceaccounts", account()), ("pods", pod)]);
         let user = user_of(&claims, &api(), &cluster, now()).unwrap();
@@ -253,7 +337,7 @@ mod tests {
 
     #[test]
     fn tokens_end_and_keep_to_their_audience_and_account() {
-        let claims = claims(&account(), None, &api(), 600, "id", now());
+        let claims = claims(&account(), None, &api(), short(), "id", now());
         let cluster = Cluster::of([("serviceaccounts", account())]);
         let later = now() + jiff::SignedDuration::from_secs(661);
         assert_eq!(
@@ -292,7 +376,7 @@ mod tests {
                 uid: "u2".into(),
                 node: None,
             };
-            let claims = claims(&account(), Some(&bound), &api(), 600, "id", now());
+            let claims = claims(&account(), Some(&bound), &api(), short(), "id", now());
             let is_good = |resource: &str, mut object: Object| {
                 if kind == "Node" {
                     object.remove(&["metadata", "namespace"]);
@@ -305,7 +389,7 @@ mod tests {
             assert!(!is_good(resource, object("u3", 0)), "{kind} made anew");
             assert!(!is_good("others", object("u2", 0)), "{kind} gone");
         }
-        let claims = claims(&account(), None, &api(), 600, "id", now());
+        let claims = claims(&account(), None, &api(), short(), "id", now());
         let mut deleted = account();
         deleted.set(
             &["metadata", "deletionTimestamp"],

@@ -50,6 +50,7 @@ pub(crate) struct Access {
     authorization_seconds: Histograms<Verdict>,
     certificate_seconds: Histogram,
     valid_tokens: Counter,
+    stale_tokens: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +75,7 @@ impl Access {
             authorization_seconds: Family::new_with_constructor(seconds),
             certificate_seconds: Histogram::new(CERTIFICATE_SECONDS),
             valid_tokens: Counter::default(),
+            stale_tokens: Counter::default(),
         };
         registry.register(
             ALPHA,
@@ -114,15 +116,26 @@ impl Access {
         registry.register(
             ALPHA,
             "serviceaccount_valid_tokens_total",
-            "Tokens of service accounts that were shown and found good",
+            "Tokens of pods that were shown before they should have been read again",
             access.valid_tokens.clone(),
+        );
+        registry.register(
+            ALPHA,
+            "serviceaccount_stale_tokens_total",
+            "Tokens of pods that were shown after they should have been read again",
+            access.stale_tokens.clone(),
         );
         access
     }
 
-    /// Notes a token of a service account that is good.
-    pub(crate) fn token(&self) {
-        self.valid_tokens.inc();
+    /// Notes a pod's own token that is good.
+    pub(crate) fn token(&self, is_stale: bool) {
+        let tokens = if is_stale {
+            &self.stale_tokens
+        } else {
+            &self.valid_tokens
+        };
+        tokens.inc();
     }
 
     /// Notes who a sender was found to be.

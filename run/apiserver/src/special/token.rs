@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use access::authn::service_account_token::{
     self as tokens, Bound, EXPIRATION_SECONDS_DEFAULT, EXPIRATION_SECONDS_MAX,
-    EXPIRATION_SECONDS_MIN, ISSUER,
+    EXPIRATION_SECONDS_MIN, ISSUER, Lifetime,
 };
 use async_trait::async_trait;
 use axum::body::Body;
@@ -68,13 +68,16 @@ impl Special for Token {
             let key = "authentication.kubernetes.io/issued-credential-id";
             audit.annotate(key, &format!("JTI={id}"));
         }
-        let claims = tokens::claims(&account, bound.as_ref(), &audiences, seconds, &id, call.now);
+        let bound = bound.as_ref();
+        let lifetime = Lifetime::of(seconds, bound, &audiences);
+        let claims = tokens::claims(&account, bound, &audiences, lifetime, &id, call.now);
         let token = call
             .server
             .config()
             .tokens
             .sign(&claims)
             .map_err(|why| StatusError::internal(format!("failed to generate token: {why}")))?;
+        // Who asked reads another one after the time that was asked for, however long this one is good.
         let ends = call
             .now
             .checked_add(SignedDuration::from_secs(seconds))
