@@ -107,37 +107,180 @@ trait Plugin: Sync {
     }
 }
 
-/// The plugins that are on, in upstream's order.
-const PLUGINS: &[&dyn Plugin] = &[
-    &namespace_lifecycle::NamespaceLifecycle,
-    &limit_ranger::LimitRanger,
-    &service_account::ServiceAccount,
-    &node_restriction::NodeRestriction,
-    &taint_nodes_by_condition::TaintNodesByCondition,
-    &pod_security::PodSecurity,
-    &priority::Priority,
-    &default_toleration_seconds::DefaultTolerationSeconds,
-    &default_storage_class::DefaultStorageClass,
-    &storage_protection::StorageObjectInUseProtection,
-    &persistent_volume_claim_resize::PersistentVolumeClaimResize,
-    &runtime_class::RuntimeClass,
-    &certificates::CertificateApproval,
-    &certificates::CertificateSigning,
-    &certificates::CertificateSubjectRestriction,
-    &default_ingress_class::DefaultIngressClass,
-    &pod_topology_labels::PodTopologyLabels,
-    &pod_resize::PodResize,
-    &resource_quota::ResourceQuota,
+/// The halves of admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// What changes objects.
+    Admit,
+    /// What refuses them.
+    Validate,
+}
+
+/// A plugin that is on.
+struct Installed {
+    /// What upstream calls it.
+    name: &'static str,
+    /// Of which writes it is asked.
+    operations: &'static [Operation],
+    /// Which halves it has.
+    halves: &'static [Half],
+    plugin: &'static dyn Plugin,
+}
+
+const CREATE: &[Operation] = &[Operation::Create];
+const UPDATE: &[Operation] = &[Operation::Update];
+const CREATE_UPDATE: &[Operation] = &[Operation::Create, Operation::Update];
+const WRITES: &[Operation] = &[Operation::Create, Operation::Update, Operation::Delete];
+const ADMIT: &[Half] = &[Half::Admit];
+const VALIDATE: &[Half] = &[Half::Validate];
+const BOTH: &[Half] = &[Half::Admit, Half::Validate];
+
+/// The plugins that are on, in upstream's order, with the operations for which upstream asks them.
+const PLUGINS: &[Installed] = &[
+    on(
+        "NamespaceLifecycle",
+        WRITES,
+        ADMIT,
+        &namespace_lifecycle::NamespaceLifecycle,
+    ),
+    on(
+        "LimitRanger",
+        CREATE_UPDATE,
+        BOTH,
+        &limit_ranger::LimitRanger,
+    ),
+    on(
+        "ServiceAccount",
+        CREATE_UPDATE,
+        BOTH,
+        &service_account::ServiceAccount,
+    ),
+    on(
+        "NodeRestriction",
+        WRITES,
+        ADMIT,
+        &node_restriction::NodeRestriction,
+    ),
+    on(
+        "TaintNodesByCondition",
+        CREATE,
+        ADMIT,
+        &taint_nodes_by_condition::TaintNodesByCondition,
+    ),
+    on(
+        "PodSecurity",
+        CREATE_UPDATE,
+        VALIDATE,
+        &pod_security::PodSecurity,
+    ),
+    on("Priority", WRITES, BOTH, &priority::Priority),
+    on(
+        "DefaultTolerationSeconds",
+        CREATE_UPDATE,
+        ADMIT,
+        &default_toleration_seconds::DefaultTolerationSeconds,
+    ),
+    on(
+        "DefaultStorageClass",
+        CREATE,
+        ADMIT,
+        &default_storage_class::DefaultStorageClass,
+    ),
+    on(
+        "StorageObjectInUseProtection",
+        CREATE,
+        ADMIT,
+        &storage_protection::StorageObjectInUseProtection,
+    ),
+    on(
+        "PersistentVolumeClaimResize",
+        UPDATE,
+        VALIDATE,
+        &persistent_volume_claim_resize::PersistentVolumeClaimResize,
+    ),
+    on("RuntimeClass", CREATE, BOTH, &runtime_class::RuntimeClass),
+    on(
+        "CertificateApproval",
+        UPDATE,
+        VALIDATE,
+        &certificates::CertificateApproval,
+    ),
+    on(
+        "CertificateSigning",
+        UPDATE,
+        VALIDATE,
+        &certificates::CertificateSigning,
+    ),
+    on(
+        "CertificateSubjectRestriction",
+        CREATE,
+        VALIDATE,
+        &certificates::CertificateSubjectRestriction,
+    ),
+    on(
+        "DefaultIngressClass",
+        CREATE,
+        ADMIT,
+        &default_ingress_class::DefaultIngressClass,
+    ),
+    on(
+        "PodTopologyLabels",
+        CREATE,
+        ADMIT,
+        &pod_topology_labels::PodTopologyLabels,
+    ),
+    on(
+        "PodResizeValidator",
+        UPDATE,
+        VALIDATE,
+        &pod_resize::PodResize,
+    ),
+    on(
+        "ResourceQuota",
+        CREATE_UPDATE,
+        VALIDATE,
+        &resource_quota::ResourceQuota,
+    ),
 ];
+
+const fn on(
+    name: &'static str,
+    operations: &'static [Operation],
+    halves: &'static [Half],
+    plugin: &'static dyn Plugin,
+) -> Installed {
+    Installed {
+        name,
+        operations,
+        halves,
+        plugin,
+    }
+}
+
+/// Told of each plugin that was asked, by upstream's name, and whether it refused.
+pub type Asked<'a> = &'a mut dyn FnMut(&'static str, bool);
+
+/// The plugins that are asked in a half of such a write.
+fn asked(half: Half, operation: Operation) -> impl Iterator<Item = &'static Installed> {
+    PLUGINS.iter().filter(move |installed| {
+        installed.halves.contains(&half) && installed.operations.contains(&operation)
+    })
+}
 
 /// Runs the mutating halves, then the check that nobody hands out more rights than they hold.
 ///
 /// # Errors
 /// The first plugin's refusal.
-pub fn admit(request: &mut Request<'_>, cluster: &dyn Lookup) -> Result<(), StatusError> {
-    PLUGINS
-        .iter()
-        .try_for_each(|plugin| plugin.admit(request, cluster))?;
+pub fn admit(
+    request: &mut Request<'_>,
+    cluster: &dyn Lookup,
+    told: Asked<'_>,
+) -> Result<(), StatusError> {
+    for installed in asked(Half::Admit, request.operation) {
+        let outcome = installed.plugin.admit(request, cluster);
+        told(installed.name, outcome.is_err());
+        outcome?;
+    }
     escalation::check(request)
 }
 
@@ -145,13 +288,19 @@ pub fn admit(request: &mut Request<'_>, cluster: &dyn Lookup) -> Result<(), Stat
 ///
 /// # Errors
 /// The first plugin's refusal.
-pub fn validate(request: &Request<'_>, cluster: &dyn Lookup) -> Result<Vec<String>, StatusError> {
-    PLUGINS
-        .iter()
-        .try_for_each(|plugin| plugin.validate(request, cluster))?;
+pub fn validate(
+    request: &Request<'_>,
+    cluster: &dyn Lookup,
+    told: Asked<'_>,
+) -> Result<Vec<String>, StatusError> {
+    for installed in asked(Half::Validate, request.operation) {
+        let outcome = installed.plugin.validate(request, cluster);
+        told(installed.name, outcome.is_err());
+        outcome?;
+    }
     let warnings = PLUGINS.iter();
     Ok(warnings
-        .flat_map(|plugin| plugin.warnings(request, cluster))
+        .flat_map(|installed| installed.plugin.warnings(request, cluster))
         .collect())
 }
 
@@ -159,7 +308,7 @@ pub fn validate(request: &Request<'_>, cluster: &dyn Lookup) -> Result<Vec<Strin
 pub fn annotations(request: &Request<'_>, cluster: &dyn Lookup) -> Vec<(&'static str, String)> {
     let plugins = PLUGINS.iter();
     plugins
-        .flat_map(|plugin| plugin.annotations(request, cluster))
+        .flat_map(|installed| installed.plugin.annotations(request, cluster))
         .collect()
 }
 

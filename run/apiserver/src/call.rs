@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use access::admission;
+use access::admission::{self, Half};
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -16,7 +16,6 @@ use wire::media::Answer;
 
 use crate::audit::Record;
 use crate::cluster::Cluster;
-use crate::metrics::Step;
 use crate::options::Query;
 use crate::request::RequestInfo;
 use crate::server::ApiServer;
@@ -182,8 +181,8 @@ impl Call {
     /// # Errors
     /// What a plugin says against the write.
     pub(crate) fn admit(&self, request: &mut admission::Request<'_>) -> Result<(), StatusError> {
-        self.timed(Step::Admit, request.operation, || {
-            admission::admit(request, &self.cluster())
+        self.timed(Half::Admit, request.operation, |told| {
+            admission::admit(request, &self.cluster(), told)
         })
     }
 
@@ -200,22 +199,28 @@ impl Call {
                 audit.annotate(key, &value);
             }
         }
-        self.timed(Step::Validate, request.operation, || {
-            admission::validate(request, &self.cluster())
+        self.timed(Half::Validate, request.operation, |told| {
+            admission::validate(request, &self.cluster(), told)
         })
     }
 
-    /// Runs a half of admission and notes how long it took.
+    /// Runs a half of admission and notes how long it, and each plugin in it, took.
     fn timed<T>(
         &self,
-        step: Step,
+        half: Half,
         operation: Operation,
-        run: impl FnOnce() -> Result<T, StatusError>,
+        run: impl FnOnce(admission::Asked<'_>) -> Result<T, StatusError>,
     ) -> Result<T, StatusError> {
+        let metrics = &self.server.metrics().admission;
         let begun = Instant::now();
-        let outcome = run();
-        let admission = &self.server.metrics().admission;
-        admission.stepped(step, operation, outcome.is_err(), begun.elapsed());
+        let mut before = begun;
+        let outcome = run(&mut |plugin, is_rejected| {
+            let now = Instant::now();
+            let took = now.duration_since(before);
+            metrics.plugin(plugin, half, operation, is_rejected, took);
+            before = now;
+        });
+        metrics.stepped(half, operation, outcome.is_err(), begun.elapsed());
         outcome
     }
 

@@ -33,7 +33,6 @@ use self::storage::Storage;
 use self::watches::Watches;
 use crate::health;
 
-pub(crate) use self::admission::Step;
 pub(crate) use self::flow_control::{FlowControl, Meter};
 pub(crate) use self::requests::{Asked, Sized};
 pub(crate) use self::storage::Listed;
@@ -216,6 +215,7 @@ fn compatible(said: impl Fn(&str) -> String) -> Versions {
 mod tests {
     use std::time::Duration;
 
+    use ::access::admission::Half;
     use ::access::attributes::Decision;
     use http::{HeaderMap, Method};
     use jiff::Timestamp;
@@ -249,7 +249,8 @@ mod tests {
         access.authenticated(&Ok(User::default()), took);
         access.certificate(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
         access.authorized(&Decision::Allow, took);
-        admission.stepped(Step::Admit, Operation::Create, false, took);
+        admission.stepped(Half::Admit, Operation::Create, false, took);
+        admission.plugin("Priority", Half::Validate, Operation::Delete, true, took);
         watches.events(&info).sent(9);
         watches.terminated(&info);
         clients.answered(&Method::POST, 201, took);
@@ -280,6 +281,7 @@ mod tests {
             "authorization_attempts_total{result=\"allowed\"} 1",
             "apiserver_client_certificate_expiration_seconds_bucket{le=\"0\"} 1",
             "apiserver_admission_step_admission_duration_seconds_count{operation=\"CREATE\",rejected=\"false\",type=\"admit\"} 1",
+            "apiserver_admission_controller_admission_duration_seconds_count{name=\"Priority\",operation=\"DELETE\",rejected=\"true\",type=\"validate\"} 1",
             "apiserver_watch_events_total{group=\"\",resource=\"pods\",version=\"v1\"} 1",
             "rest_client_requests_total{code=\"201\",host=\"127.0.0.1:6443\",method=\"POST\"} 1",
             &format!("apiserver_storage_list_evaluated_objects_total{{{group}}} 2"),

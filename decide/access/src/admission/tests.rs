@@ -19,7 +19,7 @@ fn run(
         operation,
         ..request(&user, group, resource, object)
     };
-    admit(&mut request, cluster)?;
+    admit(&mut request, cluster, &mut |_, _| ())?;
     Ok(request.object.unwrap_or(Value::Null))
 }
 
@@ -39,6 +39,31 @@ fn cluster() -> Cluster {
             json!({"metadata": {"name": "high"}, "value": 7, "preemptionPolicy": "Never"}),
         ),
     ])
+}
+
+#[test]
+fn plugins_are_told_of_up_to_the_one_that_refuses() {
+    let asked = |operation, cluster: &Cluster| {
+        let user = User::default();
+        let mut request = Request {
+            operation,
+            ..request(&user, "", "pods", pod())
+        };
+        let mut told = Vec::new();
+        let outcome = admit(&mut request, cluster, &mut |plugin, is_rejected| {
+            told.push((plugin, is_rejected));
+        });
+        (told, outcome.is_err())
+    };
+    let (told, _) = asked(Operation::Delete, &cluster());
+    let plugins = ["NamespaceLifecycle", "NodeRestriction", "Priority"];
+    assert_eq!(told, plugins.map(|plugin| (plugin, false)));
+    let (told, is_rejected) = asked(Operation::Create, &Cluster::of([]));
+    assert_eq!(
+        (told, is_rejected),
+        (vec![("NamespaceLifecycle", true)], true)
+    );
+    assert_eq!(asked(Operation::Connect, &cluster()).0, []);
 }
 
 #[test]
