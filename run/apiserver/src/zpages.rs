@@ -169,6 +169,7 @@ fn flags(config: &Config) -> Map<String, Value> {
         ("profiling", "false".to_owned()),
         ("request-timeout", minutes(limits.request_seconds)),
         ("secure-port", port.to_owned()),
+        ("service-account-extend-token-expiration", "true".to_owned()),
         ("service-account-issuer", format!("[{ISSUER}]")),
         ("service-account-lookup", "true".to_owned()),
         ("service-cluster-ip-range", blocks.join(",")),
