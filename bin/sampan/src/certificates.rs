@@ -50,6 +50,8 @@ impl Certificates {
     }
 
     /// How the API server shows itself to kubelets.
+    ///
+    /// DIFFERS: a kubelet must show a certificate that the cluster signed; upstream checks it only if it is told who signs them.
     pub(crate) fn kubelet_client(&mut self) -> Result<Arc<rustls::ClientConfig>> {
         let identity = Identity::client("kube-apiserver-kubelet-client", access::user::MASTERS);
         let certificate = self.current(identity)?;
