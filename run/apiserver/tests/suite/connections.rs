@@ -18,21 +18,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::Talk;
 
-/// A listener where two connections may be open on which nothing was asked.
-struct Listening {
+/// A listener.
+pub(crate) struct Listening {
     address: SocketAddr,
-    connector: TlsConnector,
+    pub(crate) connector: TlsConnector,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Listening {
+    /// One where two connections may be open on which nothing was asked.
     async fn start() -> Self {
-        let talk = Talk::with(Limits {
+        let limits = Limits {
             newcomers_max: 2,
             ..Limits::upstream()
-        })
-        .await;
+        };
+        Self::of(&Talk::with(limits).await).await
+    }
+
+    pub(crate) async fn of(talk: &Talk) -> Self {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
         let key = ring::sign::any_supported_type(&key).unwrap();
@@ -57,7 +61,7 @@ impl Listening {
         }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
@@ -68,7 +72,7 @@ impl Listening {
         self.connector.connect(name, stream).await.unwrap()
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.shutdown.cancel();
         self.serving.await.unwrap();
     }

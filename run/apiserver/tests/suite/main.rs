@@ -19,6 +19,7 @@ mod recordings;
 mod room;
 mod rows;
 mod server;
+mod shared;
 mod special;
 mod verbs;
 mod watches;
