@@ -46,11 +46,6 @@ async fn settled(
     ownership: Ownership,
 ) -> Result<bytes::Bytes, StatusError> {
     let kind = &call.kind;
-    let version = object.resource_version();
-    if !options.dry_run && !version.is_empty() && version != "0" {
-        let why = "resourceVersion should not be set on objects to be created";
-        return Err(StatusError::new(500, "", why));
-    }
     metadata::wipe(&mut object);
     metadata::settle_namespace(kind, &mut object, &call.info.namespace)?;
     warnings.extend(metadata::single_owners(&mut object, false));
@@ -117,10 +112,10 @@ fn prepare(call: &Call, mut object: Object, is_labelled: bool) -> Result<Object,
     canonical(call, object)
 }
 
-/// Validates, allocates and stores; answers with the object's bytes.
+/// Allocates, validates and stores; answers with the object's bytes.
 async fn store(
     call: &Call,
-    object: Object,
+    mut object: Object,
     options: &WriteOptions,
     warnings: &mut Vec<String>,
 ) -> Result<bytes::Bytes, StatusError> {
@@ -128,14 +123,16 @@ async fn store(
     let name = object.name().to_owned();
     let cluster = call.cluster();
     let context = call.context(Operation::Create, &cluster);
+    let turn = call.server.turn(kind, &call.info, Operation::Create).await;
+    // Source: `registry.Store.Create`, whose `BeginCreate` allocates before anything is validated.
+    kind.strategy.allocate(&mut object, None, &context)?;
     let errors = call.wrong(&object, |object| {
         kinds::write::validate_create(kind, object, &context)
     });
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
-    let turn = call.server.turn(kind, &call.info, Operation::Create).await;
     may_create(call)?;
-    let (mut object, more) = check(
+    let (object, more) = check(
         call,
         Operation::Create,
         &name,
@@ -144,12 +141,18 @@ async fn store(
         options.dry_run,
     )?;
     warnings.extend(more);
-    kind.strategy.allocate(&mut object, None, &context)?;
     if options.dry_run {
         return match call.stored(&name).await? {
             Some(entry) => Err(taken(call, &name, &stored::object(kind, &entry)?)),
             None => Ok(wire::encode::bytes(&object).into()),
         };
+    }
+    // Upstream's storage asks this last, and takes a text that is no number for nothing. Source: `store.Create`.
+    let version = object.resource_version();
+    let is_number = version.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && version.parse::<u64>().is_ok_and(|version| version != 0) {
+        let why = "resourceVersion should not be set on objects to be created";
+        return Err(StatusError::new(500, "", why));
     }
     let key = stored::key(kind, &call.info.namespace, &name);
     let encoded = stored::encode(kind, &object);

@@ -99,6 +99,25 @@ async fn an_address_that_somebody_reserved_is_not_given_to_a_service() {
 }
 
 #[tokio::test]
+async fn a_service_is_told_of_its_addresses_before_all_else_and_of_its_version_last() {
+    let talk = Talk::new().await;
+    let services = "/api/v1/namespaces/web/services";
+    let service = |name: &str| {
+        json!({"metadata": {"name": name, "resourceVersion": "7"},
+            "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30_077}]}})
+    };
+    let why = "resourceVersion should not be set on objects to be created";
+    talk.post(services, service("s")).await.refused(500, why);
+    let mut sound = service("s");
+    sound["metadata"]["resourceVersion"] = "none".into();
+    talk.post(services, sound).await.expect(201);
+    talk.post(services, service("-")).await.refused(
+        422,
+        "Service \"-\" is invalid: spec.ports[0].nodePort: Invalid value: 30077: provided port is already allocated",
+    );
+}
+
+#[tokio::test]
 async fn evictions_ask_the_disruption_budget() {
     let talk = Talk::new().await;
     for name in ["a", "b"] {

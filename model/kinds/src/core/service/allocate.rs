@@ -1,5 +1,7 @@
 //! Cluster IPs and node ports: what a Service asks for, or any that is free.
 
+mod ports;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -32,7 +34,6 @@ pub(super) fn allocate(
     cx: &Context<'_>,
 ) -> Result<(), StatusError> {
     let name = new.name().to_owned();
-    let invalid = |errors: &[FieldError]| StatusError::invalid("", "Service", &name, errors);
     let old_spec = old.and_then(|old| old.get("spec"));
     let taken = taken(new, cx);
     let spec = new.child_mut("spec");
@@ -43,21 +44,25 @@ pub(super) fn allocate(
     }
     let errors = settle(spec, old_spec, cx.ranges);
     if !errors.is_empty() {
-        return Err(invalid(&errors));
+        return Err(StatusError::invalid("", "Service", &name, &errors));
     }
-    cluster_ips(spec, old_spec, &taken, cx).map_err(|error| error.into_status(&invalid))?;
+    cluster_ips(spec, old_spec, &taken, cx).map_err(|error| error.into_status(&name))?;
     let mut used = taken.ports;
     if needs_node_ports(spec) {
-        ports(spec, old_spec, &mut used, cx).map_err(|error| error.into_status(&invalid))?;
+        let given = match old_spec {
+            None => ports::first(spec, &mut used, cx),
+            Some(old) => ports::changed(spec, old, &mut used, cx),
+        };
+        given.map_err(|error| error.into_status(&name))?;
     }
     if needs_health_check(spec) && !old_spec.is_some_and(needs_health_check) {
         let asked = spec.int_at(&["healthCheckNodePort"]).unwrap_or_default();
         if asked == 0 {
-            let port = free_port(&used, cx).ok_or_else(|| {
+            let port = ports::free(&used, cx).ok_or_else(|| {
                 StatusError::internal("failed to allocate a HealthCheck NodePort 0: range is full")
             })?;
             spec.put("healthCheckNodePort", port);
-        } else if let Err(why) = take_port(asked, &mut used, cx) {
+        } else if let Err(why) = ports::take(asked, &mut used, cx) {
             let words = format!("failed to allocate requested HealthCheck NodePort {asked}: {why}");
             return Err(StatusError::internal(words));
         }
@@ -68,15 +73,22 @@ pub(super) fn allocate(
 /// Why something could not be allocated.
 enum Refusal {
     Field(FieldError),
+    /// No address is left.
+    Full,
     Internal(String),
     /// An error that upstream gives no reason.
     Unknown(String),
 }
 
 impl Refusal {
-    fn into_status(self, invalid: &dyn Fn(&[FieldError]) -> StatusError) -> StatusError {
+    fn into_status(self, name: &str) -> StatusError {
         match self {
-            Self::Field(error) => invalid(&[error]),
+            Self::Field(error) => StatusError::invalid("", "Service", name, &[error]),
+            Self::Full => {
+                let name = meta::field::quote(name);
+                let why = format!("failed to allocate a serviceIP for Service {name}");
+                StatusError::internal(format!("{why}: range is full"))
+            }
             Self::Internal(why) => StatusError::internal(why),
             Self::Unknown(why) => StatusError::new(500, "", why),
         }
@@ -258,8 +270,7 @@ fn free_ip(family_name: &str, taken: &Taken, cx: &Context<'_>) -> Result<String,
         let mut free = blocks.iter().map(|block| block.free(taken, cx.random));
         free.find_map(|ip| ip)
     };
-    ip.map(|ip| ip.to_string())
-        .ok_or_else(|| Refusal::Internal("failed to allocate a serviceIP: range is full".into()))
+    ip.map(|ip| ip.to_string()).ok_or(Refusal::Full)
 }
 
 fn check_ip(
@@ -300,102 +311,12 @@ fn check_ip(
     Ok(())
 }
 
-fn ports(
-    spec: &mut Value,
-    old: Option<&Value>,
-    used: &mut BTreeSet<i64>,
-    cx: &Context<'_>,
-) -> Result<(), Refusal> {
-    let allocates = text(spec, "type") == "NodePort"
-        || spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
-    let known = old.map(node_ports).unwrap_or_default();
-    let listed = spec.list_at(&["ports"]).to_vec();
-    let mut by_port: std::collections::BTreeMap<i64, i64> = std::collections::BTreeMap::new();
-    let mut own: BTreeSet<i64> = known.iter().copied().collect();
-    let mut given = BTreeSet::new();
-    for (index, port) in spec.items_mut("ports").enumerate() {
-        let number = port.int_at(&["port"]).unwrap_or_default();
-        let mut asked = port.int_at(&["nodePort"]).unwrap_or_default();
-        if asked == 0 && !allocates {
-            continue;
-        }
-        if asked == 0 && old.is_none() {
-            asked = by_port
-                .get(&number)
-                .copied()
-                .or_else(|| requested(number, &listed))
-                .unwrap_or_default();
-        }
-        if asked == 0 {
-            let busy: BTreeSet<i64> = used.union(&own).copied().collect();
-            asked = free_port(&busy, cx).ok_or_else(|| {
-                Refusal::Internal("failed to allocate a nodePort: range is full".into())
-            })?;
-        } else if !own.contains(&asked) {
-            take_port(asked, used, cx).map_err(|why| {
-                let path = Path::new("spec")
-                    .child("ports")
-                    .index(index)
-                    .child("nodePort");
-                Refusal::Field(FieldError::invalid(&path, asked, why))
-            })?;
-        }
-        let protocol = text(port, "protocol").to_owned();
-        let shown = format!("duplicate nodePort: {{{protocol} {asked}}}");
-        // New services are told of it by their validation. Source: `Allocators.updateNodePorts`.
-        if !given.insert((protocol, asked)) && old.is_some() {
-            return Err(Refusal::Unknown(shown));
-        }
-        own.insert(asked);
-        by_port.insert(number, asked);
-        port.put("nodePort", asked);
-    }
-    used.extend(own);
-    Ok(())
-}
-
-/// The node port that another entry of the same port asks for.
-fn requested(number: i64, listed: &[Value]) -> Option<i64> {
-    let same = listed
-        .iter()
-        .filter(|port| port.int_at(&["port"]) == Some(number));
-    same.filter_map(|port| port.int_at(&["nodePort"]))
-        .find(|port| *port != 0)
-}
-
-fn take_port(asked: i64, used: &mut BTreeSet<i64>, cx: &Context<'_>) -> Result<(), String> {
-    let (first, last) = cx.ranges.node_ports;
-    // A dry run asks only whether the port is taken. Source: `portAllocationOperation.Allocate`.
-    if !cx.dry_run && (asked < i64::from(first) || asked > i64::from(last)) {
-        return Err(format!(
-            "provided port is not in the valid range. The range of valid ports is {first}-{last}"
-        ));
-    }
-    if used.insert(asked) {
-        Ok(())
-    } else {
-        Err("provided port is already allocated".into())
-    }
-}
-
-fn free_port(used: &BTreeSet<i64>, cx: &Context<'_>) -> Option<i64> {
-    let (first, last) = (
-        i64::from(cx.ranges.node_ports.0),
-        i64::from(cx.ranges.node_ports.1),
-    );
-    let size = u64::try_from(last - first + 1).ok()?;
-    let start = first + i64::try_from(cx.random % size).ok()?;
-    (start..=last)
-        .chain(first..start)
-        .find(|port| !used.contains(port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::strategy::Ranges;
 
-    struct Cidrs(Vec<Object>);
+    pub(super) struct Cidrs(pub(super) Vec<Object>);
 
     impl crate::strategy::Lookup for Cidrs {
         fn get(&self, _: &str, _: &str, _: &str) -> Option<std::sync::Arc<Object>> {
@@ -408,7 +329,7 @@ mod tests {
         }
     }
 
-    fn context<'a>(cidrs: &'a Cidrs, ranges: &'a Ranges, dry_run: bool) -> Context<'a> {
+    pub(super) fn context<'a>(cidrs: &'a Cidrs, ranges: &'a Ranges, dry_run: bool) -> Context<'a> {
         Context {
             now: jiff::Timestamp::UNIX_EPOCH,
             operation: crate::strategy::Operation::Create,
@@ -422,24 +343,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_update_gives_no_node_port_twice() {
-        let ports = json!([{"port": 1, "protocol": "TCP", "nodePort": 30_100},
-            {"port": 2, "protocol": "TCP", "nodePort": 30_100}]);
-        let mut spec = json!({"type": "NodePort", "ports": ports});
-        let old = json!({"type": "NodePort", "ports": [{"port": 1, "protocol": "TCP", "nodePort": 30_100}]});
-        let (cidrs, ranges) = (Cidrs(Vec::new()), Ranges::default());
-        let cx = context(&cidrs, &ranges, false);
-        let refused = super::ports(&mut spec.clone(), Some(&old), &mut BTreeSet::new(), &cx);
-        let Err(Refusal::Unknown(why)) = refused else {
-            panic!("a port was given twice");
-        };
-        assert_eq!(why, "duplicate nodePort: {TCP 30100}");
-        spec["ports"][1]["protocol"] = "UDP".into();
-        let taken = super::ports(&mut spec, Some(&old), &mut BTreeSet::new(), &cx);
-        assert!(taken.is_ok());
-    }
-
     fn asked(ip: &str, cidrs: &Cidrs, dry_run: bool) -> Result<(), String> {
         let ranges = Ranges::default();
         let cx = context(cidrs, &ranges, dry_run);
@@ -451,6 +354,7 @@ mod tests {
         refused.map_err(|refusal| match refusal {
             Refusal::Field(error) => error.detail,
             Refusal::Internal(why) | Refusal::Unknown(why) => why,
+            Refusal::Full => String::new(),
         })
     }
 
@@ -467,18 +371,6 @@ mod tests {
         let (mut new, old) = (spec("1.2.3.4"), spec("10.96.0.5"));
         assert!(cluster_ips(&mut new, Some(&old), &nothing, &cx).is_ok());
         assert!(cluster_ips(&mut new, None, &nothing, &cx).is_err());
-    }
-
-    #[test]
-    fn a_dry_run_takes_ports_out_of_range() {
-        let (cidrs, ranges) = (Cidrs(Vec::new()), Ranges::default());
-        let take = |dry_run| {
-            let mut used = BTreeSet::from([5]);
-            let cx = context(&cidrs, &ranges, dry_run);
-            [5, 6].map(|port| take_port(port, &mut used, &cx).is_ok())
-        };
-        assert_eq!(take(false), [false, false]);
-        assert_eq!(take(true), [false, true]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A miniature of the write path: decode, default, prepare, validate, allocate.
+//! A miniature of the write path: decode, default, prepare, allocate, validate.
 
 use std::sync::Arc;
 
@@ -160,7 +160,7 @@ fn with_context<T>(
     })
 }
 
-/// Prepares, validates and allocates a named object.
+/// Prepares a named object, allocates for it and validates it.
 fn finish(kind: &Kind, object: Object) -> Result<Object, StatusError> {
     let namespace = object.namespace().to_owned();
     with_context(Operation::Create, &namespace, |cx| {
@@ -180,6 +180,7 @@ fn finish_with(kind: &Kind, mut object: Object, cx: &Context<'_>) -> Result<Obje
     object = schema::decode_enabled(object, &kind.schema)
         .map_err(StatusError::internal)?
         .object;
+    kind.strategy.allocate(&mut object, None, cx)?;
     let errors: Vec<FieldError> = write::validate_create(kind, &object, cx);
     if !errors.is_empty() {
         return Err(StatusError::invalid(
@@ -189,7 +190,6 @@ fn finish_with(kind: &Kind, mut object: Object, cx: &Context<'_>) -> Result<Obje
             &errors,
         ));
     }
-    kind.strategy.allocate(&mut object, None, cx)?;
     Ok(object)
 }
 
