@@ -223,7 +223,10 @@ pub(crate) fn fit(
         .value
         .set(&["apiVersion"], gvk.api_version().into());
     document.value.set(&["kind"], gvk.kind.clone().into());
-    let decoded = read(document.value, schema).map_err(|error| misfit(gvk, error.to_string()))?;
+    let decoded = read(document.value, schema).map_err(|error| {
+        let why = error.in_order_of(&wire::json::paths(source));
+        misfit(gvk, why.to_owned())
+    })?;
     let mut complaints: Vec<String> = document
         .duplicates
         .into_iter()

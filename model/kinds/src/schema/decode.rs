@@ -28,15 +28,46 @@ pub struct Decoded {
     pub emptied: Vec<Emptied>,
 }
 
-/// The value does not fit the type; displays as Go says it.
+/// Most mistakes of one object that are looked at to find the one that is told.
+const MISTAKES_MAX: usize = 100;
+
+/// The value does not fit the type; displays as Go says it of a document whose fields stand in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecodeError {
+    mistakes: Vec<Mistake>,
+}
+
+/// What does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError(pub String);
+struct Mistake {
+    /// The key that it stands behind, as a path.
+    path: String,
+    why: String,
+    /// Whether Go's decoder stops there: an error of a custom decoder. It saves the first of all others for the end.
+    is_final: bool,
+}
+
+impl DecodeError {
+    /// What Go says of a document whose keys, as paths, stand in that order.
+    pub fn in_order_of(&self, paths: &[String]) -> &str {
+        let place = |mistake: &&Mistake| {
+            let mut known = paths.iter();
+            known
+                .position(|path| *path == mistake.path)
+                .unwrap_or(usize::MAX)
+        };
+        let final_ones = self.mistakes.iter().filter(|mistake| mistake.is_final);
+        let first = final_ones.min_by_key(place);
+        let first = first.or_else(|| self.mistakes.iter().min_by_key(place));
+        first.map_or("", |mistake| &mistake.why)
+    }
+}
 
 impl std::error::Error for DecodeError {}
 
 impl std::fmt::Display for DecodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.in_order_of(&[]))
     }
 }
 
@@ -76,7 +107,7 @@ fn walk(
         names_keys,
         unknown: Vec::new(),
         emptied: Vec::new(),
-        first_error: None,
+        mistakes: Vec::new(),
         path: Vec::new(),
         owner: None,
     };
@@ -84,15 +115,16 @@ fn walk(
         Some(item) => item.go_name.as_str(),
         None => "",
     };
-    walk.value(&schema.ty, go_type, &mut value)?;
-    match walk.first_error {
-        Some(error) => Err(error),
-        None => Ok(Decoded {
-            object: value,
-            unknown: walk.unknown,
-            emptied: walk.emptied,
-        }),
+    walk.value(&schema.ty, go_type, &mut value);
+    if !walk.mistakes.is_empty() {
+        let mistakes = walk.mistakes;
+        return Err(DecodeError { mistakes });
     }
+    Ok(Decoded {
+        object: value,
+        unknown: walk.unknown,
+        emptied: walk.emptied,
+    })
 }
 
 /// A step from the root to the value at hand.
@@ -109,46 +141,38 @@ struct Walk<'a> {
     names_keys: bool,
     unknown: Vec<String>,
     emptied: Vec<Emptied>,
-    /// Type errors do not stop Go's decoder; the first one is returned at the end.
-    first_error: Option<DecodeError>,
+    mistakes: Vec<Mistake>,
     path: Vec<Step<'a>>,
     /// The struct whose field is being read.
     owner: Option<&'a str>,
 }
 
 impl<'a> Walk<'a> {
-    /// Canonicalises a value that is not null. Errors returned at once are those of custom decoders.
-    fn value(
-        &mut self,
-        ty: &'a Type,
-        go_type: &'a str,
-        value: &mut Value,
-    ) -> Result<(), DecodeError> {
+    /// Canonicalises a value that is not null.
+    fn value(&mut self, ty: &'a Type, go_type: &'a str, value: &mut Value) {
         match ty {
-            Type::Any => Ok(()),
-            Type::Struct(index) => match self.graph.types.get(*index) {
-                Some(item) => self.structure(item, value),
-                None => Ok(()),
-            },
+            Type::Any => {}
+            Type::Struct(index) => {
+                if let Some(item) = self.graph.types.get(*index) {
+                    self.structure(item, value);
+                }
+            }
             Type::List(list) => {
                 let Value::Array(items) = value else {
-                    self.mismatch(ty, go_type, value);
-                    return Ok(());
+                    return self.mismatch(ty, go_type, value);
                 };
                 let item_type = go_type
                     .strip_prefix("[]")
                     .unwrap_or_else(|| go_name(self.graph, &list.item));
                 for (index, item) in items.iter_mut().enumerate() {
                     self.path.push(Step::Index(index));
-                    self.element(&list.item, item_type, item)?;
+                    self.element(&list.item, item_type, item);
                     self.path.pop();
                 }
-                Ok(())
             }
             Type::Map { value: inner, .. } => {
                 let Value::Object(map) = value else {
-                    self.mismatch(ty, go_type, value);
-                    return Ok(());
+                    return self.mismatch(ty, go_type, value);
                 };
                 let inner_type = match go_type.split_once(']') {
                     Some((_, rest)) if go_type.starts_with("map[") => rest,
@@ -156,22 +180,16 @@ impl<'a> Walk<'a> {
                 };
                 for (key, item) in map.iter_mut() {
                     self.path.push(Step::Key(key.clone()));
-                    self.element(inner, inner_type, item)?;
+                    self.element(inner, inner_type, item);
                     self.path.pop();
                 }
-                Ok(())
             }
             _ => self.scalar(ty, go_type, value),
         }
     }
 
     /// An item of a list or map; null stands for the zero value.
-    fn element(
-        &mut self,
-        ty: &'a Type,
-        go_type: &'a str,
-        item: &mut Value,
-    ) -> Result<(), DecodeError> {
+    fn element(&mut self, ty: &'a Type, go_type: &'a str, item: &mut Value) {
         if !item.is_null() {
             return self.value(ty, go_type, item);
         }
@@ -180,13 +198,11 @@ impl<'a> Walk<'a> {
         } else if !go_type.starts_with('*') {
             *item = zero(self.graph, ty);
         }
-        Ok(())
     }
 
-    fn structure(&mut self, item: &'a StructType, value: &mut Value) -> Result<(), DecodeError> {
+    fn structure(&mut self, item: &'a StructType, value: &mut Value) {
         let Value::Object(map) = value else {
-            self.mismatch(&Type::Any, &item.go_name, value);
-            return Ok(());
+            return self.mismatch(&Type::Any, &item.go_name, value);
         };
         let outer = self.owner;
         let mut dropped = Vec::new();
@@ -203,7 +219,7 @@ impl<'a> Walk<'a> {
             let had_signal = self.drops_disabled && value.get("stopSignal").is_some();
             self.owner = item.go_name.rsplit('.').next();
             self.path.push(Step::Field(field));
-            self.value(&field.ty, &field.go_type, value)?;
+            self.value(&field.ty, &field.go_type, value);
             self.path.pop();
             // Source: `pod.dropContainerStopSignals`, which drops what is empty without the signal.
             let is_bare = had_signal && value.as_object().is_some_and(Map::is_empty);
@@ -226,10 +242,9 @@ impl<'a> Walk<'a> {
             map.remove(&name);
         }
         fill(self.graph, item, map);
-        Ok(())
     }
 
-    fn scalar(&mut self, ty: &Type, go_type: &str, value: &mut Value) -> Result<(), DecodeError> {
+    fn scalar(&mut self, ty: &Type, go_type: &str, value: &mut Value) {
         let fits = match (ty, &*value) {
             (Type::String | Type::IntOrString | Type::Duration, Value::String(_))
             | (Type::Bool, Value::Bool(_)) => true,
@@ -256,46 +271,74 @@ impl<'a> Walk<'a> {
                 true
             }
             (Type::Quantity, _) => {
-                *value = scalar::quantity(value).map_err(DecodeError)?.into();
+                match scalar::quantity(value) {
+                    Ok(canonical) => *value = canonical.into(),
+                    Err(why) => self.stop(why),
+                }
                 true
             }
             (Type::IntOrString, Value::Number(number)) => {
                 let fits = number
                     .as_i64()
                     .is_some_and(|number| i32::try_from(number).is_ok());
-                return if fits {
-                    Ok(())
-                } else {
-                    Err(self.error(ty, "int32", value))
-                };
+                if !fits {
+                    self.stop(self.error(ty, "int32", value));
+                }
+                true
             }
             (Type::Time | Type::MicroTime, Value::String(text)) => {
                 let is_micro = matches!(ty, Type::MicroTime);
-                *value = scalar::time(text, is_micro).map_err(DecodeError)?.into();
+                match scalar::time(text, is_micro) {
+                    Ok(canonical) => *value = canonical.into(),
+                    Err(why) => self.stop(why),
+                }
                 true
             }
-            (Type::IntOrString, _) => return Err(self.error(ty, "int32", value)),
+            (Type::IntOrString, _) => {
+                self.stop(self.error(ty, "int32", value));
+                true
+            }
             (Type::Time | Type::MicroTime, _) => {
-                return Err(self.error(ty, "string", value));
+                self.stop(self.error(ty, "string", value));
+                true
             }
             _ => false,
         };
         if !fits {
             self.mismatch(ty, go_type, value);
         }
-        Ok(())
     }
 
     fn mismatch(&mut self, ty: &Type, go_type: &str, value: &Value) {
         let error = self.error(ty, go_type, value);
-        self.save(error.0);
+        self.save(error);
     }
 
-    fn save(&mut self, error: String) {
-        self.first_error.get_or_insert(DecodeError(error));
+    /// Remembers what Go's decoder tells at the end.
+    fn save(&mut self, why: String) {
+        self.remember(why, false);
     }
 
-    fn error(&self, ty: &Type, go_type: &str, value: &Value) -> DecodeError {
+    /// Remembers what ends Go's decoder.
+    fn stop(&mut self, why: String) {
+        self.remember(why, true);
+    }
+
+    fn remember(&mut self, why: String, is_final: bool) {
+        if self.mistakes.len() < MISTAKES_MAX {
+            let is_index = |step: &Step<'_>| matches!(step, Step::Index(_));
+            let end = self.path.iter().rposition(|step| !is_index(step));
+            let behind = self.path.get(..end.map_or(0, |end| end + 1));
+            let path = place(behind.unwrap_or_default(), true);
+            self.mistakes.push(Mistake {
+                path,
+                why,
+                is_final,
+            });
+        }
+    }
+
+    fn error(&self, ty: &Type, go_type: &str, value: &Value) -> String {
         let is_number = matches!(
             ty,
             Type::Int32 | Type::Int64 | Type::IntOrString | Type::Float64
@@ -306,32 +349,20 @@ impl<'a> Walk<'a> {
         };
         let go_type = go_type.trim_start_matches('*');
         let fields: Vec<&str> = self.path.iter().flat_map(Step::go_path).collect();
-        DecodeError(match self.owner {
+        match self.owner {
             Some(owner) => format!(
                 "json: cannot unmarshal {what} into Go struct field {owner}.{} of type {go_type}",
                 fields.join(".")
             ),
             None => format!("json: cannot unmarshal {what} into Go value of type {go_type}"),
-        })
+        }
     }
 
     fn unknown(&mut self, name: &str) {
         if self.unknown.len() >= UNKNOWN_FIELDS_MAX {
             return;
         }
-        let mut path = String::new();
-        for step in &self.path {
-            match step {
-                Step::Index(index) => {
-                    path.push('[');
-                    path.push_str(&index.to_string());
-                    path.push(']');
-                }
-                Step::Field(field) => push_name(&mut path, &field.name),
-                Step::Key(name) if self.names_keys => push_name(&mut path, name),
-                Step::Key(_) => {}
-            }
-        }
+        let mut path = place(&self.path, self.names_keys);
         push_name(&mut path, name);
         self.unknown
             .push(format!("unknown field {}", meta::field::quote(&path)));
@@ -358,6 +389,24 @@ impl<'a> Step<'a> {
             Self::Index(_) | Self::Key(_) => Vec::new(),
         }
     }
+}
+
+/// The path that steps make, without the keys of maps when they are not to be named.
+fn place(steps: &[Step<'_>], names_keys: bool) -> String {
+    let mut path = String::new();
+    for step in steps {
+        match step {
+            Step::Index(index) => {
+                path.push('[');
+                path.push_str(&index.to_string());
+                path.push(']');
+            }
+            Step::Field(field) => push_name(&mut path, &field.name),
+            Step::Key(name) if names_keys => push_name(&mut path, name),
+            Step::Key(_) => {}
+        }
+    }
+    path
 }
 
 fn push_name(path: &mut String, name: &str) {

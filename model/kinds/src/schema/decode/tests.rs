@@ -147,3 +147,42 @@ fn bad_base64_is_told_where_go_finds_it() {
         assert_eq!(why.to_string(), words, "{text}");
     }
 }
+
+#[test]
+fn the_first_mistake_as_written_is_told_but_those_that_end_reading_before_it() {
+    let told = |value: Value, order: &[&str]| {
+        let error = run("io.k8s.api.apps.v1.Deployment", value).unwrap_err();
+        let order: Vec<String> = order.iter().copied().map(str::to_owned).collect();
+        let why = error.in_order_of(&order).to_owned();
+        (error.to_string(), why)
+    };
+    let spec =
+        json!({"spec": {"paused": 1, "replicas": "x", "template": {"spec": {"containers": [7]}}}});
+    let (by_name, as_written) = told(
+        spec,
+        &[
+            "spec",
+            "spec.template",
+            "spec.template.spec",
+            "spec.template.spec.containers",
+            "spec.replicas",
+            "spec.paused",
+        ],
+    );
+    assert!(by_name.contains("DeploymentSpec.spec.paused"), "{by_name}");
+    assert!(
+        as_written.contains("spec.template.spec.containers"),
+        "{as_written}"
+    );
+    let both = json!({"metadata": {"creationTimestamp": "x"}, "spec": {"paused": 1}});
+    let (_, why) = told(
+        both,
+        &[
+            "spec",
+            "spec.paused",
+            "metadata",
+            "metadata.creationTimestamp",
+        ],
+    );
+    assert!(why.starts_with("parsing time"), "{why}");
+}
