@@ -218,6 +218,32 @@ pub(super) fn fetch(object: &mut Object) {
     forget(object);
 }
 
+/// Puts what the annotations tell of the status back to what the old object's told; a new object has none.
+///
+/// Source: `autoscalerStrategy.PrepareForCreate` and `PrepareForUpdate`, before which annotations are fields.
+pub(super) fn keep_status(new: &mut Object, old: Option<&Object>) {
+    keep(new, old, [CURRENT_METRICS, CONDITIONS]);
+}
+
+/// Puts what the annotations tell of the spec back to what the old object's told.
+///
+/// Source: `autoscalerStatusStrategy.PrepareForUpdate`.
+pub(super) fn keep_spec(new: &mut Object, old: &Object) {
+    keep(new, Some(old), [METRICS, BEHAVIOR]);
+}
+
+fn keep(new: &mut Object, old: Option<&Object>, names: [&str; 2]) {
+    for name in names {
+        match old.and_then(|old| old.annotation(name)) {
+            Some(told) => new.set(&["metadata", "annotations", name], told.into()),
+            None => {
+                new.remove(&["metadata", "annotations", name]);
+            }
+        }
+    }
+    drop_empty(new);
+}
+
 fn read(object: &Object, name: &str) -> Option<Value> {
     serde_json::from_str(object.annotation(name)?).ok()
 }
@@ -227,6 +253,10 @@ fn forget(object: &mut Object) {
     for name in OWN {
         object.remove(&["metadata", "annotations", name]);
     }
+    drop_empty(object);
+}
+
+fn drop_empty(object: &mut Object) {
     let annotations = object.at(&["metadata", "annotations"]);
     if annotations
         .and_then(Value::as_object)
