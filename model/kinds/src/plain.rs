@@ -61,6 +61,7 @@ pub(crate) struct Checked {
     row_order: Option<fn(&Object) -> i64>,
     warnings: Warn,
     is_returned: bool,
+    is_prefix_free: bool,
     prepare: Prepare,
 }
 
@@ -79,6 +80,7 @@ impl Checked {
             row_order: None,
             warnings: |_, _| Vec::new(),
             is_returned: false,
+            is_prefix_free: false,
             prepare: |_, _| {},
         }
     }
@@ -127,6 +129,13 @@ impl Checked {
         self.names = rule;
         self
     }
+    /// Names alone have that rule, the prefixes of generated ones do not.
+    ///
+    /// Source: apimachinery `ValidateObjectMetaAccessorWithOpts`.
+    pub(crate) fn prefixed_freely(mut self) -> Self {
+        self.is_prefix_free = true;
+        self
+    }
     /// The rows of a list are ordered by this.
     pub(crate) fn ordered(mut self, by: fn(&Object) -> i64) -> Self {
         self.row_order = Some(by);
@@ -143,7 +152,10 @@ impl Strategy for Checked {
     fn row_order(&self) -> Option<fn(&Object) -> i64> {
         self.row_order
     }
-    fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
+    fn name_errors(&self, name: &str, is_prefix: bool) -> Vec<String> {
+        if is_prefix && self.is_prefix_free {
+            return meta::names::path_segment(name);
+        }
         (self.names)(name)
     }
     fn selectable_fields(&self) -> &'static [&'static str] {

@@ -31,6 +31,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             "deviceclasses",
             Checked::new(&print::NAME_AND_AGE, device_class)
                 .named(long_name)
+                .prefixed_freely()
                 .returned()
                 .counted(),
         )

@@ -164,11 +164,20 @@ pub trait Strategy: Send + Sync {
     fn validate_update(&self, new: &Object, _old: &Object, cx: &Context<'_>) -> Vec<FieldError> {
         self.validate(new, cx)
     }
+    /// What is told of a new object before its metadata.
+    fn validate_first(&self, _new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        Vec::new()
+    }
+    /// Whether the metadata of a new object are looked at only when nothing else is wrong with it.
+    fn checks_metadata_last(&self) -> bool {
+        false
+    }
     /// Warnings for the client, as upstream words them.
     fn warnings(&self, _new: &Object, _old: Option<&Object>) -> Vec<String> {
         Vec::new()
     }
-    /// Assigns what must be unique in the cluster (cluster IPs, node ports). Runs last, under the resource's lock.
+    /// Assigns what must be unique in the cluster (cluster IPs, node ports). Runs before validation, under the resource's
+    /// lock.
     ///
     /// # Errors
     /// The range is used up, or what was asked for is taken: upstream's Status.

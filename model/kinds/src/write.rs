@@ -16,9 +16,16 @@ use crate::strategy::Context;
 /// What is wrong with a new object that is prepared for storing.
 pub fn validate_create(kind: &Kind, new: &Object, cx: &Context<'_>) -> Vec<FieldError> {
     let mut errors = kind.strategy.allow(new, None, cx);
-    errors.extend(metadata::validate(kind, new));
-    errors.extend(metadata::unqualified_finalizers(kind, new));
+    errors.extend(kind.strategy.validate_first(new, cx));
+    let is_last = kind.strategy.checks_metadata_last();
+    if !is_last {
+        errors.extend(metadata::validate(kind, new));
+        errors.extend(metadata::unqualified_finalizers(kind, new));
+    }
     errors.extend(kind.strategy.validate(new, cx));
+    if is_last && errors.is_empty() {
+        errors.extend(metadata::validate(kind, new));
+    }
     print_internally(kind, &mut errors);
     errors
 }

@@ -24,6 +24,9 @@ impl Strategy for Event {
     fn name_errors(&self, name: &str, _is_prefix: bool) -> Vec<String> {
         names::path_segment(name)
     }
+    fn checks_metadata_last(&self) -> bool {
+        true
+    }
     fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut errors = Errors::new();
         check(new, "reportingComponent", &mut errors);

@@ -1,6 +1,6 @@
 //! ReplicationController.
 
-use meta::{FieldError, Object, ObjectExt as _};
+use meta::{FieldError, Object, ObjectExt as _, names};
 use serde_json::Value;
 
 use super::pod_spec::validate::{Selector, template_for_controller};
@@ -29,6 +29,14 @@ impl Strategy for ReplicationController {
         }
         if is_empty(new.at(&["metadata", "labels"])) {
             new.child_mut("metadata").put("labels", labels);
+        }
+    }
+    /// Source: `ValidateReplicationController`, which looks at the name alone.
+    fn name_errors(&self, name: &str, is_prefix: bool) -> Vec<String> {
+        if is_prefix {
+            names::path_segment(name)
+        } else {
+            names::dns1123_subdomain(name)
         }
     }
     fn selectable_fields(&self) -> &'static [&'static str] {

@@ -80,11 +80,18 @@ impl Strategy for Event {
             }
         }
     }
-    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+    /// Source: `ValidateEventCreate`, which begins with `legacyValidateEvent`.
+    fn validate_first(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
         let mut stored = new.clone();
         self.store_form(&mut stored);
         let mut errors = Errors::new();
         crate::core::check_event(&stored, "reportingController", &mut errors);
+        errors
+    }
+    fn validate(&self, new: &Object, _cx: &Context<'_>) -> Vec<FieldError> {
+        let mut stored = new.clone();
+        self.store_form(&mut stored);
+        let mut errors = Errors::new();
         let root = Node::root(&stored);
         if root.text("eventTime").is_empty() {
             errors.push(FieldError::required(&Path::new("eventTime"), ""));

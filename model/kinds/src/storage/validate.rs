@@ -321,12 +321,12 @@ pub(super) fn csi_storage_capacity_change(new: &Object, old: &Object, errors: &m
 /// A CSIStorageCapacity.
 pub(super) fn csi_storage_capacity(object: &Object, errors: &mut Errors) {
     let root = Node::root(object);
+    crate::check::label_selector(&root.child("nodeTopology"), errors);
     root.complain(
         "storageClassName",
         names::dns1123_subdomain(root.text("storageClassName")),
         errors,
     );
-    crate::check::label_selector(&root.child("nodeTopology"), errors);
     if let Some(capacity) = root.get("capacity")
         && quantity(capacity.value).is_negative()
     {

@@ -7,6 +7,7 @@ mod addresses;
 mod cases;
 mod expressions;
 mod harness;
+mod order;
 mod rules;
 
 use std::collections::BTreeMap;

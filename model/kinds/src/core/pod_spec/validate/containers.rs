@@ -10,23 +10,19 @@ use crate::check::{Errors, Node, descending_path};
 /// Source: `supportedContainerRestartPolicies`, as a sorted set.
 const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
 const NO_PROBES: &str = "may not be set for init containers without restartPolicy=Always";
-/// What an ephemeral container may say.
-const EPHEMERAL_FIELDS: [&str; 15] = [
-    "name",
-    "targetContainerName",
-    "image",
-    "command",
-    "args",
-    "workingDir",
-    "envFrom",
-    "env",
-    "volumeMounts",
-    "volumeDevices",
-    "terminationMessagePath",
-    "terminationMessagePolicy",
-    "imagePullPolicy",
-    "securityContext",
-    "stdin",
+/// What an ephemeral container may not say, in the order of upstream's internal type.
+///
+/// Source: `validateFieldAllowList`, `core.EphemeralContainerCommon`.
+const NOT_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
 ];
 const EPHEMERAL_ONLY: &str = "cannot be set for an Ephemeral Container";
 
@@ -182,13 +178,12 @@ pub(super) fn ephemeral_containers(pod: &Surroundings<'_>, errors: &mut Errors) 
                 target,
             ));
         }
-        for (field, value) in container.value.as_object().into_iter().flatten() {
-            let is_known = EPHEMERAL_FIELDS.contains(&field.as_str())
-                || matches!(field.as_str(), "stdinOnce" | "tty");
-            // All others are pointers upstream: what is empty is there.
+        for field in NOT_EPHEMERAL {
+            let value = container.child(field).value;
+            // All others are pointers upstream, or lists: what is empty is there.
             let is_empty =
                 field == "resources" && value.as_object().is_some_and(serde_json::Map::is_empty);
-            if !is_known && !is_empty {
+            if !value.is_null() && !is_empty {
                 errors.push(FieldError::forbidden(&container.at(field), EPHEMERAL_ONLY));
             }
         }

@@ -1,0 +1,70 @@
+//! In which order things are told, and what is told of names; each as a stock server says it.
+
+use meta::ObjectExt as _;
+use serde_json::json;
+
+use super::cases::{manifest, refused, said};
+
+#[test]
+fn what_an_ephemeral_container_may_not_say_is_told_in_the_order_of_its_type() {
+    let container = json!({"name": "e", "image": "x", "terminationMessagePolicy": "File", "imagePullPolicy": "Always",
+        "lifecycle": {}, "ports": [{"containerPort": 80}], "restartPolicy": "Always", "livenessProbe": {}});
+    let mut pod = json!({"containers": [{"name": "a", "image": "x"}]});
+    pod.set(&["ephemeralContainers"], json!([container]));
+    let told = said(&manifest(
+        "v1",
+        "PodTemplate",
+        json!({"template": {"spec": pod}}),
+    ));
+    let places = ["ports", "restartPolicy", "livenessProbe", "lifecycle"]
+        .map(|field| told.find(&format!("ephemeralContainers[0].{field}: Forbidden")));
+    assert!(
+        places.is_sorted() && places.iter().all(Option::is_some),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_capacity_is_told_of_its_topology_first() {
+    let selector = json!({"matchExpressions": [{"key": "a", "operator": "X"}]});
+    let told = "[nodeTopology.matchExpressions[0].operator: Invalid value: \"X\": not a valid selector operator, ";
+    let capacity = json!({"nodeTopology": selector, "storageClassName": "A"});
+    let all = said(&manifest(
+        "storage.k8s.io/v1",
+        "CSIStorageCapacity",
+        capacity,
+    ));
+    assert!(all.starts_with(told), "{all}");
+}
+
+#[test]
+fn prefixes_of_names_have_no_rule_where_names_are_checked_declaratively() {
+    let metadata = json!({"name": "x", "generateName": "X"});
+    for (version, kind) in [
+        ("resource.k8s.io/v1", "DeviceClass"),
+        ("v1", "ReplicationController"),
+    ] {
+        let told = said(&manifest(
+            version,
+            kind,
+            json!({"metadata": metadata, "spec": {}}),
+        ));
+        assert!(!told.contains("generateName"), "{told}");
+    }
+    let told = said(&manifest("v1", "ConfigMap", json!({"metadata": metadata})));
+    assert!(told.contains("generateName"), "{told}");
+}
+
+#[test]
+fn metadata_of_events_come_after_what_else_is_wrong() {
+    let about = json!({"metadata": {}, "involvedObject": {"namespace": "b"}});
+    let namespace =
+        "involvedObject.namespace: Invalid value: \"b\": does not match event.namespace";
+    refused("v1", "Event", about, namespace);
+    let about = json!({"metadata": {"name": "A"}, "regarding": {"namespace": "b"}});
+    let told = said(&manifest("events.k8s.io/v1", "Event", about));
+    assert!(
+        told.starts_with(&format!("[{namespace}, metadata.name: ")),
+        "{told}"
+    );
+}
