@@ -57,11 +57,13 @@ pub(crate) struct Checked {
     allow: Option<Allow>,
     is_fixed: bool,
     names: fn(&str) -> Vec<String>,
+    /// The rule for prefixes of names, where it is another one.
+    prefixes: Option<fn(&str) -> Vec<String>>,
     selectable: &'static [&'static str],
     row_order: Option<fn(&Object) -> i64>,
     warnings: Warn,
     is_returned: bool,
-    is_prefix_free: bool,
+    has_metadata_last: bool,
     prepare: Prepare,
 }
 
@@ -76,11 +78,12 @@ impl Checked {
             allow: None,
             is_fixed: false,
             names: meta::names::dns1123_subdomain,
+            prefixes: None,
             selectable: &[],
             row_order: None,
             warnings: |_, _| Vec::new(),
             is_returned: false,
-            is_prefix_free: false,
+            has_metadata_last: false,
             prepare: |_, _| {},
         }
     }
@@ -133,7 +136,12 @@ impl Checked {
     ///
     /// Source: apimachinery `ValidateObjectMetaAccessorWithOpts`.
     pub(crate) fn prefixed_freely(mut self) -> Self {
-        self.is_prefix_free = true;
+        self.prefixes = Some(meta::names::path_segment);
+        self
+    }
+    /// Metadata are looked at when nothing else is wrong.
+    pub(crate) fn metadata_last(mut self) -> Self {
+        self.has_metadata_last = true;
         self
     }
     /// The rows of a list are ordered by this.
@@ -149,14 +157,15 @@ impl Checked {
 }
 
 impl Strategy for Checked {
+    fn checks_metadata_last(&self) -> bool {
+        self.has_metadata_last
+    }
     fn row_order(&self) -> Option<fn(&Object) -> i64> {
         self.row_order
     }
     fn name_errors(&self, name: &str, is_prefix: bool) -> Vec<String> {
-        if is_prefix && self.is_prefix_free {
-            return meta::names::path_segment(name);
-        }
-        (self.names)(name)
+        let prefixes = self.prefixes.filter(|_| is_prefix);
+        prefixes.unwrap_or(self.names)(name)
     }
     fn selectable_fields(&self) -> &'static [&'static str] {
         self.selectable

@@ -97,6 +97,19 @@ impl Quantity {
             format,
         })
     }
+    /// The text in which upstream tells a quantity that was read from one: canonical, but where its quick way of
+    /// reading takes the text for canonical already.
+    ///
+    /// # Errors
+    /// The text is no quantity; the message is upstream's.
+    pub fn spelling(text: &str) -> Result<String, ParseError> {
+        let quantity = Self::parse(text)?;
+        Ok(if is_kept(text)? {
+            text.to_owned()
+        } else {
+            quantity.to_string()
+        })
+    }
     /// Billionths.
     pub fn nanos(&self) -> i128 {
         self.nanos
@@ -232,8 +245,8 @@ fn split(text: &str) -> Result<(bool, &str, &str), ParseError> {
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
-    let digits = number.chars().filter(char::is_ascii_digit).count();
-    if digits == 0 || number.matches('.').count() > 1 {
+    // Without digits it is zero. Source: `parseQuantityString`.
+    if text.is_empty() || number.matches('.').count() > 1 {
         return Err(ParseError::Format);
     }
     let rest = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
@@ -242,6 +255,32 @@ fn split(text: &str) -> Result<(bool, &str, &str), ParseError> {
         return Err(ParseError::Format);
     }
     Ok((text.starts_with('-'), number, suffix))
+}
+
+/// Whether the text of a quantity stays as it is. Source: `ParseQuantity`.
+fn is_kept(text: &str) -> Result<bool, ParseError> {
+    let (_, number, suffix) = split(text)?;
+    let (_, exponent, format) = suffix_scale(suffix).ok_or(ParseError::Suffix)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let whole = whole.trim_start_matches('0');
+    if whole.is_empty() {
+        return Ok(false);
+    }
+    let (whole_digits, places) = (whole.len(), fraction.len());
+    Ok(match format {
+        Format::BinarySi => {
+            // Three decimal digits for each power of 1024, of fifteen.
+            let digits = usize::try_from(exponent * 3).unwrap_or(usize::MAX) + 1;
+            let is_quick = places == 0 && whole_digits.saturating_add(digits) <= 15;
+            is_quick && whole.parse::<u64>().is_ok_and(|amount| amount % 8 != 0)
+        }
+        Format::DecimalSi | Format::DecimalExponent => {
+            let scale = exponent.saturating_sub(i32::try_from(places).unwrap_or(i32::MAX));
+            let is_quick = whole_digits + places <= 18 && scale >= -9;
+            let digits = [whole, fraction].concat();
+            is_quick && scale % 3 == 0 && !digits.ends_with("000")
+        }
+    })
 }
 
 /// Base, exponent and format of a suffix; `None` when there is no such suffix.
@@ -313,6 +352,29 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_look_canonical_stay() {
+        for text in [
+            "+1", "5.", "1e30", "1.234", "007", "1E3", "+1Gi", "1500m", "1025Mi",
+        ] {
+            assert_eq!(Quantity::spelling(text).as_deref(), Ok(text));
+        }
+        let others = [
+            ("1.5", "1500m"),
+            ("0.5", "500m"),
+            ("1024Mi", "1Gi"),
+            ("1000", "1k"),
+            ("2000.000", "2k"),
+        ];
+        for (text, canonical) in
+            others
+                .into_iter()
+                .chain([(".", "0"), ("Gi", "0"), ("-", "0"), ("00", "0")])
+        {
+            assert_eq!(Quantity::spelling(text).as_deref(), Ok(canonical));
+        }
+    }
+
+    #[test]
     fn canonical_spelling_is_upstreams() {
         let cases = [
             ("0", "0"),
@@ -350,7 +412,7 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_quantity_are_refused() {
-        for text in ["", "x", "1x", "1.2.3", "1 Gi", "Mi", "-", "1mm", "--1"] {
+        for text in ["", "x", "1x", "1.2.3", "1 Gi", "1mm", "--1"] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
     }

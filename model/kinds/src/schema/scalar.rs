@@ -82,15 +82,13 @@ fn corrupt_at(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The canonical spelling of a quantity given as text or number.
+/// The spelling in which upstream tells a quantity that was given as text or number.
 pub(super) fn quantity(value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    Quantity::parse(text.trim())
-        .map(|quantity| quantity.to_string())
-        .map_err(|error| error.to_string())
+    Quantity::spelling(text.trim()).map_err(|error| error.to_string())
 }
 
 /// The time in UTC, to the second or microsecond.

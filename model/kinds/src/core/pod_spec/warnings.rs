@@ -172,9 +172,10 @@ pub(crate) fn node_label(key: &str) -> Option<&'static str> {
 
 /// An amount of bytes must be whole.
 fn whole_bytes(amounts: &Node<'_>, name: &str) -> Option<String> {
-    let amount = quantity(amounts.get(name)?.value);
-    is_fractional(&amount).then(|| {
+    let told = amounts.get(name)?.value;
+    is_fractional(&quantity(told)).then(|| {
         let path = amounts.path.key(name);
+        let amount = told.as_str().unwrap_or_default();
         format!(r#"{path}: fractional byte value "{amount}" is invalid, must be an integer"#)
     })
 }

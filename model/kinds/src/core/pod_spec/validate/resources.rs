@@ -95,14 +95,14 @@ pub(crate) fn amount(name: &str, value: &Node<'_>, errors: &mut Errors) {
     if amount.is_negative() {
         errors.push(FieldError::invalid(
             &value.path,
-            amount.to_string(),
+            value.value.clone(),
             NEGATIVE,
         ));
     }
     if (WHOLE.contains(&name) || is_extended(name)) && is_fractional(&amount) {
         errors.push(FieldError::invalid(
             &value.path,
-            amount.to_string(),
+            value.value.clone(),
             NOT_WHOLE,
         ));
     }
