@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// Prints a value as Go's `%v` does: `map[a:1 b:[x y]]`.
 pub(crate) struct Go<'a>(pub(crate) &'a Value);
@@ -12,7 +12,7 @@ impl fmt::Display for Go<'_> {
         match self.0 {
             Value::Null => f.write_str("<nil>"),
             Value::Bool(flag) => write!(f, "{flag}"),
-            Value::Number(number) => write!(f, "{number}"),
+            Value::Number(number) => f.write_str(&go_number(number)),
             Value::String(text) => f.write_str(text),
             Value::Array(items) => {
                 f.write_str("[")?;
@@ -44,7 +44,8 @@ pub(crate) fn go_syntax(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
         Value::String(text) => meta::field::quote(text),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Bool(_) => value.to_string(),
+        Value::Number(number) => go_number(number),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(go_syntax).collect();
             format!("[]interface {{}}{{{}}}", items.join(", "))
@@ -75,7 +76,27 @@ pub(crate) fn go_string(value: &Value) -> String {
             format!("map[{}]", members.join(" "))
         }
         Value::Null => "%!s(<nil>)".to_owned(),
-        other => format!("%!s({}={other})", type_name(other)),
+        Value::Number(number) => format!("%!s({}={})", type_name(value), go_number(number)),
+        Value::Bool(flag) => format!("%!s(bool={flag})"),
+    }
+}
+
+/// A number as Go prints it: whole ones beyond its `int64` are floats, and these have an exponent from 10^6 on and below
+/// 10^-4, of two digits at least.
+///
+/// Source: Go's `strconv.FormatFloat` with the format `g` and the shortest precision.
+fn go_number(number: &Number) -> String {
+    let Some(float) = number.as_f64().filter(|_| !number.is_i64()) else {
+        return number.to_string();
+    };
+    let shortest = format!("{float:e}");
+    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) if !(-4..6).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        _ => float.to_string(),
     }
 }
 
@@ -84,8 +105,8 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
+        Value::Number(number) if number.is_i64() => "int64",
+        Value::Number(_) => "float64",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
@@ -97,6 +118,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn floats_are_printed_as_go_does() {
+        let cases = [
+            ("1000.0", "1000"),
+            ("1.5", "1.5"),
+            ("1e6", "1e+06"),
+            ("1234567.0", "1.234567e+06"),
+            ("9223372036854775808", "9.223372036854776e+18"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("9223372036854775807", "9223372036854775807"),
+        ];
+        for (number, printed) in cases {
+            let value: Value = serde_json::from_str(number).unwrap();
+            assert_eq!(go_text(&value), printed);
+        }
+    }
 
     #[test]
     fn values_are_printed_in_three_ways() {

@@ -281,7 +281,8 @@ fn merge_field(
 fn without_directives(value: Value) -> Option<Value> {
     match value {
         Value::Object(map) => {
-            if map.contains_key(PATCH) {
+            // Members that are null go first, and so does a directive that is.
+            if map.get(PATCH).is_some_and(|directive| !directive.is_null()) {
                 return None;
             }
             let members = map.into_iter().filter(|(_, value)| !value.is_null());

@@ -279,3 +279,13 @@ proptest! {
         prop_assert_eq!(once, twice);
     }
 }
+
+#[test]
+fn a_directive_that_is_null_goes_with_the_other_nulls() {
+    check(
+        &pod(),
+        &json!({"spec": {}}),
+        &containers(json!([{"name": "a", "$patch": null}, {"name": "b", "$patch": "delete"}])),
+        &containers(json!([{"name": "a"}])),
+    );
+}
