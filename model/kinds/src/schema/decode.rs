@@ -40,7 +40,6 @@ pub struct DecodeError {
 /// What does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mistake {
-    /// The key that it stands behind, as a path.
     path: String,
     why: String,
     /// Whether Go's decoder stops there: an error of a custom decoder. It saves the first of all others for the end.
@@ -48,7 +47,7 @@ struct Mistake {
 }
 
 impl DecodeError {
-    /// What Go says of a document whose keys, as paths, stand in that order.
+    /// What Go says of a document whose keys and items, as paths, stand in that order.
     pub fn in_order_of(&self, paths: &[String]) -> &str {
         let place = |mistake: &&Mistake| {
             let mut known = paths.iter();
@@ -326,10 +325,7 @@ impl<'a> Walk<'a> {
 
     fn remember(&mut self, why: String, is_final: bool) {
         if self.mistakes.len() < MISTAKES_MAX {
-            let is_index = |step: &Step<'_>| matches!(step, Step::Index(_));
-            let end = self.path.iter().rposition(|step| !is_index(step));
-            let behind = self.path.get(..end.map_or(0, |end| end + 1));
-            let path = place(behind.unwrap_or_default(), true);
+            let path = place(&self.path, true);
             self.mistakes.push(Mistake {
                 path,
                 why,

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Step, show};
 
-/// The paths of all keys, as complaints spell them, in the order they stand; none when the bytes are no JSON.
+/// The paths of all keys and items, as complaints spell them, in the order they stand; none when the bytes are no JSON.
 pub fn paths(bytes: &[u8]) -> Vec<String> {
     let (mut path, mut found) = (Vec::new(), Vec::new());
     let seed = Keys {
@@ -60,12 +60,15 @@ impl<'de> Visitor<'de> for Keys<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         for index in 0.. {
             self.path.push(Step::Index(index));
+            self.found.push(show(self.path));
             let item = items.next_element_seed(Keys {
                 path: self.path,
                 found: self.found,
             })?;
             self.path.pop();
             if item.is_none() {
+                // There was no such item.
+                self.found.pop();
                 break;
             }
         }
@@ -93,6 +96,9 @@ mod tests {
     #[test]
     fn keys_are_told_in_the_order_they_stand() {
         let document = br#"{"b": [{"z": 1, "a": null}], "a": {"c": "x"}}"#;
-        assert_eq!(paths(document), ["b", "b[0].z", "b[0].a", "a", "a.c"]);
+        assert_eq!(
+            paths(document),
+            ["b", "b[0]", "b[0].z", "b[0].a", "a", "a.c"]
+        );
     }
 }

@@ -165,6 +165,7 @@ fn the_first_mistake_as_written_is_told_but_those_that_end_reading_before_it() {
             "spec.template",
             "spec.template.spec",
             "spec.template.spec.containers",
+            "spec.template.spec.containers[0]",
             "spec.replicas",
             "spec.paused",
         ],
