@@ -13,6 +13,20 @@ use crate::schema::{self, Schema};
 use crate::status;
 use crate::strategy::Context;
 
+/// What is told of fields that must not be there at all, be they empty.
+const TOLD_OF_EMPTY: [&str; 5] = [
+    "cannot be set",
+    "cannot be set for an Ephemeral Container",
+    "claims may not be set for Resources at pod-level",
+    "field is immutable when `immutable` is set",
+    "only one of `sharedCounters` or `devices` is allowed",
+];
+
+/// Whether upstream tells this of an empty list or map, too, which is lost when an object is stored.
+pub fn is_told_of_empty(error: &FieldError) -> bool {
+    TOLD_OF_EMPTY.contains(&error.detail.as_str())
+}
+
 /// What is wrong with a new object that is prepared for storing.
 pub fn validate_create(kind: &Kind, new: &Object, cx: &Context<'_>) -> Vec<FieldError> {
     let mut errors = kind.strategy.allow(new, None, cx);

@@ -81,10 +81,10 @@ impl Call {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wrong with an object; if something is, then said of it as it was sent, with its empty lists and maps.
+    /// What is wrong with an object, said of it as it was sent, with its empty lists and maps.
     ///
-    /// Upstream drops these only when it stores an object. Rules here know none: what they find decides, and what they
-    /// find with them is said instead where it is the same but for its words.
+    /// Upstream drops these only when it stores an object. Rules here know none: what they find decides, but for fields
+    /// that must not be there at all, and what they find with them is said instead where it is the same but for its words.
     pub(crate) fn wrong(
         &self,
         object: &Object,
@@ -92,7 +92,7 @@ impl Call {
     ) -> Vec<FieldError> {
         let errors = rules(object);
         let refusal = self.refusal();
-        if errors.is_empty() || refusal.emptied.is_empty() {
+        if refusal.emptied.is_empty() {
             return errors;
         }
         let is_status = self.subresource() == Some("status");
@@ -103,11 +103,14 @@ impl Call {
                 emptied.restore(&mut sent);
             }
         }
-        let same = |(one, other): (&FieldError, &FieldError)| {
-            (one.error_type, &one.field) == (other.error_type, &other.field)
+        let is_found = |one: &FieldError| {
+            let mut found = errors.iter();
+            found.any(|other| (one.error_type, &one.field) == (other.error_type, &other.field))
         };
-        let as_sent = rules(&sent);
-        if as_sent.len() == errors.len() && errors.iter().zip(&as_sent).all(same) {
+        let mut as_sent = rules(&sent);
+        as_sent.retain(|error| is_found(error) || kinds::write::is_told_of_empty(error));
+        let is_same = |error: &&FieldError| is_found(error);
+        if as_sent.iter().filter(is_same).count() == errors.len() {
             return as_sent;
         }
         errors

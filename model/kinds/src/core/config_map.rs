@@ -1,7 +1,6 @@
 //! ConfigMap.
 
 use meta::{FieldError, Object, Path};
-use serde_json::Value;
 
 use super::base64_bytes;
 use crate::check::{Errors, Node, config_key};
@@ -60,10 +59,9 @@ pub(super) fn frozen(new: &Object, old: &Object, fields: &[&str], errors: &mut E
     if !new.flag("immutable") {
         errors.push(FieldError::forbidden(&new.at("immutable"), FROZEN));
     }
-    let is_empty = |value: &Value| value.as_object().is_none_or(serde_json::Map::is_empty);
     for field in fields {
         let (is, was) = (new.child(field).value, old.child(field).value);
-        if is != was && !(is_empty(is) && is_empty(was)) {
+        if is != was {
             errors.push(FieldError::forbidden(&new.at(field), FROZEN));
         }
     }

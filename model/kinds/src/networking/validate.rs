@@ -13,11 +13,9 @@ pub(super) fn ingress(object: &Object, errors: &mut Errors) {
     let spec = Node::root(object).child("spec");
     if !spec.has_items("rules") && !spec.has("defaultBackend") {
         let why = "either `defaultBackend` or `rules` must be specified";
-        errors.push(FieldError::invalid(
-            &spec.path,
-            serde_json::Value::Null,
-            why,
-        ));
+        // Upstream shows the rules, of which a list without any is one.
+        let rules = spec.child("rules").value.clone();
+        errors.push(FieldError::invalid(&spec.path, rules, why));
     }
     if let Some(backend) = spec.get("defaultBackend") {
         self::backend(&backend, errors);
