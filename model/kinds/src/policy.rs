@@ -24,6 +24,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             )
             // Upstream checks no more of the name than of every object's.
             .named(meta::names::path_segment)
+            .metadata_last()
             .counted(),
         )
         .short(&["pdb"])

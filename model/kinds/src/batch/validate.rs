@@ -226,6 +226,9 @@ fn completion_mode(spec: &Node<'_>, errors: &mut Errors) {
         high_completions(spec, errors);
         return;
     }
+    if !matches!(spec.text("completionMode"), "" | "NonIndexed") {
+        return;
+    }
     for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
         if let Some(value) = spec.int(field) {
             let why = "requires indexed completion mode";

@@ -70,7 +70,14 @@ fn normalize_data_sources(spec: &mut Value, was: &Value) {
     let had_source = ["dataSource", "dataSourceRef"]
         .iter()
         .any(|field| was.get(*field).is_some());
-    if let Some(source) = spec.get("dataSource").filter(|_| !had_source) {
+    let is_abroad = |source: &Value| !text(source, "namespace").is_empty();
+    let had_reference = was.get("dataSourceRef").is_some();
+    if !had_reference && spec.get("dataSourceRef").is_some_and(is_abroad) {
+        spec.drop_field("dataSourceRef");
+    }
+    // Who names a reference knows what becomes of it.
+    let is_older = !had_source && spec.get("dataSourceRef").is_none();
+    if let Some(source) = spec.get("dataSource").filter(|_| is_older) {
         let is_known = matches!(
             (
                 text(source, "apiGroup").as_str(),
@@ -81,11 +88,6 @@ fn normalize_data_sources(spec: &mut Value, was: &Value) {
         if !is_known {
             spec.drop_field("dataSource");
         }
-    }
-    let is_abroad = |source: &Value| !text(source, "namespace").is_empty();
-    let had_reference = was.get("dataSourceRef").is_some();
-    if !had_reference && spec.get("dataSourceRef").is_some_and(is_abroad) {
-        spec.drop_field("dataSourceRef");
     }
     let source = spec.get("dataSource").cloned();
     let reference = spec.get("dataSourceRef").cloned();

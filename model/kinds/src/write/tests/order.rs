@@ -61,10 +61,34 @@ fn metadata_of_events_come_after_what_else_is_wrong() {
     let namespace =
         "involvedObject.namespace: Invalid value: \"b\": does not match event.namespace";
     refused("v1", "Event", about, namespace);
+    let budget = json!({"metadata": {}, "spec": {"maxUnavailable": 1, "minAvailable": -1}});
+    let told = said(&manifest("policy/v1", "PodDisruptionBudget", budget));
+    assert!(!told.contains("metadata"), "{told}");
     let about = json!({"metadata": {"name": "A"}, "regarding": {"namespace": "b"}});
     let told = said(&manifest("events.k8s.io/v1", "Event", about));
     assert!(
         told.starts_with(&format!("[{namespace}, metadata.name: ")),
         "{told}"
     );
+}
+
+#[test]
+fn metadata_that_templates_have_none_of_are_told_in_the_order_of_their_type() {
+    let metadata = json!({"deletionTimestamp": "2020-01-01T00:00:00Z", "name": "x", "uid": "y"});
+    let template = json!({"spec": {"metadata": metadata, "spec": {}}});
+    let told = ["name", "uID", "deletionTimestamp"]
+        .map(|field| format!("spec.metadata.{field}: Forbidden: cannot be set"));
+    refused(
+        "resource.k8s.io/v1",
+        "ResourceClaimTemplate",
+        template,
+        &format!("[{}]", told.join(", ")),
+    );
+}
+
+#[test]
+fn an_odd_mode_of_completion_is_not_told_to_be_indexed() {
+    let spec = json!({"completionMode": "Odd", "completions": 1, "maxFailedIndexes": 1, "backoffLimitPerIndex": 1});
+    let told = said(&manifest("batch/v1", "Job", super::cases::job(spec)));
+    assert!(!told.contains("indexed completion mode"), "{told}");
 }

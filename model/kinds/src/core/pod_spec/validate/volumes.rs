@@ -305,15 +305,31 @@ pub(crate) fn template_metadata(metadata: &Node<'_>, errors: &mut Errors) {
         &metadata.at("annotations"),
     ));
     errors.extend(labels(metadata.value.get("labels"), &metadata.at("labels")));
-    let fields = metadata.value.as_object().into_iter().flatten();
-    for (field, value) in fields {
-        let is_set = !value.is_null() && value != "" && value.as_i64() != Some(0);
-        if is_set && !matches!(field.as_str(), "annotations" | "labels") {
+    for field in NOT_OF_TEMPLATES {
+        let value = metadata.child(field).value;
+        if !value.is_null() && value != "" && value.as_i64() != Some(0) {
             let name = if field == "uid" { "uID" } else { field };
             errors.push(FieldError::forbidden(&metadata.at(name), "cannot be set"));
         }
     }
 }
+
+/// Metadata that a template has none of, in the order of upstream's type. Source: `ValidateTemplateObjectMeta`.
+const NOT_OF_TEMPLATES: [&str; 13] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
 
 /// The spec of a claim. Source: `ValidatePersistentVolumeClaimSpec`.
 pub(crate) fn claim_spec_errors(spec: &Node<'_>, errors: &mut Errors) {
