@@ -8,6 +8,7 @@ pub mod field;
 pub mod go;
 pub mod host_port;
 pub mod id;
+pub mod json_syntax;
 pub mod names;
 pub mod node_selector;
 pub mod object;

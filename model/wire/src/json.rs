@@ -5,7 +5,6 @@
 mod indent;
 mod lossy;
 mod order;
-mod syntax;
 
 use std::fmt;
 
@@ -51,7 +50,7 @@ fn read_exactly(bytes: &[u8]) -> Result<Document, String> {
         .and_then(|value| reader.end().map(|()| value));
     match value {
         Ok(value) => Ok(Document { value, duplicates }),
-        Err(error) => Err(syntax::complaint(bytes).unwrap_or_else(|| error.to_string())),
+        Err(error) => Err(meta::json_syntax::complaint(bytes).unwrap_or_else(|| error.to_string())),
     }
 }
 

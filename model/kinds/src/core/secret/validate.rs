@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use meta::{FieldError, Object, Path};
-use serde_json::Value;
 
 use crate::check::{Errors, Node, config_key};
 use crate::core::base64_bytes;
@@ -62,23 +61,18 @@ fn docker(data: &Node<'_>, key: &str, errors: &mut Errors) {
         return;
     }
     let bytes = STANDARD.decode(data.text(key)).unwrap_or_default();
-    let problem = match serde_json::from_slice::<Value>(&bytes) {
-        Ok(Value::Object(_) | Value::Null) => return,
-        Ok(other) => {
-            let what = meta::go::json_kind(&other);
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    let problem = match (meta::json_syntax::complaint(&bytes), first) {
+        (Some(problem), _) => problem,
+        (None, Some(b'{' | b'n')) => return,
+        (None, first) => {
+            let what = match first {
+                Some(b'[') => "array",
+                Some(b'"') => "string",
+                Some(b't' | b'f') => "bool",
+                _ => "number",
+            };
             format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
-        }
-        Err(_) if bytes.is_empty() => "unexpected end of JSON input".to_owned(),
-        Err(_) => {
-            let first = bytes
-                .iter()
-                .copied()
-                .find(|b| !b.is_ascii_whitespace())
-                .unwrap_or_default();
-            format!(
-                "invalid character '{}' looking for beginning of value",
-                char::from(first)
-            )
         }
     };
     errors.push(FieldError::invalid(

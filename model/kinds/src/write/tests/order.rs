@@ -92,3 +92,33 @@ fn an_odd_mode_of_completion_is_not_told_to_be_indexed() {
     let told = said(&manifest("batch/v1", "Job", super::cases::job(spec)));
     assert!(!told.contains("indexed completion mode"), "{told}");
 }
+
+#[test]
+fn what_is_no_docker_config_is_told_in_the_words_of_go() {
+    use base64::Engine as _;
+    let told = |text: &str, why: &str| {
+        let data = base64::engine::general_purpose::STANDARD.encode(text);
+        let secret = json!({"type": "kubernetes.io/dockercfg", "data": {".dockercfg": data}});
+        let at = "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": ";
+        let why = if why.is_empty() {
+            String::new()
+        } else {
+            format!("{at}{why}")
+        };
+        refused("v1", "Secret", secret, &why);
+    };
+    told("{", "unexpected end of JSON input");
+    told(
+        "nul",
+        "invalid character ' ' in literal null (expecting 'l')",
+    );
+    told(
+        "{\"a\":1,}",
+        "invalid character '}' looking for beginning of object key string",
+    );
+    told(
+        "[]",
+        "json: cannot unmarshal array into Go value of type map[string]interface {}",
+    );
+    told(" {\"\\ud800\": 1} ", "");
+}

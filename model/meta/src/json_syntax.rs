@@ -1,7 +1,7 @@
 //! Where bytes stop being JSON, in the words of Go's scanner. Source: encoding/json `scanner.go`.
 
 /// What is wrong with bytes that are no JSON; `None` when Go would take them.
-pub(super) fn complaint(bytes: &[u8]) -> Option<String> {
+pub fn complaint(bytes: &[u8]) -> Option<String> {
     let mut scan = Scan { bytes, at: 0 };
     scan.document().err().map(|wrong| match wrong {
         Wrong::End => "unexpected end of JSON input".to_owned(),
@@ -53,6 +53,12 @@ impl Scan<'_> {
             None => Err(Wrong::End),
             Some(byte) => Err(Wrong::Found(byte, place.to_owned())),
         }
+    }
+
+    /// The next byte is none that may stand here, within a token: to Go, a blank follows the end.
+    fn torn<T>(&self, place: &str) -> Result<T, Wrong> {
+        let byte = self.peek().unwrap_or(b' ');
+        Err(Wrong::Found(byte, place.to_owned()))
     }
 
     /// One value and nothing after it. Nesting is kept in a list, so that no input exhausts the stack.
@@ -160,12 +166,12 @@ impl Scan<'_> {
                 self.at += 1;
                 for _ in 0..4 {
                     if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return self.wrong("in \\u hexadecimal character escape");
+                        return self.torn("in \\u hexadecimal character escape");
                     }
                     self.at += 1;
                 }
             }
-            _ => return self.wrong("in string escape code"),
+            _ => return self.torn("in string escape code"),
         }
         Ok(())
     }
@@ -177,7 +183,7 @@ impl Scan<'_> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits("")?,
-            _ => return self.wrong("in numeric literal"),
+            _ => return self.torn("in numeric literal"),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -196,7 +202,7 @@ impl Scan<'_> {
     /// At least one digit.
     fn digits(&mut self, place: &str) -> Scanned {
         if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            return self.wrong(place);
+            return self.torn(place);
         }
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
@@ -208,7 +214,7 @@ impl Scan<'_> {
         for expected in word.bytes() {
             if self.peek() != Some(expected) {
                 let expected = char::from(expected);
-                return self.wrong(&format!("in literal {word} (expecting '{expected}')"));
+                return self.torn(&format!("in literal {word} (expecting '{expected}')"));
             }
             self.at += 1;
         }
@@ -246,6 +252,12 @@ mod tests {
                 r#"{"a":1 2}"#,
                 "invalid character '2' after object key:value pair",
             ),
+            (
+                "nul",
+                "invalid character ' ' in literal null (expecting 'l')",
+            ),
+            ("-", "invalid character ' ' in numeric literal"),
+            ("\"a", "unexpected end of JSON input"),
             ("[1 2]", "invalid character '2' after array element"),
             (
                 r#"{"a":1,}"#,
