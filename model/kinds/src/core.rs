@@ -20,6 +20,7 @@ pub(crate) mod volume_source;
 
 pub(crate) use event::check as check_event;
 pub(crate) use persistent_volume::check_inline_volume;
+pub(crate) use secret::pem;
 pub(crate) use service::validate::endpoint_ip;
 pub(crate) use volume_source::csi_driver_name;
 

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use meta::der::{BIT_STRING, INTEGER, SEQUENCE, expect};
 use meta::{FieldError, Object, ObjectExt as _, names};
 use serde_json::Value;
 
 use crate::check::{Errors, Node};
+use crate::core::pem;
 
 const USAGES: [&str; 23] = [
     "any",
@@ -95,13 +97,36 @@ pub(super) fn check(object: &Object) -> Errors {
     errors
 }
 
-/// Looks at the envelope; what is inside is the signer's to judge.
-fn request_problem(request: &str) -> Option<String> {
+/// Looks at the envelope and what it is made of; who is meant, and whether it is signed, is the signer's to judge.
+///
+/// Source: `certificates.ParseCSR`; Go says more of DER that is none.
+fn request_problem(request: &str) -> Option<&'static str> {
     let bytes = STANDARD.decode(request).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let is_request = text.contains("-----BEGIN CERTIFICATE REQUEST-----")
-        && text.contains("-----END CERTIFICATE REQUEST-----");
-    (!is_request).then(|| "PEM block type must be CERTIFICATE REQUEST".to_owned())
+    let blocks = pem(&String::from_utf8_lossy(&bytes));
+    match blocks.first() {
+        Some((kind, der)) if kind == "CERTIFICATE REQUEST" => {
+            if der.is_empty() {
+                return Some("asn1: syntax error: sequence truncated");
+            }
+            (!is_request(der)).then_some("x509: malformed certificate request")
+        }
+        _ => Some("PEM block type must be CERTIFICATE REQUEST"),
+    }
+}
+
+/// Whether DER is made as a certificate request is: what is asked for, an algorithm and a signature.
+fn is_request(der: &[u8]) -> bool {
+    let read = || {
+        let (whole, rest) = expect(der, SEQUENCE)?;
+        let (wanted, whole) = expect(whole, SEQUENCE)?;
+        let (_, whole) = expect(whole, SEQUENCE)?;
+        let (_, end) = expect(whole, BIT_STRING)?;
+        let (_, wanted) = expect(wanted, INTEGER)?;
+        let (_, wanted) = expect(wanted, SEQUENCE)?;
+        expect(wanted, SEQUENCE)?;
+        Some(rest.is_empty() && end.is_empty())
+    };
+    read().unwrap_or_default()
 }
 
 /// Source: `ValidateSignerName`.

@@ -13,6 +13,8 @@ use crate::edit::Edit as _;
 use crate::print::{self, print_with};
 use crate::strategy::{Context, Strategy};
 
+pub(crate) use tls::blocks as pem;
+
 /// Rules of `v1 Secret`.
 pub(crate) struct Secret;
 

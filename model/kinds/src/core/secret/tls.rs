@@ -99,7 +99,7 @@ fn no_key(kinds: &[&str]) -> String {
 }
 
 /// The blocks of a PEM text, each with what its first line says it is. What is no block is passed over.
-fn blocks(text: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn blocks(text: &str) -> Vec<(String, Vec<u8>)> {
     let mut lines = text.lines().map(str::trim_end);
     let mut blocks = Vec::new();
     while let Some(line) = lines.next() {

@@ -122,3 +122,27 @@ fn what_is_no_docker_config_is_told_in_the_words_of_go() {
     );
     told(" {\"\\ud800\": 1} ", "");
 }
+
+#[test]
+fn what_is_no_certificate_request_is_refused_whatever_stands_around_it() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let told = |text: &str| {
+        let spec =
+            json!({"request": STANDARD.encode(text), "signerName": "a.b/c", "usages": ["any"]});
+        said(&manifest(
+            "certificates.k8s.io/v1",
+            "CertificateSigningRequest",
+            json!({"spec": spec}),
+        ))
+    };
+    let around = |der: &str| {
+        format!(
+            "x\n-----BEGIN CERTIFICATE REQUEST-----\nA: b\n\n{der}\n-----END CERTIFICATE REQUEST-----\n"
+        )
+    };
+    // What is asked for with its version, name and key, then an algorithm and a signature.
+    assert_eq!(told(&around("MA8wBwIBADAAMAAwAAMCAAE=")), "");
+    assert!(told(&around("AAAA")).ends_with("x509: malformed certificate request"));
+    assert!(told(&around("!!!!")).ends_with("PEM block type must be CERTIFICATE REQUEST"));
+}
