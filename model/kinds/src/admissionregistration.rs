@@ -46,7 +46,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             Checked::new(&print::policy::WEBHOOKS, webhook::check)
                 .changes(webhook::changed)
                 .fixed()
-                .counted(),
+                .counting_empty(),
         )
         .category("api-extensions")
         .build(),
@@ -74,7 +74,7 @@ pub(crate) fn rows() -> Vec<Kind> {
             Checked::new(&print::policy::WEBHOOKS, webhook::check)
                 .changes(webhook::changed)
                 .fixed()
-                .counted(),
+                .counting_empty(),
         )
         .category("api-extensions")
         .build(),

@@ -46,6 +46,8 @@ enum Generation {
     None,
     Spec,
     SpecAndLabels,
+    /// Empty lists and maps are no less than none.
+    SpecAsSent,
 }
 
 /// Validation alone; prints as said.
@@ -95,6 +97,11 @@ impl Checked {
     /// The kind keeps `metadata.generation`, for which changes of labels count as well.
     pub(crate) fn counting_labels(mut self) -> Self {
         self.generation = Generation::SpecAndLabels;
+        self
+    }
+    /// The kind keeps `metadata.generation`, for which upstream compares empty lists and maps with none.
+    pub(crate) fn counting_empty(mut self) -> Self {
+        self.generation = Generation::SpecAsSent;
         self
     }
     /// Changes are checked as well.
@@ -169,6 +176,9 @@ impl Strategy for Checked {
     }
     fn selectable_fields(&self) -> &'static [&'static str] {
         self.selectable
+    }
+    fn counts_empty(&self) -> bool {
+        self.generation == Generation::SpecAsSent
     }
     fn has_generation(&self) -> bool {
         self.generation != Generation::None

@@ -190,6 +190,13 @@ pub trait Strategy: Send + Sync {
         Ok(())
     }
 
+    /// Fills in what upstream finds when it reads a new object back from its store. Runs after validation.
+    fn fill_stored(&self, _new: &mut Object) {}
+    /// Whether empty lists and maps, which are never stored, count as a change for the generation.
+    fn counts_empty(&self) -> bool {
+        false
+    }
+
     /// How an object is deleted; `grace_seconds` is what the caller asked for.
     fn deletion(&self, _object: &Object, _grace_seconds: Option<i64>) -> Deletion {
         Deletion::Now

@@ -77,6 +77,13 @@ impl Call {
         }
     }
 
+    /// Whether what was read last had empty lists or maps outside of its metadata.
+    pub(crate) fn has_emptied(&self) -> bool {
+        let refusal = self.refusal();
+        let mut emptied = refusal.emptied.iter();
+        emptied.any(|emptied| emptied.root() != "metadata")
+    }
+
     fn refusal(&self) -> MutexGuard<'_, Refusal> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }

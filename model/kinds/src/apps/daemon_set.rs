@@ -45,7 +45,9 @@ impl Strategy for DaemonSet {
     }
     fn prepare_create(&self, new: &mut Object, _cx: &Context<'_>) {
         new.child_mut("spec").drop_field("templateGeneration");
-        template_generation(new, 1);
+        let asked = new.str_at(&["metadata", "annotations", TEMPLATE_GENERATION]);
+        let asked: i64 = asked.and_then(|text| text.parse().ok()).unwrap_or_default();
+        template_generation(new, asked.max(1));
     }
     fn prepare_update(&self, new: &mut Object, old: &Object, _cx: &Context<'_>) {
         let known = old.str_at(&["metadata", "annotations", TEMPLATE_GENERATION]);

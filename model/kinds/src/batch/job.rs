@@ -43,14 +43,17 @@ impl Strategy for Job {
         spec.default_to("manualSelector", false);
     }
     fn prepare_create(&self, new: &mut Object, cx: &Context<'_>) {
+        // Upstream's defaults let the job and its template share one map, to which the generated labels are added.
+        let shares_labels = !cx.is_labelled && new.metadata_mut().remove("labels").is_some();
         if new.bool_at(&["spec", "manualSelector"]) != Some(true) {
             generate_selector(new);
         }
-        if !cx.is_labelled {
-            // Upstream's defaults let the job and its template share one map, to which the generated labels are added.
-            new.metadata_mut().remove("labels");
+        if shares_labels {
+            labels_from_template(new);
         }
-        // Upstream defaults once more when it reads the object back from the store.
+    }
+    /// Upstream defaults once more when it reads the object back from the store.
+    fn fill_stored(&self, new: &mut Object) {
         labels_from_template(new);
     }
     /// A status that comes without labels takes none away: they are those of the template where there are none.

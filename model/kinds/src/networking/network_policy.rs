@@ -12,6 +12,10 @@ use crate::strategy::{Context, Strategy};
 pub(crate) struct NetworkPolicy;
 
 impl Strategy for NetworkPolicy {
+    /// Source: `networkPolicyStrategy.PrepareForUpdate`, which compares by `reflect.DeepEqual`.
+    fn counts_empty(&self) -> bool {
+        true
+    }
     fn default(&self, new: &mut Object) {
         if !new.list_at(&["spec", "policyTypes"]).is_empty() {
             return;

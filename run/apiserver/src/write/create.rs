@@ -132,7 +132,7 @@ async fn store(
     invalid(call, &name, &errors)?;
     warnings.extend(kind.strategy.warnings(&object, None));
     may_create(call)?;
-    let (object, more) = check(
+    let (mut object, more) = check(
         call,
         Operation::Create,
         &name,
@@ -141,6 +141,7 @@ async fn store(
         options.dry_run,
     )?;
     warnings.extend(more);
+    kind.strategy.fill_stored(&mut object);
     if options.dry_run {
         return match call.stored(&name).await? {
             Some(entry) => Err(taken(call, &name, &stored::object(kind, &entry)?)),

@@ -187,7 +187,8 @@ fn settle(
     kind.strategy.allocate(&mut new, Some(old), &context)?;
     if kind.strategy.has_generation()
         && call.subresource() != Some("status")
-        && kind.strategy.is_respecified(&new, old)
+        && (kind.strategy.is_respecified(&new, old)
+            || kind.strategy.counts_empty() && call.has_emptied())
     {
         new.set(&["metadata", "generation"], (old.generation() + 1).into());
     }

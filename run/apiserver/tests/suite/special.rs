@@ -337,3 +337,23 @@ async fn components_are_selected_by_name() {
     assert_eq!(items.as_array().unwrap().len(), 1);
     assert_eq!(talk.get(&format!("{path}=x%3Dy")).await.code, 400);
 }
+
+#[tokio::test]
+async fn empty_lists_of_a_network_policy_are_a_change_that_is_never_stored() {
+    let talk = Talk::new().await;
+    let policies = "/apis/networking.k8s.io/v1/namespaces/web/networkpolicies";
+    let policy =
+        json!({"metadata": {"name": "p"}, "spec": {"podSelector": {}, "policyTypes": ["Egress"]}});
+    talk.post(policies, policy).await.expect(201);
+    let path = format!("{policies}/p");
+    for (spec, generation) in [
+        (json!({"podSelector": {}}), 1),
+        (json!({"egress": []}), 2),
+        (json!({"egress": []}), 3),
+    ] {
+        let patched = talk.patch("merge", &path, json!({"spec": spec})).await;
+        let patched = patched.expect(200);
+        assert_eq!(patched["metadata"]["generation"], generation);
+        assert!(patched["spec"].get("egress").is_none());
+    }
+}

@@ -190,6 +190,7 @@ fn finish_with(kind: &Kind, mut object: Object, cx: &Context<'_>) -> Result<Obje
             &errors,
         ));
     }
+    kind.strategy.fill_stored(&mut object);
     Ok(object)
 }
 

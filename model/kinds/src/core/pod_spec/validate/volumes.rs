@@ -307,7 +307,9 @@ pub(crate) fn template_metadata(metadata: &Node<'_>, errors: &mut Errors) {
     errors.extend(labels(metadata.value.get("labels"), &metadata.at("labels")));
     for field in NOT_OF_TEMPLATES {
         let value = metadata.child(field).value;
-        if !value.is_null() && value != "" && value.as_i64() != Some(0) {
+        // A generation is a number, a period of grace a pointer to one.
+        let is_unset = field == "generation" && value.as_i64() == Some(0);
+        if !value.is_null() && value != "" && !is_unset {
             let name = if field == "uid" { "uID" } else { field };
             errors.push(FieldError::forbidden(&metadata.at(name), "cannot be set"));
         }
