@@ -13,7 +13,11 @@ pub(super) fn left_over(
     mut patch: Map<String, Value>,
     at: Node<'_>,
 ) -> Map<String, Value> {
-    if patch.remove(PATCH).is_some() {
+    if let Some(directive) = patch.get(PATCH) {
+        // Only a replacement is taken over without its directive. Source: `handleDirectiveInMergeMap`.
+        if directive == "replace" {
+            patch.remove(PATCH);
+        }
         return patch;
     }
     patch.remove(RETAIN_KEYS);

@@ -289,3 +289,13 @@ fn a_directive_that_is_null_goes_with_the_other_nulls() {
         &containers(json!([{"name": "a"}])),
     );
 }
+
+#[test]
+fn what_is_left_of_a_patch_keeps_its_deletions() {
+    let current = json!({"metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}});
+    let directive = |name: &str| json!({"$patch": name, "x": "y"});
+    let patch =
+        json!({"metadata": {"labels": directive("delete"), "annotations": directive("replace")}});
+    let left = json!({"metadata": {"labels": directive("delete"), "annotations": {"x": "y"}}});
+    assert_eq!(strategic_left(&current, &patch, &pod()), left);
+}

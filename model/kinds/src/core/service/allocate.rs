@@ -46,7 +46,7 @@ pub(super) fn allocate(
     if !errors.is_empty() {
         return Err(StatusError::invalid("", "Service", &name, &errors));
     }
-    cluster_ips(spec, old_spec, &taken, cx).map_err(|error| error.into_status(&name))?;
+    cluster_ips(&name, spec, old_spec, &taken, cx).map_err(|error| error.into_status(&name))?;
     let mut used = taken.ports;
     if needs_node_ports(spec) {
         let given = match old_spec {
@@ -131,6 +131,7 @@ fn taken(new: &Object, cx: &Context<'_>) -> Taken {
 }
 
 fn cluster_ips(
+    name: &str,
     spec: &mut Value,
     old: Option<&Value>,
     taken: &Taken,
@@ -148,7 +149,11 @@ fn cluster_ips(
             continue;
         }
         let ip = if asked.is_empty() {
-            free_ip(family_name, taken, cx)?
+            let ip = free_ip(family_name, taken, cx)?;
+            if name.is_empty() && !cx.dry_run {
+                return Err(unowned(&ip));
+            }
+            ip
         } else {
             check_ip(&asked, &ips, family_name, taken, cx)?;
             asked
@@ -163,6 +168,14 @@ fn cluster_ips(
     }
     spec.put("clusterIPs", ips);
     Ok(())
+}
+
+/// Upstream's IPAddress says whose it is, which nobody can be without a name.
+fn unowned(ip: &str) -> Refusal {
+    let address = format!("IPAddress.networking.k8s.io \"{ip}\" is invalid");
+    let why = format!("failed to allocate IP: {address}: spec.parentRef.name: Required value");
+    let path = Path::new("spec").child("clusterIPs");
+    Refusal::Field(FieldError::invalid(&path, json!([""]), why))
 }
 
 /// A block of cluster IPs.
@@ -369,8 +382,17 @@ mod tests {
         let spec =
             |ip: &str| json!({"type": "ClusterIP", "clusterIPs": [ip], "ipFamilies": ["IPv4"]});
         let (mut new, old) = (spec("1.2.3.4"), spec("10.96.0.5"));
-        assert!(cluster_ips(&mut new, Some(&old), &nothing, &cx).is_ok());
-        assert!(cluster_ips(&mut new, None, &nothing, &cx).is_err());
+        assert!(cluster_ips("s", &mut new, Some(&old), &nothing, &cx).is_ok());
+        assert!(cluster_ips("s", &mut new, None, &nothing, &cx).is_err());
+        let mut open = json!({"type": "ClusterIP", "ipFamilies": ["IPv4"]});
+        let Err(Refusal::Field(error)) = cluster_ips("", &mut open, None, &nothing, &cx) else {
+            panic!("nobody has an address");
+        };
+        assert!(
+            error
+                .detail
+                .ends_with("spec.parentRef.name: Required value")
+        );
     }
 
     #[test]
