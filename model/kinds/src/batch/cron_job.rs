@@ -1,6 +1,6 @@
 //! CronJob.
 
-use meta::{FieldError, Object};
+use meta::{FieldError, Object, ObjectExt as _};
 
 use super::validate;
 use crate::check;
@@ -30,6 +30,10 @@ impl Strategy for CronJob {
         validate::cron_job(new, Some(old))
     }
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        // Nothing is said again of what did not change. Source: `WarningsOnUpdate`.
+        if old.is_some_and(|old| old.generation() == new.generation()) {
+            return Vec::new();
+        }
         let spec = check::Node::root(new).child("spec");
         let spec = spec.child("jobTemplate").child("spec");
         let of_spec = validate::high_completions_warning(&spec);

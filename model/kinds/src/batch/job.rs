@@ -91,6 +91,10 @@ impl Strategy for Job {
         validate::job_update(new, old)
     }
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        // Nothing is said again of what did not change. Source: `WarningsOnUpdate`.
+        if old.is_some_and(|old| old.generation() == new.generation()) {
+            return Vec::new();
+        }
         let spec = check::Node::root(new).child("spec");
         let of_spec = validate::high_completions_warning(&spec);
         warnings::named_workload_with(new, old, &["spec", "template"], of_spec)

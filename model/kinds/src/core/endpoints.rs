@@ -77,7 +77,6 @@ fn subset(subset: &Node<'_>, errors: &mut Errors) {
 fn address(address: &Node<'_>, errors: &mut Errors) {
     let text = address.text("ip");
     let complaints = ip(text);
-    let is_ip = complaints.is_empty();
     address.complain("ip", complaints, errors);
     if !address.text("hostname").is_empty() {
         address.complain(
@@ -93,7 +92,8 @@ fn address(address: &Node<'_>, errors: &mut Errors) {
             errors,
         );
     }
-    if is_ip {
+    // Upstream asks once more, and is less strict then.
+    if crate::check::parse_ip(text).is_some() {
         errors
             .extend(endpoint_ip(text).map(|why| FieldError::invalid(&address.at("ip"), text, why)));
     } else {

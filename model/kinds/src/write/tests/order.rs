@@ -146,3 +146,29 @@ fn what_is_no_certificate_request_is_refused_whatever_stands_around_it() {
     assert!(told(&around("AAAA")).ends_with("x509: malformed certificate request"));
     assert!(told(&around("!!!!")).ends_with("PEM block type must be CERTIFICATE REQUEST"));
 }
+
+#[test]
+fn an_address_in_an_odd_form_is_told_once() {
+    let subsets = |ip: &str| json!({"subsets": [{"addresses": [{"ip": ip}]}]});
+    let told = said(&manifest("v1", "Endpoints", subsets("::ffff:1.2.3.4")));
+    assert!(
+        told.ends_with("must not be an IPv4-mapped IPv6 address"),
+        "{told}"
+    );
+    let told = said(&manifest("v1", "Endpoints", subsets("x")));
+    assert!(told.ends_with("must be a valid IP address]"), "{told}");
+}
+
+#[test]
+fn a_job_that_is_not_respecified_is_not_warned_of_again() {
+    let spec = json!({"completions": 200_000, "parallelism": 20_000, "completionMode": "Indexed"});
+    let mut new = manifest("batch/v1", "Job", super::cases::job(spec));
+    let mut old = new.clone();
+    let registry = crate::builtin();
+    let kind = registry.kind(&new.gvk().unwrap()).unwrap();
+    assert_eq!(kind.strategy.warnings(&new, None).len(), 1);
+    assert_eq!(kind.strategy.warnings(&new, Some(&old)).len(), 0);
+    old.set(&["metadata", "generation"], 1.into());
+    new.set(&["metadata", "generation"], 2.into());
+    assert_eq!(kind.strategy.warnings(&new, Some(&old)).len(), 1);
+}
