@@ -114,10 +114,11 @@ impl Call {
             let mut found = errors.iter();
             found.any(|other| (one.error_type, &one.field) == (other.error_type, &other.field))
         };
+        let is_told = kinds::write::is_told_of_empty;
+        let others = |errors: &[FieldError]| errors.iter().filter(|error| !is_told(error)).count();
         let mut as_sent = rules(&sent);
-        as_sent.retain(|error| is_found(error) || kinds::write::is_told_of_empty(error));
-        let is_same = |error: &&FieldError| is_found(error);
-        if as_sent.iter().filter(is_same).count() == errors.len() {
+        as_sent.retain(|error| is_found(error) || is_told(error));
+        if others(&as_sent) == others(&errors) {
             return as_sent;
         }
         errors

@@ -357,3 +357,21 @@ async fn empty_lists_of_a_network_policy_are_a_change_that_is_never_stored() {
         assert!(patched["spec"].get("egress").is_none());
     }
 }
+
+#[tokio::test]
+async fn empty_lists_are_told_where_a_field_must_not_be_there() {
+    let talk = Talk::new().await;
+    let slice = json!({"metadata": {"name": "s"}, "spec": {"driver": "a.b", "devices": [],
+        "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}, "sharedCounters": []}});
+    let refused = talk
+        .post("/apis/resource.k8s.io/v1/resourceslices", slice)
+        .await;
+    let causes = &refused.expect(422)["details"]["causes"];
+    let told = causes.as_array().unwrap().iter();
+    let told: Vec<&str> = told.filter_map(|cause| cause["message"].as_str()).collect();
+    assert!(told[0].contains("exactly one of `nodeName`"), "{told:?}");
+    assert!(
+        told[1].contains("only one of `sharedCounters` or `devices`"),
+        "{told:?}"
+    );
+}
