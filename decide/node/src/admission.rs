@@ -59,10 +59,16 @@ impl Room {
 // DIFFERS: a pod that was taken once is not judged anew when the agent starts again.
 pub fn is_open(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_deref());
     pod.metadata.deletion_timestamp.is_none()
         && status.is_none_or(|status| status.start_time.is_none())
-        && !matches!(phase, Some("Failed" | "Succeeded"))
+        && !is_over(pod)
+}
+
+/// Whether a pod's status says that nothing of it will run any more.
+pub fn is_over(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// Whether a node takes a pod beside those that it has.

@@ -40,6 +40,8 @@ pub const FAILED_PRE_STOP_HOOK: &str = "FailedPreStopHook";
 pub const NETWORK_NOT_READY: &str = "NetworkNotReady";
 /// A pod ran longer than it may.
 pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+/// The node ends a pod that takes too much. Source: `pkg/kubelet/eviction/helpers.go`, `Reason`.
+pub const EVICTED: &str = "Evicted";
 /// The node can run pods.
 pub const NODE_READY: &str = "NodeReady";
 /// The node cannot run pods.

@@ -6,7 +6,8 @@
 //! - [`image`], [`back_off`], [`probe`]: the rules these two share;
 //! - [`sandbox`], [`container`], [`mod@env`], [`volume`]: what is handed to the runtime and put on disk;
 //! - [`node_status`], [`pressure`]: what the node says about itself, and when it makes room;
-//! - [`logs`]: when logs are put aside.
+//! - [`logs`]: when logs are put aside;
+//! - [`local_storage`]: which pods keep more on disk than they may.
 //!
 //! Invariants as absences: no clock, no I/O, no randomness, nothing async; nothing is remembered
 //! between two calls, so an agent that restarts decides as one that never stopped.
@@ -19,6 +20,7 @@ pub mod env;
 pub mod events;
 pub mod expand;
 pub mod image;
+pub mod local_storage;
 pub mod logs;
 pub mod names;
 pub mod node_status;

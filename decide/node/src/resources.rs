@@ -78,10 +78,15 @@ pub fn container(pod: &Pod, container: &Container, memory_capacity_bytes: i64) -
     }
 }
 
+/// Whether a pod's priority makes it critical to the node.
+pub fn is_critical(pod: &Pod) -> bool {
+    let priority = pod.spec.as_ref().and_then(|spec| spec.priority);
+    priority.is_some_and(|priority| priority >= CRITICAL_PRIORITY)
+}
+
 /// OOM score adjustment of one container.
 pub fn oom_score(pod: &Pod, container: &Container, memory_capacity_bytes: i64) -> i64 {
-    let priority = pod.spec.as_ref().and_then(|spec| spec.priority);
-    if priority.is_some_and(|priority| priority >= CRITICAL_PRIORITY) {
+    if is_critical(pod) {
         return OOM_GUARANTEED;
     }
     match qos::class(pod) {

@@ -17,6 +17,8 @@ pub struct Seen {
     pub is_orphan: bool,
     /// Why the node does not take the pod; `None` when it does.
     pub rejection: Option<Rejection>,
+    /// Why the node ends the pod: it takes more than it may. `None` when it does not.
+    pub eviction: Option<String>,
     /// Sandboxes of the pod, newest first.
     pub sandboxes: Vec<Sandbox>,
     /// Containers of the pod in any sandbox, newest first.

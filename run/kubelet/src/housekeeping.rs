@@ -1,4 +1,5 @@
-//! What fills up is looked after: large logs are put aside, unused images removed, shortages told.
+//! What fills up is looked after: large logs are put aside, pods that keep too much ended, unused images removed,
+//! shortages told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use node::pressure::{self, Disk, Image, Measured};
 use tracing::{info, warn};
 
 use crate::agent::{Agent, now};
+use crate::local_storage;
 use crate::logs::rotate::Rotator;
 
-/// How often logs and shortages are looked at.
+/// How often logs, pods' disks and shortages are looked at.
 ///
 /// Source: `pkg/kubelet/apis/config/v1beta1/defaults.go`, `containerLogMonitorInterval`; `pkg/kubelet/kubelet.go`,
 /// `evictionMonitoringPeriod`.
@@ -34,6 +36,7 @@ pub(crate) async fn keep(agent: Arc<Agent>) {
             () = tokio::time::sleep(EVERY) => {}
         }
         logs.rotate(&agent).await;
+        local_storage::enforce(&agent).await;
         if disk_of_images.is_none() {
             disk_of_images = image_directory(&agent).await;
         }

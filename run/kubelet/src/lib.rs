@@ -20,6 +20,7 @@ mod exits;
 mod history;
 mod hooks;
 mod housekeeping;
+mod local_storage;
 mod logs;
 mod machine;
 mod metrics;

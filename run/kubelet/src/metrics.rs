@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     running_pods: Gauge,
     containers: Family<InState, Gauge>,
     relist_seconds: Histogram,
+    evictions: Family<Signal, Counter>,
     process: Process,
 }
 
@@ -63,6 +64,11 @@ struct FailedStart {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct InState {
     container_state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Signal {
+    eviction_signal: &'static str,
 }
 
 /// What the runtime has, to be counted.
@@ -140,6 +146,7 @@ impl Metrics {
             running_pods: Gauge::default(),
             containers: Family::default(),
             relist_seconds: Histogram::new(USUAL_SECONDS),
+            evictions: Family::default(),
             process: Process::register(&mut registry),
             registry,
         };
@@ -191,6 +198,12 @@ impl Metrics {
             "How long it took to ask the runtime for all its pods, in seconds",
             self.relist_seconds.clone(),
         );
+        registry.register(
+            ALPHA,
+            "kubelet_evictions",
+            "Pods that were ended for what they took, by limit",
+            self.evictions.clone(),
+        );
         self
     }
 
@@ -219,6 +232,14 @@ impl Metrics {
                 self.failed_containers.get_or_create(&failed).inc();
             }
         }
+    }
+
+    /// Notes a pod that was ended for exceeding a limit.
+    pub(crate) fn evicted(&self, signal: &'static str) {
+        let signal = Signal {
+            eviction_signal: signal,
+        };
+        self.evictions.get_or_create(&signal).inc();
     }
 
     /// Notes that the runtime was asked for all its pods.
@@ -291,6 +312,7 @@ mod tests {
         metrics.container("init_container", None);
         metrics.container("container", Some("CreateContainerError"));
         metrics.relisted(Duration::from_millis(3));
+        metrics.evicted("emptydirfs.limit");
         metrics
             .operations
             .answered("StartContainer", Duration::from_millis(3), false);
@@ -301,6 +323,7 @@ mod tests {
         for wanted in [
             "kubelet_node_name{node=\"node-1\"} 1",
             "kubelet_running_pods 2",
+            "kubelet_evictions{eviction_signal=\"emptydirfs.limit\"} 1",
             "kubelet_running_containers{container_state=\"running\"} 3",
             "kubelet_started_containers_errors_total{code=\"CreateContainerError\",container_type=\"container\"} 1",
             "kubelet_runtime_operations_errors_total{operation_type=\"start_container\"} 1",

@@ -1,8 +1,8 @@
 //! The loop of one pod: see, decide, act, until nothing is left to do.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,11 +32,20 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Longest time the loop waits for anything.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 
+/// What the node says against a pod; once the API server was told, its status says so.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts {
+    /// Why the node does not take it.
+    pub(crate) rejection: Option<Rejection>,
+    /// Why the node ends it, as soon as it does.
+    pub(crate) eviction: Arc<OnceLock<String>>,
+}
+
 /// Runs one pod until nothing of it is left.
 pub(crate) async fn run(
     agent: Arc<Agent>,
     pod: Arc<Pod>,
-    rejection: Option<Rejection>,
+    verdicts: Verdicts,
     updates: watch::Receiver<Option<Arc<Pod>>>,
     wake: Arc<Notify>,
 ) {
@@ -48,7 +57,7 @@ pub(crate) async fn run(
         uid = meta.uid
     );
     let mut life = Life::new(agent, pod, updates, wake);
-    life.rejection = rejection;
+    life.verdicts = verdicts;
     life.run().instrument(span).await;
 }
 
@@ -57,8 +66,7 @@ struct Life {
     agent: Arc<Agent>,
     uid: String,
     pod: Arc<Pod>,
-    /// Why the node does not take it; once the API server was told, its status says so.
-    rejection: Option<Rejection>,
+    verdicts: Verdicts,
     is_orphan: bool,
     updates: watch::Receiver<Option<Arc<Pod>>>,
     wake: Arc<Notify>,
@@ -102,7 +110,7 @@ impl Life {
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             is_orphan,
-            rejection: None,
+            verdicts: Verdicts::default(),
             updates,
             observer: Observer::default(),
             picture: Picture::default(),
@@ -204,7 +212,8 @@ impl Life {
         Seen {
             pod: (*self.pod).clone(),
             is_orphan: self.is_orphan,
-            rejection: self.rejection.clone(),
+            rejection: self.verdicts.rejection.clone(),
+            eviction: self.verdicts.eviction.get().cloned(),
             sandboxes: self.picture.sandboxes.clone(),
             containers: self.picture.containers.clone(),
             images: self.history.images.clone(),

@@ -1,7 +1,7 @@
 //! Which pods there are: those bound to this node, and those the runtime still has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -14,7 +14,8 @@ use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
 use crate::agent::Agent;
-use crate::{pod_loop, registration, volumes};
+use crate::pod_loop::{self, Verdicts};
+use crate::{registration, volumes};
 
 /// How often the runtime is asked for everything, in case an end was missed.
 const RELIST: Duration = Duration::from_mins(1);
@@ -33,6 +34,8 @@ struct Handle {
     wake: Arc<Notify>,
     /// What the pod takes of the node; `None` where the node did not take it.
     room: Option<Arc<Room>>,
+    /// Why the node ends the pod, once it does.
+    eviction: Arc<OnceLock<String>>,
 }
 
 impl Pods {
@@ -47,15 +50,10 @@ impl Pods {
 
     /// What the pods take that are not over.
     fn rooms(&self) -> Vec<Arc<Room>> {
-        let is_over = |pod: &Pod| {
-            let status = pod.status.as_ref();
-            let phase = status.and_then(|status| status.phase.as_deref());
-            matches!(phase, Some("Failed" | "Succeeded"))
-        };
         let handles = self.lock();
         let living = handles.values().filter(|one| {
             let pod = one.updates.borrow();
-            pod.as_ref().is_some_and(|pod| !is_over(pod))
+            pod.as_ref().is_some_and(|pod| !admission::is_over(pod))
         });
         living.filter_map(|one| one.room.clone()).collect()
     }
@@ -81,6 +79,17 @@ impl Pods {
         for handle in self.lock().values() {
             handle.wake.notify_one();
         }
+    }
+
+    /// Ends a pod for what it takes; false if that was said before.
+    pub(crate) fn evict(&self, uid: &str, message: &str) -> bool {
+        let handles = self.lock();
+        let Some(handle) = handles.get(uid) else {
+            return false;
+        };
+        let is_news = handle.eviction.set(message.to_owned()).is_ok();
+        handle.wake.notify_one();
+        is_news
     }
 
     fn remove(&self, uid: &str) {
@@ -220,16 +229,22 @@ fn spawn(agent: &Arc<Agent>, uid: String, pod: Pod, standing: Standing) {
     };
     let updates = watch::Sender::new(known);
     let wake = Arc::new(Notify::new());
+    let eviction = Arc::default();
     let receiver = updates.subscribe();
     let handle = Handle {
         updates: Arc::new(updates),
         wake: Arc::clone(&wake),
         room,
+        eviction: Arc::clone(&eviction),
     };
     agent.pods.lock().insert(uid.clone(), handle);
     let agent = Arc::clone(agent);
     tokio::spawn(async move {
-        pod_loop::run(Arc::clone(&agent), pod, rejection, receiver, wake).await;
+        let verdicts = Verdicts {
+            rejection,
+            eviction,
+        };
+        pod_loop::run(Arc::clone(&agent), pod, verdicts, receiver, wake).await;
         agent.pods.remove(&uid);
     });
 }

@@ -20,6 +20,7 @@ use tracing::warn;
 
 use crate::act::Scene;
 use crate::agent::Agent;
+use crate::config::KubeletConfig;
 use crate::{cgroups, mounts};
 
 /// Volumes that are in place.
@@ -217,7 +218,12 @@ async fn claimed(scene: &Scene, name: &str) -> Result<PathBuf, String> {
 
 fn directory(scene: &Scene, kind: &str, name: &str) -> PathBuf {
     let uid = scene.pod.metadata.uid.as_deref().unwrap_or_default();
-    let volumes = scene.agent.config.pod_dir(uid).join("volumes");
+    path(&scene.agent.config, uid, kind, name)
+}
+
+/// Where a volume of a pod is put, by its kind and name.
+pub(crate) fn path(config: &KubeletConfig, uid: &str, kind: &str, name: &str) -> PathBuf {
+    let volumes = config.pod_dir(uid).join("volumes");
     volumes.join(format!("kubernetes.io~{kind}")).join(name)
 }
 

@@ -41,6 +41,19 @@ pub(super) fn stated_final(pod: &Pod) -> Option<Phase> {
     }
 }
 
+/// The phase that the pod's status states of a pod that is not over.
+pub(super) fn stated_living(pod: &Pod) -> Phase {
+    let stated = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    if stated == Some("Running") {
+        Phase::Running
+    } else {
+        Phase::Pending
+    }
+}
+
 /// Where one container stands, as far as the phase is concerned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {

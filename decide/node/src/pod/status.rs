@@ -10,6 +10,7 @@ use super::phase::{self, Phase};
 use super::stop::{self, Ending};
 use super::{conditions, container_status, spec};
 use crate::admission::Rejection;
+use crate::events;
 use crate::qos;
 use crate::seen::{Seen, State, Subject};
 
@@ -44,7 +45,13 @@ pub fn status(seen: &Seen, now: Timestamp) -> PodStatus {
     }
     set_addresses(seen, &old, &mut status);
     let phase = decided_phase(seen, &pod_spec, &status, ending.as_ref(), is_over);
-    set_phase(&mut status, &old, phase, ending.as_ref());
+    set_phase(
+        seen,
+        &mut status,
+        &old,
+        phase,
+        ending.as_ref().filter(|_| is_over),
+    );
     status.conditions = Some(conditions::all(seen, &pod_spec, &old, &status, phase, now));
     status
 }
@@ -91,31 +98,43 @@ fn decided_phase(
     if let Some(stated) = phase::stated_final(&seen.pod) {
         return stated;
     }
-    if ending == Some(&Ending::DeadlineExceeded) {
-        return Phase::Failed;
-    }
     let is_initialized = pod_spec.containers.iter().any(|app| {
         let instance = seen.newest(&app.name);
         instance.is_some_and(|one| matches!(one.state, State::Running | State::Created))
     });
     let phase = phase::phase(pod_spec, &all_statuses(status), is_over, is_initialized);
-    // A pod that is over and reached no final phase by itself has failed.
-    if is_over && !phase.is_final() {
-        return Phase::Failed;
+    let is_cut_short = matches!(ending, Some(Ending::DeadlineExceeded | Ending::Evicted));
+    match (is_cut_short, is_over) {
+        // It has failed however its containers end, but only once they have. Source: `mergePodStatus`.
+        (true, true) => Phase::Failed,
+        (true, false) if phase.is_final() => phase::stated_living(&seen.pod),
+        // A pod that is over and reached no final phase by itself has failed.
+        (false, true) if !phase.is_final() => Phase::Failed,
+        _ => phase,
     }
-    phase
 }
 
-fn set_phase(status: &mut PodStatus, old: &PodStatus, phase: Phase, ending: Option<&Ending>) {
+/// Sets the phase with its reason; `ended` is why the pod ended, once nothing of it runs.
+fn set_phase(
+    seen: &Seen,
+    status: &mut PodStatus,
+    old: &PodStatus,
+    phase: Phase,
+    ended: Option<&Ending>,
+) {
     status.phase = Some(phase.as_str().to_owned());
-    if ending == Some(&Ending::DeadlineExceeded) {
-        status.reason = Some("DeadlineExceeded".to_owned());
-        status.message = Some(stop::DEADLINE_MESSAGE.to_owned());
-    } else if old.phase == status.phase {
+    let (reason, message) = match ended {
+        Some(Ending::DeadlineExceeded) => (
+            Some(events::DEADLINE_EXCEEDED.to_owned()),
+            Some(stop::DEADLINE_MESSAGE.to_owned()),
+        ),
+        Some(Ending::Evicted) => (Some(events::EVICTED.to_owned()), seen.eviction.clone()),
         // Reason and message belong to the phase.
-        status.reason.clone_from(&old.reason);
-        status.message.clone_from(&old.message);
-    }
+        _ if old.phase == status.phase => (old.reason.clone(), old.message.clone()),
+        _ => (None, None),
+    };
+    status.reason = reason;
+    status.message = message;
 }
 
 fn set_addresses(seen: &Seen, old: &PodStatus, status: &mut PodStatus) {

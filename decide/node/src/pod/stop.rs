@@ -41,6 +41,8 @@ pub(super) enum Ending {
     Final,
     /// The node does not take it.
     Rejected,
+    /// It takes more of the node than it may.
+    Evicted,
     /// It ran longer than `activeDeadlineSeconds`.
     DeadlineExceeded,
     /// All its containers have ended and none will run again.
@@ -62,6 +64,9 @@ pub(super) fn ending(seen: &Seen, pod_spec: &PodSpec, now: Timestamp) -> Option<
     }
     if seen.rejection.is_some() {
         return Some(Ending::Rejected);
+    }
+    if seen.eviction.is_some() {
+        return Some(Ending::Evicted);
     }
     if active_deadline(seen).is_some_and(|deadline| now >= deadline) {
         return Some(Ending::DeadlineExceeded);
@@ -119,6 +124,10 @@ pub(super) fn step(seen: &Seen, pod_spec: &PodSpec, ending: &Ending, now: Timest
         let event = Event::warning(rejection.reason.clone(), &rejection.message);
         step.push(seen, Action::Record(event));
     }
+    if let (Ending::Evicted, Some(message)) = (ending, &seen.eviction) {
+        let event = Event::warning(events::EVICTED, message);
+        step.push(seen, Action::Record(event));
+    }
     let living: Vec<&Container> = seen.living().collect();
     if !living.is_empty() {
         stop_living(seen, pod_spec, &living, ending, now, &mut step);
@@ -164,7 +173,11 @@ fn clear(seen: &Seen, ending: &Ending, step: &mut Step) {
                 Stage::Finished
             };
         }
-        Ending::Final | Ending::Rejected | Ending::DeadlineExceeded | Ending::Completed => {
+        Ending::Final
+        | Ending::Rejected
+        | Ending::Evicted
+        | Ending::DeadlineExceeded
+        | Ending::Completed => {
             step.stage = Stage::Finished;
         }
     }
@@ -223,6 +236,8 @@ fn remaining(seen: &Seen, pod_spec: &PodSpec, ending: &Ending, now: Timestamp) -
             Some(left.max(GRACE_SECONDS_MIN))
         }
         Ending::Orphan => None,
+        // Upstream asks for one second, less than containers are ever given.
+        Ending::Evicted => Some(GRACE_SECONDS_MIN),
         Ending::Final | Ending::Rejected | Ending::DeadlineExceeded | Ending::Completed => {
             pod_spec.termination_grace_period_seconds
         }

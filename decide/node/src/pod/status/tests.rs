@@ -7,7 +7,7 @@ use super::super::testing::*;
 use super::super::waiting;
 use super::*;
 use crate::back_off::later;
-use crate::seen::{Failure, ImageSeen, Probes};
+use crate::seen::{Doing, Failure, ImageSeen, Probes};
 
 fn web() -> Value {
     json!({ "containers": [{ "name": "a", "image": "x:1" }] })
@@ -292,7 +292,7 @@ fn transitions_are_dated_and_the_rest_keeps_its_date() {
 }
 
 #[test]
-fn a_pod_past_its_deadline_has_failed() {
+fn a_pod_past_its_deadline_has_failed_once_nothing_of_it_runs() {
     let mut spec = web();
     spec["activeDeadlineSeconds"] = json!(1);
     let mut picture = running(seen(spec), "a");
@@ -300,11 +300,35 @@ fn a_pod_past_its_deadline_has_failed() {
         start_time: Some(Time(later(now(), -5))),
         ..PodStatus::default()
     });
+    assert_eq!(why(&told(&picture)), ("Running", ""));
+    picture.containers.clear();
+    let picture = exited(picture, "a", 0, 0);
+    assert_eq!(why(&told(&picture)), ("Failed", "DeadlineExceeded"));
+}
+
+#[test]
+fn an_evicted_pod_has_failed_however_its_containers_end() {
+    let mut spec = web();
+    spec["restartPolicy"] = json!("Never");
+    let mut picture = running(seen(spec), "a");
+    picture.eviction = Some("too much".to_owned());
+    picture.pod.status = Some(told(&picture));
+    assert_eq!(why(&told(&picture)), ("Running", ""));
+    picture.containers.clear();
+    let mut picture = exited(picture, "a", 0, 0);
+    let subject = Subject::Container("a".to_owned());
+    picture.in_flight.insert(subject, Doing::Stopping);
+    assert_eq!(why(&told(&picture)), ("Running", ""));
+    picture.in_flight.clear();
     let status = told(&picture);
-    assert_eq!(
-        (status.phase.as_deref(), status.reason.as_deref()),
-        (Some("Failed"), Some("DeadlineExceeded"))
-    );
+    assert_eq!(why(&status), ("Failed", "Evicted"));
+    assert_eq!(status.message.as_deref(), Some("too much"));
+}
+
+/// Phase and reason.
+fn why(status: &PodStatus) -> (&str, &str) {
+    let phase = status.phase.as_deref().unwrap_or_default();
+    (phase, status.reason.as_deref().unwrap_or_default())
 }
 
 #[test]

@@ -440,6 +440,16 @@ fn a_finished_pod_keeps_its_containers_for_their_logs() {
 }
 
 #[test]
+fn an_evicted_pod_is_told_and_stopped_soon() {
+    let spec = json!({ "containers": [{ "name": "a", "image": "x:1" }] });
+    let mut picture = running(seen(spec), "a");
+    picture.eviction = Some("too much".to_owned());
+    let step = decided(&picture);
+    assert_eq!(recorded(&step), ["Evicted too much"]);
+    assert_eq!(done(&step), ["stop a in 2"]);
+}
+
+#[test]
 fn a_pod_past_its_deadline_is_told_and_stopped() {
     let spec =
         json!({ "activeDeadlineSeconds": 5, "containers": [{ "name": "a", "image": "x:1" }] });
