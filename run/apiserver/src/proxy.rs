@@ -7,6 +7,7 @@
 
 mod backend;
 mod forward;
+mod headers;
 mod locate;
 mod log;
 mod node;

@@ -70,12 +70,18 @@ async fn proxied(cluster: &Cluster) -> Result<()> {
     let words = "Error from server (ServiceUnavailable): error trying to reach service: dial tcp ";
     ensure!(nobody.stderr.starts_with(words), "{}", nobody.stderr);
     let dialer = Dialer::read(&cluster.kubeconfig()).await?;
-    let path = format!("{pods}/hello:8080/proxy/");
-    for (method, code) in [("GET", 200), ("OPTIONS", 400), ("TRACE", 405)] {
-        let request = Request::builder().method(method).uri(&path);
+    let path = format!("{pods}/hello:8080/proxy");
+    for (method, end, code) in [
+        ("GET", "/", 200),
+        ("GET", "", 301),
+        ("OPTIONS", "/", 400),
+        ("TRACE", "/", 405),
+    ] {
+        let uri = format!("{path}{end}");
+        let request = Request::builder().method(method).uri(&uri);
         let request = request.body(Body::default())?;
         let answer = dialer.open().await?.send(request).await?;
-        ensure!(answer.status() == code, "{method}: {}", answer.status());
+        ensure!(answer.status() == code, "{method} {uri}: {}", answer.status());
     }
     Ok(())
 }

@@ -26,6 +26,15 @@ use crate::server::ApiServer;
 #[derive(Clone, Copy)]
 pub(crate) struct Remote(pub(crate) IpAddr);
 
+impl Remote {
+    /// The client of a request; one without a connection is our own.
+    pub(crate) fn of(parts: &Parts) -> IpAddr {
+        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let remote = parts.extensions.get::<Self>();
+        remote.map_or(local, |Self(address)| *address)
+    }
+}
+
 /// What is recorded of a request; nothing when there is no policy.
 ///
 /// Dropped before the request is answered, it says that the client went away.
@@ -365,9 +374,7 @@ fn report(server: &ApiServer, lost: &Lost, event: &str) {
 
 /// From where a request came.
 fn ips(parts: &Parts) -> Vec<IpAddr> {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let remote = parts.extensions.get::<Remote>();
-    let remote = remote.map_or(local, |Remote(address)| *address);
+    let remote = Remote::of(parts);
     let header = |name| text(&parts.headers, name);
     source_ips(&header("x-forwarded-for"), &header("x-real-ip"), remote)
 }

@@ -91,7 +91,10 @@ async fn handshake<S>(stream: S) -> Result<SendRequest<Body>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+    let (sender, connection) = http1::Builder::new()
+        // As Go writes them: there are targets that know no other way.
+        .title_case_headers(true)
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
     tokio::spawn(async move {

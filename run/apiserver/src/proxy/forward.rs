@@ -2,30 +2,24 @@
 
 use axum::body::Body;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION,
 };
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use meta::StatusError;
 use meta::status::Details;
 
-use super::{Connect, Route, Style};
-use crate::audit::Record;
+use super::{Connect, Route, Style, headers, locate};
+use crate::audit::{Record, Remote};
 use crate::request::{RequestInfo, mentions};
 use crate::socket::Socket;
 
 /// Most bytes of a backend's refusal that are read. Source: `response_checker.go` `maxReadLength`.
 const REFUSAL_BYTES_MAX: usize = 50_000;
-
-/// Headers that are about one connection, not about the request.
-const HOP_BY_HOP: [HeaderName; 5] = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-
-/// Headers that say who the client is to us; the target must not learn them.
-const CREDENTIALS: [HeaderName; 1] = [AUTHORIZATION];
 
 /// Carries one request.
 pub(super) async fn forward(
@@ -135,9 +129,19 @@ fn generic(info: &RequestInfo, code: StatusCode, reason: &str, words: &str) -> S
 
 /// Carries a request that stays HTTP.
 async fn plain(request: Connect<'_>, route: Route) -> Result<Response<Body>, StatusError> {
+    if let Some(place) = completed(&request) {
+        return Ok(moved(place));
+    }
+    let asked = host(&request.parts);
+    let prefix = locate::around_proxy(&request).0.to_owned();
     let (mut parts, body) = (request.parts, request.body);
-    for name in HOP_BY_HOP.iter().chain(&CREDENTIALS) {
-        parts.headers.remove(name);
+    headers::strip_hop_by_hop(&mut parts.headers);
+    headers::strip_identity(&mut parts.headers);
+    let client = Remote::of(&parts);
+    headers::add_forwarded_for(&mut parts.headers, client);
+    let path = route.path.split('?').next().unwrap_or_default();
+    if let Ok(uri) = HeaderValue::from_str(&format!("{prefix}{path}")) {
+        parts.headers.insert(headers::FORWARDED_URI, uri);
     }
     let message = message(&parts, &route, body)?;
     // Source: `util/proxy/transport.go`.
@@ -146,8 +150,14 @@ async fn plain(request: Connect<'_>, route: Route) -> Result<Response<Body>, Sta
         StatusError::new(503, "ServiceUnavailable", why)
     })?;
     let (mut head, body) = answer.into_parts();
-    for name in &HOP_BY_HOP {
-        head.headers.remove(name);
+    headers::strip_hop_by_hop(&mut head.headers);
+    headers::strip_cors(&mut head.headers);
+    let place = head.headers.get(LOCATION);
+    if let Some(place) = place.and_then(|place| place.to_str().ok()) {
+        let asked = asked.unwrap_or_default();
+        let place = headers::relocated(place, &prefix, &route.target.authority(), &asked);
+        let place = HeaderValue::from_str(&place).map_err(StatusError::internal)?;
+        head.headers.insert(LOCATION, place);
     }
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = head.status;
@@ -155,13 +165,42 @@ async fn plain(request: Connect<'_>, route: Route) -> Result<Response<Body>, Sta
     Ok(response)
 }
 
+/// Where to ask for the root of a target, so that what it names relatively is found.
+///
+/// Source: `proxyRedirectsforRootPath`.
+fn completed(request: &Connect<'_>) -> Option<String> {
+    let (path, rest) = locate::around_proxy(request);
+    let is_read = matches!(request.parts.method, Method::GET | Method::HEAD);
+    let query = request.parts.uri.query();
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    (rest.is_empty() && is_read).then(|| format!("{path}/{query}"))
+}
+
+fn moved(place: String) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(place) = HeaderValue::try_from(place) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    let nothing = HeaderValue::from_static("0");
+    response.headers_mut().insert(CONTENT_LENGTH, nothing);
+    response
+}
+
+/// The host that the client asked, as it named it.
+fn host(parts: &Parts) -> Option<String> {
+    let named = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let named = named.or_else(|| parts.uri.authority().map(Authority::as_str));
+    named.map(str::to_owned)
+}
+
 /// Carries a request that becomes a stream of bytes both ways.
 async fn upgrade(request: Connect<'_>, route: Route) -> Result<Response<Body>, StatusError> {
     let mut parts = request.parts;
     let completion = request.audit.map(Record::completion);
-    for name in &CREDENTIALS {
-        parts.headers.remove(name);
-    }
+    headers::strip_identity(&mut parts.headers);
+    let client = Remote::of(&parts);
+    headers::add_forwarded_for(&mut parts.headers, client);
     let message = message(&parts, &route, Body::empty())?;
     let answer = send(&route, message).await.map_err(|why| {
         let why = format!("error dialing backend: {why}");
@@ -208,9 +247,7 @@ fn refused_upgrade(answer: Response<Incoming>) -> Result<Response<Body>, StatusE
         )));
     }
     let (mut head, body) = answer.into_parts();
-    for name in &HOP_BY_HOP {
-        head.headers.remove(name);
-    }
+    headers::strip_hop_by_hop(&mut head.headers);
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = code;
     *response.headers_mut() = head.headers;
@@ -227,7 +264,10 @@ fn message(
         .uri(&route.path)
         .body(body)
         .map_err(StatusError::internal)?;
-    let host = HeaderValue::from_str(&route.target.authority()).map_err(StatusError::internal)?;
+    // What is behind a proxy may compare where it is asked with where a page came from.
+    let asked = host(parts).filter(|_| route.style == Style::Proxy);
+    let host = asked.unwrap_or_else(|| route.target.authority());
+    let host = HeaderValue::from_str(&host).map_err(StatusError::internal)?;
     let headers = message.headers_mut();
     *headers = parts.headers.clone();
     headers.insert(HOST, host);

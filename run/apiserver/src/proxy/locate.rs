@@ -5,8 +5,8 @@ use std::sync::Arc;
 use kinds::strategy::Lookup;
 use meta::{GroupResource, Object, ObjectExt, StatusError};
 
-use super::Connect;
 use super::backend::Target;
+use super::{Connect, headers};
 
 /// Kinds of node addresses, the preferred one first. Source: `--kubelet-preferred-address-types` as kubeadm sets it.
 const ADDRESS_TYPES: [&str; 5] = [
@@ -124,15 +124,21 @@ pub(super) fn split(id: &str) -> Option<(&str, &str, &str)> {
 
 /// What follows `/proxy` in the request's path, with the query; at least `/`.
 pub(super) fn rest(request: &Connect<'_>) -> String {
+    let (_, rest) = around_proxy(request);
+    let rest = headers::cleaned(rest);
+    match request.parts.uri.query() {
+        Some(query) => format!("{rest}?{query}"),
+        None => rest,
+    }
+}
+
+/// The request's path up to and with `/proxy`, and what follows.
+pub(super) fn around_proxy<'a>(request: &'a Connect<'_>) -> (&'a str, &'a str) {
     let path = request.parts.uri.path();
     let marker = format!("/{}/proxy", request.info.name);
     let decoded = path.find(&marker).map(|at| at + marker.len());
     // A name with escapes does not stand in the path as it is; the first `/proxy` is then the right one.
     let from = decoded.or_else(|| path.find("/proxy").map(|at| at + "/proxy".len()));
-    let rest = from.and_then(|from| path.get(from..)).unwrap_or_default();
-    let rest = if rest.is_empty() { "/" } else { rest };
-    match request.parts.uri.query() {
-        Some(query) => format!("{rest}?{query}"),
-        None => rest.to_owned(),
-    }
+    let around = from.and_then(|from| path.split_at_checked(from));
+    around.unwrap_or((path, ""))
 }
