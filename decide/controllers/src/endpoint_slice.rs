@@ -24,7 +24,8 @@ mod tests;
 const ENDPOINTS_MAX: usize = 100;
 /// Names the service of a slice. Source: `discovery/v1 LabelServiceName`.
 pub(crate) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
-const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+/// Names the controller of a slice. Source: `discovery/v1 LabelManagedBy`.
+pub(crate) const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 

@@ -24,6 +24,7 @@ use controllers::daemon_set::DaemonSet;
 use controllers::deployment::Deployment;
 use controllers::disruption::Disruption;
 use controllers::endpoint_slice::EndpointSlice;
+use controllers::endpoint_slice_mirroring::EndpointSliceMirroring;
 use controllers::endpoints::Endpoints;
 use controllers::event_ttl::EventTtl;
 use controllers::flow_schema::FlowSchema;
@@ -153,6 +154,7 @@ fn spawn_controllers(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     reconcile::start::<Disruption>(tasks, shared, "disruption");
     reconcile::start::<TtlAfterFinished>(tasks, shared, "ttl_jobs_to_delete");
     reconcile::start::<EndpointSlice>(tasks, shared, "endpoint_slice");
+    reconcile::start::<EndpointSliceMirroring>(tasks, shared, "endpoint_slice_mirroring");
     reconcile::start::<Endpoints>(tasks, shared, "endpoint");
     reconcile::start::<ServiceAddress>(tasks, shared, "service_address");
     reconcile::start::<ServiceCidr>(tasks, shared, "service_cidr");

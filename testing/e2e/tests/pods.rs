@@ -81,7 +81,11 @@ async fn proxied(cluster: &Cluster) -> Result<()> {
         let request = Request::builder().method(method).uri(&uri);
         let request = request.body(Body::default())?;
         let answer = dialer.open().await?.send(request).await?;
-        ensure!(answer.status() == code, "{method} {uri}: {}", answer.status());
+        ensure!(
+            answer.status() == code,
+            "{method} {uri}: {}",
+            answer.status()
+        );
     }
     Ok(())
 }
