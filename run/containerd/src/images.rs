@@ -3,10 +3,12 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use cri::{CallError, Runtime};
 use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 
 use crate::{Layout, Missing, Programs, archive};
 
@@ -14,6 +16,11 @@ use crate::{Layout, Missing, Programs, archive};
 ///
 /// Source: containerd, `pkg/cri/constants`, `K8sContainerdNamespace`.
 const NAMESPACE: &str = "k8s.io";
+
+/// How long the runtime may take to know an image that was imported.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+/// How long to wait before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why an archive could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -151,18 +158,39 @@ pub async fn import(
         return Err(ImportError::Nameless(archive.to_owned()));
     }
     for reference in &references {
-        let known = runtime.image_status(reference).await;
+        let asking = || async move { Ok(runtime.image_status(reference).await?.is_some()) };
+        let known = comes_true(asking).await;
         let ask = |source| ImportError::Ask {
             reference: reference.clone(),
             source,
         };
-        if known.map_err(ask)?.is_none() {
+        if !known.map_err(ask)? {
             return Err(ImportError::Lost {
                 reference: reference.clone(),
             });
         }
     }
     Ok(references)
+}
+
+/// Whether a question is answered with yes before long.
+///
+/// The part of containerd that CRI reaches hears of an imported image by an event, and nobody is told when it has.
+///
+/// # Errors
+/// The first failure to ask.
+async fn comes_true<E, F>(mut ask: impl FnMut() -> F) -> Result<bool, E>
+where
+    F: Future<Output = Result<bool, E>>,
+{
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    while !ask().await? {
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        sleep(ASK_AGAIN).await;
+    }
+    Ok(true)
 }
 
 /// Loads all archives (`*.tar`) of a directory that are new or changed since they were last loaded.
@@ -253,5 +281,17 @@ mod tests {
         let output = "unpacking docker.io/library/busybox:1.36 (sha256:0011)...done\n";
         assert_eq!(unpacked(output), ["docker.io/library/busybox:1.36"]);
         assert_eq!(unpacked("something else\n"), Vec::<String>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_runtime_may_take_a_moment_to_know_an_image() {
+        let mut asked = 0;
+        let ask = || {
+            asked += 1;
+            std::future::ready(Ok::<_, ()>(asked == 3))
+        };
+        assert_eq!(comes_true(ask).await, Ok(true));
+        assert_eq!(comes_true(|| async { Ok::<_, ()>(false) }).await, Ok(false));
+        assert_eq!(comes_true(|| async { Err(()) }).await, Err(()));
     }
 }
