@@ -32,6 +32,8 @@ pub const SANDBOX_CHANGED: &str = "SandboxChanged";
 pub const FAILED_CREATE_POD_SANDBOX: &str = "FailedCreatePodSandBox";
 /// A probe failed.
 pub const UNHEALTHY: &str = "Unhealthy";
+/// A probe succeeded in a way that may not be meant.
+pub const PROBE_WARNING: &str = "ProbeWarning";
 /// A hook after the start failed.
 pub const FAILED_POST_START_HOOK: &str = "FailedPostStartHook";
 /// A hook before the stop failed.

@@ -151,14 +151,14 @@ impl Worker {
             tokio::time::sleep(left).await;
             last_at = Some(now());
             let outcome = self.ask().await;
-            if let Err(output) = &outcome {
-                debug!(
-                    container = self.container.name,
-                    kind = self.kind.as_str(),
-                    output,
-                    "probe failed"
-                );
-                self.record(output);
+            match &outcome {
+                Ok(None) => {}
+                Ok(Some(warning)) => self.record(events::PROBE_WARNING, "warning", warning),
+                Err(output) => {
+                    let (container, kind) = (&self.container.name, self.kind.as_str());
+                    debug!(container, kind, output, "probe failed");
+                    self.record(events::UNHEALTHY, "failed", output);
+                }
             }
             run = run.with(outcome.is_ok());
             let Some(verdict) = run.verdict(&self.probe) else {
@@ -211,9 +211,9 @@ impl Worker {
         is_new
     }
 
-    fn record(&self, output: &str) {
-        let message = format!("{} probe failed: {output}", self.kind.as_str());
-        let event = Event::warning(events::UNHEALTHY, message);
+    fn record(&self, reason: &'static str, word: &str, output: &str) {
+        let message = format!("{} probe {word}: {output}", self.kind.as_str());
+        let event = Event::warning(reason, message);
         let event = match &self.pod.spec {
             Some(spec) => event.about(spec, &self.container.name),
             None => event,
@@ -221,21 +221,20 @@ impl Worker {
         self.agent.record(&self.pod, event);
     }
 
-    /// Asks once; the error is what the probe said.
-    async fn ask(&self) -> Result<(), String> {
+    /// Asks once; a text is what people should be told, the error is what the probe said.
+    async fn ask(&self) -> Result<Option<String>, String> {
         let seconds = u64::try_from(probe::timeout_seconds(&self.probe)).unwrap_or(1);
         let timeout = Duration::from_secs(seconds);
         if let Some(exec) = &self.probe.exec {
-            return self
-                .exec(exec.command.clone().unwrap_or_default(), timeout)
-                .await;
+            let command = exec.command.clone().unwrap_or_default();
+            return self.exec(command, timeout).await.map(|()| None);
         }
         let late = || "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
         if let Some(get) = &self.probe.http_get {
             let target = http::Target::of(get, &self.ip, port(&get.port, &self.container)?);
             let answer = tokio::time::timeout(timeout, http::get(&target)).await;
             return match answer {
-                Ok(answer) => answer.map(|_| ()),
+                Ok(answer) => answer.map(http::Answer::warning),
                 Err(_) => Err(format!("Get {:?}: {}", target.url(), late())),
             };
         }
@@ -245,7 +244,7 @@ impl Worker {
             let port = port(&tcp.port, &self.container)?;
             let connecting = tokio::net::TcpStream::connect((host.as_str(), port));
             return match tokio::time::timeout(timeout, connecting).await {
-                Ok(Ok(_)) => Ok(()),
+                Ok(Ok(_)) => Ok(None),
                 Ok(Err(error)) => Err(format!(
                     "dial tcp {host}:{port}: connect: {}",
                     errno_words(&error)
@@ -258,14 +257,14 @@ impl Worker {
             let service = check.service.as_deref().unwrap_or_default();
             let asking = grpc::check(&self.ip, port, service);
             return match tokio::time::timeout(timeout, asking).await {
-                Ok(answer) => answer,
+                Ok(answer) => answer.map(|()| None),
                 Err(_) => Err(format!(
                     "timeout: failed to connect service {:?} within {seconds}s: context deadline exceeded",
                     format!("{}:{port}", self.ip)
                 )),
             };
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn exec(&self, command: Vec<String>, timeout: Duration) -> Result<(), String> {

@@ -77,8 +77,14 @@ impl Target {
     /// Where a redirect leads; `None` when it leaves the host, which counts as an answer.
     fn redirected(&self, location: &str) -> Option<Self> {
         let mut next = self.clone();
-        if location.starts_with('/') {
+        if location.starts_with('/') && !location.starts_with("//") {
             location.clone_into(&mut next.path);
+            return Some(next);
+        }
+        if !location.contains("//") {
+            let path = self.path.split('?').next().unwrap_or_default();
+            let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+            next.path = format!("{directory}/{location}");
             return Some(next);
         }
         let uri: http::Uri = location.parse().ok()?;
@@ -94,11 +100,28 @@ impl Target {
     }
 }
 
+/// What was answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The beginning of the body.
+    body: String,
+    /// Whether it leads elsewhere, where nobody followed.
+    is_redirect: bool,
+}
+
+impl Answer {
+    /// What people should be told though the answer counts as good. Source: `DoHTTPProbe`.
+    pub(crate) fn warning(self) -> Option<String> {
+        let Self { body, is_redirect } = self;
+        is_redirect.then(|| format!("Probe terminated redirects, Response body: {body}"))
+    }
+}
+
 /// Asks, and follows redirects on the same host.
 ///
 /// # Errors
 /// No answer, or one outside of 200 to 399; in the words upstream's events use.
-pub(crate) async fn get(target: &Target) -> Result<String, String> {
+pub(crate) async fn get(target: &Target) -> Result<Answer, String> {
     let mut target = target.clone();
     for _ in 0..=REDIRECTS_MAX {
         let answer = ask(&target)
@@ -123,7 +146,10 @@ pub(crate) async fn get(target: &Target) -> Result<String, String> {
             let bytes = body
                 .map(http_body_util::Collected::to_bytes)
                 .unwrap_or_default();
-            return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            return Ok(Answer {
+                body: String::from_utf8_lossy(&bytes).into_owned(),
+                is_redirect: status.is_redirection(),
+            });
         }
         return Err(format!(
             "HTTP probe failed with statuscode: {}",
@@ -269,6 +295,7 @@ mod tests {
                 routing::get(|| async { http::StatusCode::INTERNAL_SERVER_ERROR }),
             )
             .route("/here", routing::get(|| async { Redirect::to("/bad") }))
+            .route("/near", routing::get(|| async { Redirect::to("bad") }))
             .route(
                 "/away",
                 routing::get(|| async { Redirect::to("http://example.invalid/") }),
@@ -279,7 +306,7 @@ mod tests {
         port
     }
 
-    async fn asked(port: u16, path: &str) -> Result<String, String> {
+    async fn asked(port: u16, path: &str) -> Result<Answer, String> {
         let get_action = HTTPGetAction {
             path: Some(path.to_owned()),
             ..HTTPGetAction::default()
@@ -290,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn answers_below_400_are_good() {
         let port = served().await;
-        assert_eq!(asked(port, "ok").await.unwrap(), "fine");
+        assert_eq!(asked(port, "ok").await.unwrap().body, "fine");
         assert_eq!(
             asked(port, "/bad").await.unwrap_err(),
             "HTTP probe failed with statuscode: 500"
@@ -301,7 +328,12 @@ mod tests {
     async fn redirects_are_followed_on_the_same_host_only() {
         let port = served().await;
         assert!(asked(port, "/here").await.is_err());
-        assert!(asked(port, "/away").await.is_ok());
+        assert!(asked(port, "/near").await.is_err());
+        assert_eq!(asked(port, "/ok").await.unwrap().warning(), None);
+        assert_eq!(
+            asked(port, "/away").await.unwrap().warning().as_deref(),
+            Some("Probe terminated redirects, Response body: ")
+        );
     }
 
     #[tokio::test]
