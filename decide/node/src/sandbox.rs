@@ -132,6 +132,21 @@ pub struct SandboxConfig {
     pub seccomp: Seccomp,
 }
 
+/// Why a sandbox must not be made as it is asked for: it would be less apart from the node than its pod wants.
+///
+/// `handler` is that of the pod's runtime class. Source: `pkg/kubelet/userns/userns_manager.go`.
+pub fn refusal(pod: &Pod, handler: &str) -> Option<String> {
+    let host_users = pod.spec.as_ref().and_then(|spec| spec.host_users);
+    let runtime = if handler.is_empty() {
+        "runtime".to_owned()
+    } else {
+        format!("RuntimeClass handler {handler:?}")
+    };
+    (host_users == Some(false)).then(|| {
+        format!("can't set `spec.hostUsers: false`, {runtime} does not support user namespaces")
+    })
+}
+
 /// Makes the configuration of a pod's sandbox.
 pub fn config(pod: &Pod, attempt: u32, facts: &SandboxFacts) -> SandboxConfig {
     let pod_spec = spec::of(pod);
@@ -393,6 +408,25 @@ mod tests {
             dns: facts(),
             cgroup_root: "/kubepods".to_owned(),
         }
+    }
+
+    #[test]
+    fn user_namespaces_are_refused() {
+        let pod = |spec: serde_json::Value| -> Pod {
+            serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap()
+        };
+        let own = pod(serde_json::json!({ "containers": [], "hostUsers": false }));
+        assert_eq!(
+            refusal(&own, "").as_deref(),
+            Some("can't set `spec.hostUsers: false`, runtime does not support user namespaces")
+        );
+        assert!(
+            refusal(&own, "x")
+                .unwrap()
+                .contains("RuntimeClass handler \"x\" does")
+        );
+        let hosts = pod(serde_json::json!({ "containers": [], "hostUsers": true }));
+        assert_eq!(refusal(&hosts, ""), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use k8s_openapi::api::authentication::v1::{
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, Pod, PodSpec, Secret, Service, ServiceAccount,
 };
+use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
@@ -110,6 +111,27 @@ impl Sources {
             objects.secrets.insert(name, found);
         }
         Ok(objects)
+    }
+
+    /// The runtime's handler for the pod's runtime class; empty is the usual one.
+    ///
+    /// # Errors
+    /// There is no such class, or it cannot be asked for. Source: `runtimeclass_manager.go`, `LookupRuntimeHandler`.
+    pub(crate) async fn runtime_handler(&self, pod: &Pod) -> Result<String, String> {
+        let spec = pod.spec.as_ref();
+        let name = spec.and_then(|spec| spec.runtime_class_name.as_deref());
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Ok(String::new());
+        };
+        let api: Api<RuntimeClass> = Api::all(self.client.clone());
+        match api.get_opt(name).await {
+            Ok(Some(class)) => Ok(class.handler),
+            Ok(None) => Err(format!("runtimeclass.node.k8s.io {name:?} not found")),
+            Err(error) => Err(format!(
+                "failed to lookup RuntimeClass {name}: {}",
+                words(&error)
+            )),
+        }
     }
 
     /// Tokens for a pod, and when the first of them must be replaced.
