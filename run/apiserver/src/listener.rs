@@ -58,6 +58,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 ///
 /// Source: kube-apiserver's default for `--http2-max-streams-per-connection`.
 const STREAMS_MAX: u32 = 1000;
+/// Requests that one HTTP/2 connection may cancel before they are begun; who cancels more loses the connection. Who ends many
+/// watches at once is no attacker. Source: `net/http` ends a connection with four times as many requests waiting as may run.
+const CANCELLED_MAX: usize = 4 * STREAMS_MAX as usize;
 /// Most bytes that wait to be sent in one HTTP/2 request's answer: as many as a piece of an answer has.
 const SEND_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of headers over HTTP/2. Source: `net/http` `DefaultMaxHeaderBytes`.
@@ -335,6 +338,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(CANCELLED_MAX)
         .max_send_buf_size(SEND_BYTES_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(PING_INTERVAL)

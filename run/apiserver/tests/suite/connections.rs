@@ -28,7 +28,7 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// One where two connections may be open on which nothing was asked.
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let limits = Limits {
             newcomers_max: 2,
             ..Limits::upstream()
@@ -70,6 +70,16 @@ impl Listening {
         let name = ServerName::try_from("localhost").unwrap();
         let stream = self.connect().await;
         self.connector.connect(name, stream).await.unwrap()
+    }
+
+    /// The same for a protocol that TLS agrees on.
+    pub(crate) async fn shake_for(&self, protocol: &str) -> TlsStream<TcpStream> {
+        let mut client = ClientConfig::clone(self.connector.config());
+        client.alpn_protocols = vec![protocol.into()];
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(Arc::new(client));
+        let stream = self.connect().await;
+        connector.connect(name, stream).await.unwrap()
     }
 
     pub(crate) async fn end(self) {

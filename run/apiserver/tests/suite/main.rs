@@ -9,6 +9,7 @@ mod bootstrap;
 mod connections;
 mod flow_control;
 mod heavy;
+mod http2;
 mod late;
 mod load;
 mod mirrors;
