@@ -2,6 +2,10 @@
 //!
 //! Source: apiserver `endpoints/handlers/negotiation`, with goautoneg's order of clauses.
 
+mod content_type;
+
+use std::cmp::Ordering;
+
 use crate::protobuf;
 
 /// How a body is written.
@@ -35,16 +39,17 @@ pub struct Answer {
     pub format: Format,
     /// What it is turned into.
     pub shape: Shape,
+    /// Whether JSON is indented.
+    pub is_indented: bool,
 }
 
 impl Answer {
-    /// In what format it is refused: a Status has every form, but is turned into nothing else.
-    pub fn refused_in(&self) -> Format {
-        match self.shape {
-            Shape::Object => self.format,
-            _ => Format::Json,
-        }
-    }
+    /// The answer to who does not say.
+    const DEFAULT: Self = Self {
+        format: Format::Json,
+        shape: Shape::Object,
+        is_indented: false,
+    };
 }
 
 /// What can be produced, for refusals.
@@ -110,31 +115,68 @@ pub fn is_accepted(accept: &str, produced: &[&str]) -> bool {
 /// CBOR clauses are passed over: clients that prefer it list JSON too.
 pub fn negotiate(accept: &str, offer: Offer) -> Option<Answer> {
     if accept.is_empty() {
-        return Some(Answer {
-            format: Format::Json,
-            shape: Shape::Object,
-        });
+        return Some(Answer::DEFAULT);
     }
-    let liked = by_liking(accept).into_iter();
-    let mut clauses = liked.filter_map(Clause::read);
+    let mut clauses = clauses(accept).into_iter();
     clauses.find_map(|clause| clause.answer(offer))
 }
 
-/// The clauses of an `Accept` header that can be read, the best liked first.
+/// How a Status is written, which has every form but is turned into nothing else.
 ///
-/// Source: goautoneg `ParseAccept`.
-pub fn by_liking(accept: &str) -> Vec<&str> {
-    let read = |text| Some((Clause::read(text)?, text));
-    let mut clauses: Vec<(Clause<'_>, &str)> = accept.split(',').filter_map(read).collect();
-    clauses.sort_by(|(a, _), (b, _)| {
-        let by_quality = b.quality.total_cmp(&a.quality);
-        by_quality.then_with(|| a.wildcards().cmp(&b.wildcards()))
+/// One that cannot be written as asked for is JSON for people. Source: apiserver `ErrorNegotiated`, `WriteRawJSON`.
+pub fn refused_in(accept: &str) -> Answer {
+    if accept.is_empty() {
+        return Answer::DEFAULT;
+    }
+    let every = Offer {
+        protobuf: true,
+        has_table: false,
+    };
+    let mut plain = clauses(accept).into_iter();
+    let found = plain.find_map(|clause| {
+        let answer = clause.answer(every)?;
+        (answer.shape == Shape::Object).then_some(answer)
     });
-    clauses.into_iter().map(|(_, text)| text).collect()
+    found.unwrap_or(Answer {
+        is_indented: true,
+        ..Answer::DEFAULT
+    })
+}
+
+/// The clauses of an `Accept` header that can be read, the best liked first.
+pub fn by_liking(accept: &str) -> Vec<&str> {
+    let clauses = clauses(accept).into_iter();
+    clauses.map(|clause| clause.text).collect()
+}
+
+/// Clauses that are few enough to be sorted by insertion. Source: Go's `sort.Sort`.
+const INSERTED_MAX: usize = 12;
+
+/// Source: goautoneg `ParseAccept`.
+fn clauses(accept: &str) -> Vec<Clause<'_>> {
+    let mut clauses: Vec<_> = accept.split(',').filter_map(Clause::read).collect();
+    if clauses.len() > INSERTED_MAX {
+        clauses.sort_by(|a, b| {
+            let by_quality = b.quality.total_cmp(&a.quality);
+            by_quality.then_with(|| a.wildcards().cmp(&b.wildcards()))
+        });
+        return clauses;
+    }
+    // What upstream compares by is no order: a name stands before `*/*` however little it is liked. So how it sorts counts.
+    for at in 1..clauses.len() {
+        let (before, rest) = clauses.split_at(at);
+        let Some(clause) = rest.first() else { break };
+        let stays = before.iter().rposition(|other| !clause.is_before(other));
+        if let Some(moved) = clauses.get_mut(stays.map_or(0, |stays| stays + 1)..=at) {
+            moved.rotate_right(1);
+        }
+    }
+    clauses
 }
 
 /// One media range of an `Accept` header.
 struct Clause<'a> {
+    text: &'a str,
     range: (&'a str, &'a str),
     quality: f32,
     parameters: Vec<(&'a str, &'a str)>,
@@ -142,21 +184,40 @@ struct Clause<'a> {
 
 impl<'a> Clause<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(';').map(|part| part.trim_matches(' '));
-        let range = match parts.next()? {
-            "*" => ("*", "*"),
-            range => range.split_once('/')?,
+        let mut parts = text.split(';');
+        let range = match parts.next()?.split_once('/') {
+            Some((main, sub)) if !sub.is_empty() => (main, sub.strip_suffix('/').unwrap_or(sub)),
+            named => (named.map_or(text, |(main, _)| main), ""),
         };
-        let mut parameters: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
-        let quality = parameters.iter().find(|(name, _)| *name == "q");
+        let range = match (range.0.trim_matches(' '), range.1.trim_matches(' ')) {
+            ("*", "") => ("*", "*"),
+            (_, "") => return None,
+            (_, sub) if sub.contains('/') => return None,
+            range => range,
+        };
+        let read = |part: &'a str| {
+            let (name, value) = part.split_once('=')?;
+            let is_read = !value.is_empty() && !value.contains('=');
+            is_read.then(|| (name.trim_matches(' '), value))
+        };
+        let mut parameters: Vec<_> = parts.filter_map(read).collect();
+        let quality = parameters.iter().rfind(|(name, _)| *name == "q");
         // What is no number counts as nothing.
         let quality = quality.map_or(1.0, |(_, value)| value.parse().unwrap_or_default());
         parameters.retain(|(name, _)| *name != "q");
         Some(Self {
+            text,
             range,
             quality,
             parameters,
         })
+    }
+
+    /// Whether upstream says that this one stands before the other; of two it may say so of either.
+    fn is_before(&self, other: &Self) -> bool {
+        self.quality.partial_cmp(&other.quality) == Some(Ordering::Greater)
+            || (self.range.0 != "*" && other.range.0 == "*")
+            || (self.range.1 != "*" && other.range.1 == "*")
     }
 
     fn wildcards(&self) -> usize {
@@ -184,7 +245,11 @@ impl<'a> Clause<'a> {
         };
         let formats = [Format::Json, Format::Yaml, Format::Protobuf];
         let format = formats.into_iter().find(is_served)?;
-        Some(Answer { format, shape })
+        Some(Answer {
+            format,
+            shape,
+            is_indented: self.parameter("pretty") == "1",
+        })
     }
 
     /// What the object is to be turned into; `None` for what it cannot be.
@@ -205,15 +270,18 @@ impl<'a> Clause<'a> {
     }
 
     fn parameter(&self, name: &str) -> &str {
-        let found = self.parameters.iter().find(|(known, _)| *known == name);
+        let found = self.parameters.iter().rfind(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value.trim_matches(' '))
     }
 }
 
 /// The format of a request body; `None` when it is none that is read. Absent means JSON.
 pub fn body_format(content_type: &str) -> Option<Format> {
-    match media_type(content_type) {
-        "" | "application/json" => Some(Format::Json),
+    if content_type.is_empty() {
+        return Some(Format::Json);
+    }
+    match content_type::parse(content_type)?.as_str() {
+        "application/json" => Some(Format::Json),
         "application/yaml" => Some(Format::Yaml),
         protobuf::MEDIA_TYPE => Some(Format::Protobuf),
         _ => None,
@@ -282,6 +350,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_status_cannot_be_is_told_in_json_for_people() {
+        let table = "application/json;as=Table;g=meta.k8s.io;v=v1";
+        for (accept, wanted, is_indented) in [
+            ("", Format::Json, false),
+            ("application/yaml", Format::Yaml, false),
+            ("application/json;pretty=1", Format::Json, true),
+            ("text/plain", Format::Json, true),
+            (table, Format::Json, true),
+            (&format!("{table},application/json"), Format::Json, false),
+            (&format!("{table},application/yaml"), Format::Yaml, false),
+        ] {
+            let answer = refused_in(accept);
+            assert_eq!(
+                (answer.format, answer.is_indented),
+                (wanted, is_indented),
+                "{accept}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_liked_best_wins_and_the_unserved_is_passed_over() {
         for (accept, wanted) in [
             ("", Some(Format::Json)),
@@ -297,6 +386,12 @@ mod tests {
                 Some(Format::Yaml),
             ),
             ("*/*, application/yaml", Some(Format::Yaml)),
+            ("*/*, application/yaml;q=0.1", Some(Format::Yaml)),
+            ("application/yaml;q=0.1, */*", Some(Format::Json)),
+            ("application/json/, text/html", Some(Format::Json)),
+            ("application/json/x", None),
+            ("application/json;as=;v=", Some(Format::Json)),
+            ("application/json;v=v1", None),
             (
                 "application/yaml;charset=utf-8;q=x, application/json;q=0.1",
                 Some(Format::Json),

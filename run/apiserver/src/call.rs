@@ -16,6 +16,7 @@ use wire::media::Answer;
 
 use crate::audit::Record;
 use crate::cluster::Cluster;
+use crate::form;
 use crate::options::Query;
 use crate::request::RequestInfo;
 use crate::server::ApiServer;
@@ -130,6 +131,11 @@ impl Call {
             .get(name)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
+    }
+
+    /// In what form the request is refused.
+    pub(crate) fn refused_in(&self) -> Answer {
+        form::refused_in(&self.query, &self.headers)
     }
 
     /// Subresource, or `None` for the object itself.

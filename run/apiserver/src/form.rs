@@ -67,20 +67,19 @@ pub(crate) fn is_for_people(headers: &HeaderMap) -> bool {
     SHOWING.iter().any(|name| agent.starts_with(name))
 }
 
-/// Asks for indented answers in the name of a program that shows them to people and does not say.
-pub(crate) fn indented(mut query: Query, headers: &HeaderMap) -> Query {
-    if is_for_people(headers) {
-        query.default("pretty", "true");
+/// Whether an answer is indented because the request says so, or comes from a program that shows it to people.
+///
+/// Source: apiserver `isPrettyPrint`, with Go's `strconv.ParseBool`.
+pub(crate) fn asks_for_indented(query: &Query, headers: &HeaderMap) -> bool {
+    match query.text("pretty") {
+        "" => is_for_people(headers),
+        text => ["1", "t", "T", "TRUE", "true", "True"].contains(&text),
     }
-    query
 }
 
-/// In what format a request is refused.
-pub(crate) fn refusal_format(info: &RequestInfo, headers: &HeaderMap) -> Format {
-    let every = Offer {
-        protobuf: true,
-        has_table: true,
-    };
-    let answer = media::negotiate(accept(headers), every).filter(|_| info.is_resource);
-    answer.map_or(Format::Json, |answer| answer.refused_in())
+/// In what form a request is refused.
+pub(crate) fn refused_in(query: &Query, headers: &HeaderMap) -> Answer {
+    let mut answer = media::refused_in(accept(headers));
+    answer.is_indented |= asks_for_indented(query, headers);
+    answer
 }

@@ -26,11 +26,6 @@ fn is_readable(pair: &str) -> bool {
 }
 
 impl Query {
-    /// Sets a parameter that is not there.
-    pub(crate) fn default(&mut self, name: &str, value: &str) {
-        let unsaid = self.0.entry(name.to_owned());
-        unsaid.or_insert_with(|| vec![value.to_owned()]);
-    }
     pub(crate) fn read(query: &str) -> Self {
         let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let readable = query.split('&').filter(|pair| is_readable(pair));

@@ -10,7 +10,7 @@ use kinds::{Kind, Strategy};
 use meta::{Status, StatusError};
 use serde_json::Value;
 use wire::json::Indenter;
-use wire::media::{Format, Shape};
+use wire::media::{Answer, Format, Shape};
 use wire::present::Presentation;
 use wire::protobuf;
 use wire::table::IncludeObject;
@@ -34,11 +34,11 @@ pub(crate) fn bytes(
     response
 }
 
-/// A refusal in this format.
-pub(crate) fn refusal(error: &StatusError, format: Format) -> Response<Body> {
+/// A refusal in this form.
+pub(crate) fn refusal(error: &StatusError, form: &Answer) -> Response<Body> {
     let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_value(&error.0).unwrap_or_default();
-    let written = value(code, format, false, &body);
+    let written = value(code, form, &body);
     let mut response = written
         .unwrap_or_else(|_| bytes(code, Format::Json.media_type(), wire::encode::bytes(&body)));
     let retry = error
@@ -61,8 +61,8 @@ pub(crate) struct TurnedAway;
 /// The refusal of a request whose sender is not known, or may not send it.
 ///
 /// Source: apiserver `handlers/responsewriters` `Forbidden`, `RespondWithError`; `filters` `Unauthorized`.
-pub(crate) fn turned_away(error: &StatusError, format: Format) -> Response<Body> {
-    let mut response = refusal(error, format);
+pub(crate) fn turned_away(error: &StatusError, form: &Answer) -> Response<Body> {
+    let mut response = refusal(error, form);
     response.extensions_mut().insert(TurnedAway);
     if error.code() != 401 {
         response.headers_mut().insert(
@@ -107,15 +107,15 @@ fn plain(code: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-/// A value in this format.
+/// A value in this form. What is indented has no end of line behind it.
 pub(crate) fn value(
     code: StatusCode,
-    format: Format,
-    pretty: bool,
+    form: &Answer,
     value: &Value,
 ) -> Result<Response<Body>, StatusError> {
+    let format = form.format;
     let text = match format {
-        Format::Json if pretty => format!("{value:#}\n").into(),
+        Format::Json if form.is_indented => format!("{value:#}").into(),
         Format::Json => lined(wire::encode::bytes(value).into()),
         Format::Yaml => Bytes::from(wire::yaml::write(value).map_err(StatusError::internal)?),
         Format::Protobuf => return envelope(code, &wire::encode::bytes(value)),
@@ -152,7 +152,7 @@ pub(crate) fn status(call: &Call, status: &Status) -> Result<Response<Body>, Sta
         code => StatusCode::from_u16(code).unwrap_or(StatusCode::OK),
     };
     let body = serde_json::to_value(status).map_err(StatusError::internal)?;
-    value(code, call.answer.format, false, &body)
+    value(code, &call.answer, &body)
 }
 
 /// One object, given as the bytes of the row's version.
@@ -241,7 +241,7 @@ pub(crate) fn json(
     let json = json.into();
     match call.answer.format {
         Format::Json => {
-            let text = if call.query.flag("pretty") {
+            let text = if call.answer.is_indented {
                 Indenter::document(&json).into()
             } else {
                 lined(json)
@@ -251,7 +251,7 @@ pub(crate) fn json(
         Format::Protobuf => envelope(code, &json),
         Format::Yaml => {
             let parsed: Value = serde_json::from_slice(&json).map_err(StatusError::internal)?;
-            value(code, Format::Yaml, false, &parsed)
+            value(code, &call.answer, &parsed)
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::cluster::{Cluster, Parsed};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::flow_control::{FlowControl, Permit};
-use crate::form::refusal_format;
+use crate::form::refused_in;
 use crate::heavy::Heavy;
 use crate::held::{Kept, Streamed};
 use crate::limits::Class;
@@ -184,7 +184,7 @@ impl ApiServer {
         let info = RequestInfo::read(&parts.method, parts.uri.path(), query.flag("watch"));
         let asked = self.asked(&info, &parts, &query);
         let reads_gzip = compress::accepts(&parts.headers);
-        let refused_in = refusal_format(&info, &parts.headers);
+        let form = refused_in(&query, &parts.headers);
         let mut learnt = Learnt {
             audit: Recording::new(self, &parts, audit_id.as_bytes()),
             ..Learnt::default()
@@ -195,7 +195,7 @@ impl ApiServer {
         } else {
             bounded.await
         };
-        let mut response = response.unwrap_or_else(|error| respond::refusal(&error, refused_in));
+        let mut response = response.unwrap_or_else(|error| respond::refusal(&error, &form));
         let class = limits::class(&info.verb, &info.subresource);
         if class == Class::Write
             && !held::is_small(&response)

@@ -135,8 +135,7 @@ fn answer(
     object: &Object,
     warnings: &[String],
 ) -> Result<Response<Body>, StatusError> {
-    let pretty = call.query.flag("pretty");
-    let mut response = respond::value(code, call.answer.format, pretty, object)?;
+    let mut response = respond::value(code, &call.answer, object)?;
     respond::warn(&mut response, warnings);
     Ok(response)
 }

@@ -23,7 +23,7 @@ use crate::{heavy, limits, respond, special};
 /// # Errors
 /// Whatever refuses the request, as a Status.
 pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
-    let (kind, format) = (Arc::clone(&call.kind), call.answer.refused_in());
+    let (kind, form) = (Arc::clone(&call.kind), call.refused_in());
     let refusal = Arc::clone(&call.refusal);
     let result = if heavy::is_heavy(&call) {
         let server = call.server.clone();
@@ -42,7 +42,7 @@ pub(crate) async fn run(call: Call) -> Result<Response<Body>, StatusError> {
     if warnings.is_empty() {
         return result;
     }
-    let mut response = result.unwrap_or_else(|error| respond::refusal(&error, format));
+    let mut response = result.unwrap_or_else(|error| respond::refusal(&error, &form));
     respond::warn_first(&mut response, &warnings);
     Ok(response)
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use meta::StatusError;
 use serde_json::{Map, Value, json};
-use wire::media::Format;
+use wire::media::{Answer, Format, Shape};
 
 use crate::config::Config;
 use crate::form::{accept, is_for_people};
@@ -113,7 +113,12 @@ fn object(
     if let (Some(told), Value::Object(page)) = (told.as_object_mut(), page) {
         told.extend(page);
     }
-    let mut response = respond::value(StatusCode::OK, format, is_for_people(headers), &told)?;
+    let form = Answer {
+        format,
+        shape: Shape::Object,
+        is_indented: is_for_people(headers),
+    };
+    let mut response = respond::value(StatusCode::OK, &form, &told)?;
     let media_type = format!("{};g={GROUP};v={version};as={kind}", format.media_type());
     let media_type = HeaderValue::try_from(media_type).map_err(StatusError::internal)?;
     response.headers_mut().insert(CONTENT_TYPE, media_type);

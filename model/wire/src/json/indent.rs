@@ -14,11 +14,10 @@ pub struct Indenter {
 }
 
 impl Indenter {
-    /// A whole document, with an end of line behind it.
+    /// A whole document.
     pub fn document(json: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         Self::default().push(json, &mut out);
-        out.push(b'\n');
         out
     }
 
@@ -98,11 +97,11 @@ mod tests {
     fn what_is_indented_is_as_serde_writes_it() {
         let value = sample();
         let indented = Indenter::document(value.to_string().as_bytes());
-        let wanted = format!("{value:#}\n");
+        let wanted = format!("{value:#}");
         assert_eq!(String::from_utf8(indented).unwrap(), wanted);
         let again = Indenter::document(wanted.as_bytes());
         assert_eq!(String::from_utf8(again).unwrap(), wanted);
-        assert_eq!(Indenter::document(b"7"), b"7\n");
+        assert_eq!(Indenter::document(b"7"), b"7");
     }
 
     #[test]
@@ -114,7 +113,7 @@ mod tests {
             for piece in text.as_bytes().chunks(size) {
                 indenter.push(piece, &mut out);
             }
-            assert_eq!([out, vec![b'\n']].concat(), whole);
+            assert_eq!(out, whole);
         }
     }
 }

@@ -15,7 +15,7 @@ use meta::{Gvr, StatusError};
 
 use super::{ApiServer, Learnt};
 use crate::call::Call;
-use crate::form::{accept, indented, negotiate, refusal_format};
+use crate::form::{accept, asks_for_indented, negotiate, refused_in};
 use crate::limits::Class;
 use crate::options::Query;
 use crate::request::RequestInfo;
@@ -37,7 +37,7 @@ impl ApiServer {
         let admitted = self.admit(&parts, &query, &info, longest, learnt);
         let user = match admitted.await {
             Ok(user) => user,
-            Err(turned) => return Ok(turned.answer(refusal_format(&info, &parts.headers))),
+            Err(turned) => return Ok(turned.answer(&refused_in(&query, &parts.headers))),
         };
         auth::hide_token(&mut parts.headers);
         let path = parts.uri.path();
@@ -73,9 +73,9 @@ impl ApiServer {
             };
             return proxy::connect(connect).await;
         }
-        let answer = negotiate(accept(&parts.headers), &kind, &info)?;
+        let mut answer = negotiate(accept(&parts.headers), &kind, &info)?;
         check_name(&info.name)?;
-        let query = indented(query, &parts.headers);
+        answer.is_indented |= asks_for_indented(&query, &parts.headers);
         // What a read or a watch brings is not looked at, and so not kept.
         let (mut brought, mut changed_bytes) = (Bytes::new(), 0);
         if limits::class(&info.verb, &info.subresource) == Class::Write {

@@ -10,11 +10,12 @@ use http_body_util::BodyExt;
 use kinds::strategy::User;
 use meta::StatusError;
 use meta::selector::FieldSelector;
-use wire::media::Format;
+use wire::media::Answer;
 
 use super::{ApiServer, Learnt};
 use crate::audit::Record;
 use crate::auth::Impersonated;
+use crate::form::refused_in;
 use crate::limits::Class;
 use crate::metrics::Asked;
 use crate::options::Query;
@@ -41,7 +42,7 @@ impl ApiServer {
         if !info.is_resource {
             return match self.admit(&parts, &query, info, longest, learnt).await {
                 Ok(_) => fixed::answer(self, &parts).await,
-                Err(turned) => Ok(turned.answer(Format::Json)),
+                Err(turned) => Ok(turned.answer(&refused_in(&query, &parts.headers))),
             };
         }
         let requests = &self.inner.metrics.requests;
@@ -132,9 +133,9 @@ pub(super) enum Turned {
 
 impl Turned {
     /// What it is told.
-    pub(super) fn answer(&self, format: Format) -> Response<Body> {
+    pub(super) fn answer(&self, form: &Answer) -> Response<Body> {
         match self {
-            Self::Away(error) => respond::turned_away(error, format),
+            Self::Away(error) => respond::turned_away(error, form),
             Self::Full(retry_after_seconds) => respond::too_many_requests(*retry_after_seconds),
         }
     }

@@ -46,8 +46,14 @@ pub(super) async fn patch(call: &Call) -> Result<Response<Body>, StatusError> {
 
 /// Reads the options and the patch in the form its content type names.
 pub(crate) fn read_patch(call: &Call) -> Result<(WriteOptions, Patch), StatusError> {
-    let options = WriteOptions::read(&call.query, "PatchOptions")?;
     let content_type = media::media_type(call.header(http::header::CONTENT_TYPE));
+    if !matches!(content_type, JSON | MERGE | STRATEGIC | APPLY) {
+        // The route is asked before anything is read.
+        let words = "415: Unsupported Media Type";
+        let error = StatusError::new(415, "UnsupportedMediaType", words);
+        return Err(error.with_details(Details::default()));
+    }
+    let options = WriteOptions::read(&call.query, "PatchOptions")?;
     ownership::check_options(&options, content_type == APPLY)?;
     if let Some(audit) = &call.audit {
         // JSON is YAML, too.
@@ -95,12 +101,7 @@ fn decode_patch(
             }
             Patch::Strategic(document)
         }
-        APPLY => Patch::Apply(configuration(call)?),
-        _ => {
-            let words = "415: Unsupported Media Type";
-            let error = StatusError::new(415, "UnsupportedMediaType", words);
-            return Err(error.with_details(Details::default()));
-        }
+        _ => Patch::Apply(configuration(call)?),
     })
 }
 

@@ -50,6 +50,9 @@ async fn objects_and_lists_are_not_shown_in_each_others_form() {
     ] {
         let headers = [("accept", accept)];
         let answer = talk.send_as("suite/1", method, path, &headers, "").await;
+        // What cannot be written as asked for is written for people.
+        let is_indented = answer.bytes.starts_with(b"{\n  \"");
+        assert_eq!(is_indented, accept != "application/*", "{accept}");
         answer.refused(406, message);
     }
     let empty = format!("{MAPS}?labelSelector=no");

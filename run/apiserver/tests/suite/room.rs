@@ -97,7 +97,7 @@ async fn an_indented_list_is_made_while_it_is_read_and_is_the_same() {
         serde_json::from_slice::<serde_json::Value>(&pretty).unwrap(),
         value
     );
-    assert!(pretty.starts_with(b"{\n  \"") && pretty.ends_with(b"\n  ]\n}\n"));
+    assert!(pretty.starts_with(b"{\n  \"") && pretty.ends_with(b"\n  ]\n}"));
 }
 
 #[tokio::test]

@@ -290,6 +290,8 @@ async fn bodies_that_cannot_be_read_are_refused_in_upstreams_words() {
         ("POST", MAPS, json, "{\"a\" 1}", 400, format!("{unrecognized} invalid character '1' after object key ({{\"a\" 1}})")),
         ("POST", MAPS, json, "[]", 400, format!("{unrecognized} json: cannot unmarshal array into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} (5b5d)")),
         ("POST", MAPS, json, "{\"kind\":\"Foo\",\"apiVersion\":\"a/v1\"}", 400, "Foo in version \"v1\" cannot be handled as a ConfigMap: no kind \"Foo\" is registered for version \"a/v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"".to_owned()),
+        ("POST", MAPS, "Application/JSON; a=b", "[1", 400, format!("{unrecognized} unexpected end of JSON input (5b31)")),
+        ("POST", MAPS, "application/json; a", "{}", 415, "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf".to_owned()),
         ("PATCH", &one, json, "{}", 415, "415: Unsupported Media Type".to_owned()),
         ("PATCH", &one, "application/merge-patch+json", "[]", 400, "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}".to_owned()),
         ("PATCH", &one, "application/json-patch+json", "{}", 400, "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp".to_owned()),

@@ -127,7 +127,7 @@ async fn respond_with(
 ) -> Result<Response<Body>, StatusError> {
     let format = call.answer.format;
     let pieces = match format {
-        Format::Json if call.query.flag("pretty") => indented(pieces),
+        Format::Json if call.answer.is_indented => indented(pieces),
         Format::Json => pieces,
         Format::Yaml => {
             let whole: Vec<Bytes> = pieces.try_collect().await.map_err(refusal)?;
@@ -180,8 +180,7 @@ fn indented(pieces: PieceStream) -> PieceStream {
         indenter.push(&piece, &mut out);
         Bytes::from(out)
     });
-    let end = stream::iter([Ok(Bytes::from_static(b"\n"))]);
-    pieces.chain(end).boxed()
+    pieces.boxed()
 }
 
 /// The pieces of a message in the envelope, which says how long it is; and their bytes together.
