@@ -232,9 +232,14 @@ impl FieldSelector {
             } else {
                 right
             };
+            let value = unescape(value)?;
+            // A bare operator selects everything.
+            if field.is_empty() && value.is_empty() {
+                continue;
+            }
             terms.push(FieldTerm {
                 field: field.to_owned(),
-                value: unescape(value)?,
+                value,
                 equal,
             });
         }

@@ -79,17 +79,18 @@ impl Discovery {
         let plain = self.plain.get(path)?;
         let aggregated = self.aggregated.get(path);
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-        let form = choose(accept.unwrap_or_default(), aggregated.is_some());
+        let accept = accept.unwrap_or_default();
+        // Neither the list of groups nor the page of one is a route. Source: kube-aggregator `apisHandler`, `apiGroupHandler`.
+        let is_routed = path != "/apis" && !is_group(path);
+        if is_routed && !media::is_accepted(accept, PRODUCED) {
+            return Some(Err(StatusError::no_representation(PRODUCED)));
+        }
+        let form = choose(accept, aggregated.is_some());
         Some(match (form, aggregated) {
             (Some(Form::Aggregated), Some(document)) => document.conditional(headers),
             (Some(Form::Yaml), _) => respond("application/yaml", plain.yaml.clone()),
             (Some(Form::Protobuf), _) => respond(protobuf::MEDIA_TYPE, plain.protobuf.clone()),
             (Some(_), _) => respond("application/json", plain.json.clone()),
-            // The page of one group has no route of its own. Source: kube-aggregator `apiGroupHandler`.
-            (None, _) if is_group(path) => Err(StatusError::not_acceptable(PRODUCED)),
-            (None, _) if !media::is_accepted(accept.unwrap_or_default(), PRODUCED) => {
-                Err(StatusError::no_representation(PRODUCED))
-            }
             (None, _) => Err(StatusError::not_acceptable(PRODUCED)),
         })
     }

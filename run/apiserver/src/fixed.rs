@@ -8,8 +8,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use meta::StatusError;
 use serde_json::{Value, json};
-use wire::media::Format;
+use wire::media::{self, Format};
 
+use crate::form::accept;
 use crate::limits::Class;
 use crate::server::ApiServer;
 use crate::{health, respond, zpages};
@@ -18,6 +19,9 @@ use crate::{health, respond, zpages};
 const JWKS: &str = "/openid/v1/jwks";
 /// Source: OpenID Connect Discovery 1.0.
 const OPENID: &str = "/.well-known/openid-configuration";
+
+/// What the route of the version produces.
+const VERSION_PRODUCED: &[&str] = &["application/json"];
 
 /// Answers a request for a path that is no resource.
 ///
@@ -30,7 +34,12 @@ pub(crate) async fn answer(
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let found = match path {
         "/" => Some(pretty(&index(server))),
-        "/version" | "/version/" => Some(pretty(&health::version())),
+        "/version" | "/version/" => {
+            if !media::is_accepted(accept(&parts.headers), VERSION_PRODUCED) {
+                return Err(StatusError::no_representation(VERSION_PRODUCED));
+            }
+            Some(pretty(&health::version()))
+        }
         "/metrics" | "/metrics/slis" => {
             let scraped = match path {
                 "/metrics" => {
@@ -42,9 +51,7 @@ pub(crate) async fn answer(
                 }
                 _ => health::slis(&server.config().checks),
             };
-            let accept = parts.headers.get(http::header::ACCEPT);
-            let accept = accept.and_then(|value| value.to_str().ok());
-            let media_type = scrape::media_type(accept.unwrap_or_default());
+            let media_type = scrape::media_type(accept(&parts.headers));
             Some(respond::bytes(StatusCode::OK, media_type, scraped))
         }
         _ if is(path, JWKS) => Some(published("application/jwk-set+json", &keys(server))),

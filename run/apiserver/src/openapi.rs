@@ -192,13 +192,14 @@ impl OpenApi for Documents {
         query: &str,
         headers: &HeaderMap,
     ) -> Option<Response<Body>> {
-        let path = path.strip_suffix('/').unwrap_or(path);
         match path.strip_prefix("/openapi/")? {
             "v2" => self.v2(registry, headers),
-            "v3" => self
-                .v3_index(registry)?
-                .respond(headers, JSON, Response::builder()),
-            rest => self.v3_answer(registry, rest.strip_prefix("v3/")?, query, headers),
+            "v3" => self.v3_index(registry)?.index(),
+            rest => {
+                let name = rest.strip_prefix("v3/")?;
+                let found = self.v3_answer(registry, name, query, headers);
+                found.or_else(nothing)
+            }
         }
     }
 }
@@ -242,6 +243,12 @@ fn not_acceptable() -> Option<Response<Body>> {
     builder.body(Body::empty()).ok()
 }
 
+/// What is told of a document of version 3 that is not there.
+fn nothing() -> Option<Response<Body>> {
+    let builder = Response::builder().status(StatusCode::NOT_FOUND);
+    builder.body(Body::empty()).ok()
+}
+
 fn has(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.split(',').any(|part| part.trim() == wanted))
@@ -275,6 +282,15 @@ impl Document {
                 .iter()
                 .zip(rows)
                 .all(|(kept, row)| Arc::ptr_eq(kept, row))
+    }
+
+    /// The index, which upstream writes without a word on what it is.
+    ///
+    /// Source: kube-openapi `handler3.HandleDiscovery`, Go's `http.DetectContentType`.
+    fn index(&self) -> Option<Response<Body>> {
+        let builder = Response::builder().header(CONTENT_TYPE, "text/plain; charset=utf-8");
+        let builder = builder.extension(Streamed);
+        builder.body(Body::new(Plain::new(self))).ok()
     }
 
     /// The document, compressed if the client can read that; 304 when it has it.

@@ -233,7 +233,9 @@ impl DeleteOptions {
         let mut errors = dry_run_errors(&dry_run);
         let policy = match body {
             Some(body) => body.str_at(&["propagationPolicy"]),
-            None => Some(query.text("propagationPolicy")).filter(|policy| !policy.is_empty()),
+            None => query
+                .has("propagationPolicy")
+                .then(|| query.text("propagationPolicy")),
         };
         let propagation = match (policy, orphan) {
             (None, None) => None,
@@ -308,7 +310,7 @@ impl ListOptions {
         // Upstream reads all of the query before it understands any of it.
         let timeout = query
             .number("timeoutSeconds")?
-            .and_then(|seconds| u64::try_from(seconds).ok());
+            .filter(|seconds| *seconds != 0);
         let limit = query
             .number("limit")?
             .and_then(|limit| usize::try_from(limit).ok())
@@ -341,7 +343,8 @@ impl ListOptions {
             },
             limit,
             next,
-            timeout_seconds: timeout.filter(|seconds| *seconds > 0),
+            // What is below zero has passed.
+            timeout_seconds: timeout.map(|seconds| u64::try_from(seconds).unwrap_or_default()),
             allows_bookmarks: query.flag("allowWatchBookmarks"),
             sends_initial_events,
             resource_version: version.to_owned(),

@@ -34,6 +34,15 @@ pub struct RequestInfo {
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
 impl RequestInfo {
+    /// Whether a path says that something is watched, or reached through a proxy, but not what.
+    pub(crate) fn is_unreadable(path: &str) -> bool {
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        matches!(
+            parts.as_slice(),
+            ["api", _, "watch" | "proxy"] | ["apis", _, _, "watch" | "proxy"]
+        )
+    }
+
     /// Takes a request apart. `is_watch` is `?watch=true`.
     pub fn read(method: &Method, path: &str, is_watch: bool) -> Self {
         let other = Self {

@@ -78,6 +78,21 @@ pub(crate) fn no_page() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
+/// What paths get that start as one of a resource does and name none.
+///
+/// Source: apiserver `filters/requestinfo.go`, `responsewriters.InternalError`.
+pub(crate) fn unreadable(path: &str) -> Response<Body> {
+    let quoted = meta::field::quote(path);
+    let mut response = plain(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        format!(
+            "Internal Server Error: {quoted}: failed to create RequestInfo: unable to determine kind and namespace from url, {path}\n"
+        ),
+    );
+    response.headers_mut().remove(header::CACHE_CONTROL);
+    response
+}
+
 /// Seconds after which a refused client may try again. Source: apiserver `server/filters` `retryAfter`.
 const RETRY_AFTER_SECONDS: u16 = 1;
 
@@ -98,7 +113,7 @@ pub(crate) fn too_many_requests(retry_after_seconds: u16) -> Response<Body> {
 }
 
 /// A refusal that is no Status. Source: `net/http` `Error`.
-fn plain(code: StatusCode, text: &'static str) -> Response<Body> {
+fn plain(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = bytes(code, "text/plain; charset=utf-8", text);
     response.headers_mut().insert(
         header::X_CONTENT_TYPE_OPTIONS,

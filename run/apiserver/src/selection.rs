@@ -50,6 +50,12 @@ impl Selection {
         name: &str,
     ) -> Result<Self, StatusError> {
         let kind = &call.kind;
+        // Source: apiserver `handlers/get.go` `ListResource`.
+        let is_another = options.fields.exact("metadata.name") != Some(name);
+        if !name.is_empty() && !options.fields.is_everything() && is_another {
+            let why = "fieldSelector metadata.name doesn't match requested name";
+            return Err(StatusError::bad_request(why));
+        }
         let known = kind.strategy.selectable_fields();
         let mut is_read = false;
         for term in &options.fields.0 {

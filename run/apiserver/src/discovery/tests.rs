@@ -115,15 +115,23 @@ fn what_cannot_be_produced_is_refused() {
     let discovery = Discovery::new(&kinds::builtin(), "127.0.0.1:6443");
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("text/html"));
-    let refusal = discovery.answer("/apis", &headers).unwrap().err().unwrap();
+    let refusal = discovery.answer("/api", &headers).unwrap().err().unwrap();
     assert_eq!(refusal.code(), 406);
     let told = refusal.to_string();
     assert!(
         told.starts_with("406: Not Acceptable\n\nAvailable representations: application/json, ")
     );
-    let group = discovery.answer("/apis/apps", &headers).unwrap();
-    let told = group.err().unwrap().to_string();
-    assert!(told.starts_with("only the following media types are accepted: application/json, "));
+    for path in ["/apis", "/apis/apps"] {
+        let told = discovery
+            .answer(path, &headers)
+            .unwrap()
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            told.starts_with("only the following media types are accepted: application/json, ")
+        );
+    }
     assert!(discovery.answer("/nowhere", &headers).is_none());
 }
 

@@ -33,7 +33,9 @@ fn body(response: &Response<Bytes>) -> Value {
 #[test]
 fn the_index_leads_to_documents_that_may_be_kept_for_good() {
     let documents = Documents::new(clock);
-    let index = body(&ask(&documents, "/openapi/v3", "", &[]));
+    let index = ask(&documents, "/openapi/v3", "", &[(ACCEPT_ENCODING, "gzip")]);
+    assert_eq!(index.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
+    let index = body(&index);
     let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"]
         .as_str()
         .unwrap();
@@ -85,7 +87,9 @@ fn what_is_not_served_is_not_answered() {
     let documents = Documents::new(clock);
     let registry = kinds::builtin();
     let answer = |path: &str| documents.answer(&registry, path, "", &HeaderMap::new());
-    assert!(answer("/openapi/v3/apis/nothing/v1").is_none());
+    let nothing = answer("/openapi/v3/apis/nothing/v1").unwrap();
+    assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
+    assert!(answer("/openapi/v2/").is_none());
     assert!(answer("/openapi/v4").is_none());
     let refused = ask(
         &documents,

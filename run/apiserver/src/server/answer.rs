@@ -166,7 +166,8 @@ impl ApiServer {
             let is_of_all = is_listed && matches!(info.verb.as_str(), "list" | "watch");
             info.namespace.is_empty() && !(is_of_all && info.name.is_empty())
         } else {
-            !info.namespace.is_empty() && info.resource != "namespaces"
+            let is_itself = info.resource == "namespaces" && info.namespace == info.name;
+            !info.namespace.is_empty() && !is_itself
         };
         if is_misplaced && info.name.is_empty() && kind.is_namespaced() && is_listed {
             return Err(StatusError::method_not_allowed());

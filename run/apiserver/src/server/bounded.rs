@@ -34,6 +34,9 @@ impl ApiServer {
         asked: Option<&Asked>,
         learnt: &Learnt,
     ) -> Result<Response<Body>, StatusError> {
+        if RequestInfo::is_unreadable(&info.path) {
+            return Ok(respond::unreadable(&info.path));
+        }
         let class = limits::class(&info.verb, &info.subresource);
         let mut longest = Duration::from_secs(self.config().limits.request_seconds);
         if class != Class::LongRunning {

@@ -12,6 +12,7 @@ use base64::{DecodeError, Engine};
 use http::Response;
 use meta::StatusError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::{Key, Page, Range, Revision, Shared, StoreError};
 use wire::list::Head;
 
@@ -107,6 +108,9 @@ pub(super) async fn select(
         }
         Err(StoreError::Compacted { .. }) => {
             return Err(StatusError::expired(TOO_OLD));
+        }
+        Err(StoreError::Future { asked, latest }) if token.is_some() => {
+            return Err(too_large_version(asked.0, latest, 0));
         }
         Err(error) => return Err(stored::refusal(kind, &error)),
     };
@@ -296,28 +300,61 @@ fn read_token(text: &str) -> Result<Token, StatusError> {
     )))
 }
 
-/// Whether a start leads nowhere but down. Source: apiserver `storage.DecodeContinue`, Go's `path.Clean`.
+/// Whether a start, which is not empty, leads nowhere but down. Source: apiserver `storage.DecodeContinue`, Go's `path.Clean`.
 fn is_clean(start: &str) -> bool {
-    let parts = start.strip_prefix('/').unwrap_or(start).split('/');
-    parts
-        .into_iter()
-        .all(|part| !matches!(part, "" | "." | ".."))
+    let mut parts = start.strip_prefix('/').unwrap_or(start).split('/');
+    start == "/" || parts.all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// What is written in a token; else why it cannot be read, in Go's words.
 fn token_of(text: &str) -> Result<Token, String> {
-    let bytes = TOKEN_LETTERS.decode(text).map_err(|error| {
+    // Go passes over ends of lines, wherever they stand.
+    let letters: String = text.split(['\r', '\n']).collect();
+    let bytes = TOKEN_LETTERS.decode(&letters).map_err(|error| {
         let at = match error {
             DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
-            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len() / 4 * 4,
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
+                let padding = letters.find('=');
+                padding.unwrap_or(letters.len() / 4 * 4)
+            }
         };
         format!("illegal base64 data at input byte {at}")
     })?;
-    let document = wire::json::read(&bytes)?;
-    if document.value.is_null() {
+    let value = wire::json::read(&bytes)?.value;
+    if let Some(why) = mistyped(&value) {
+        return Err(format!("json: cannot unmarshal {why}"));
+    }
+    if value.is_null() {
         return Ok(Token::default());
     }
-    serde_json::from_value(document.value).map_err(|error| error.to_string())
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+/// What Go says of a token whose fields are of other types than upstream's.
+fn mistyped(value: &Value) -> Option<String> {
+    let sort = meta::go::json_kind(value);
+    let fields = match value {
+        Value::Null => return None,
+        Value::Object(fields) => fields,
+        _ => {
+            return Some(format!(
+                "{sort} into Go value of type storage.continueToken"
+            ));
+        }
+    };
+    fields.iter().find_map(|(name, value)| {
+        let (wanted, is_good) = match name.as_str() {
+            "v" | "start" => ("string", value.is_string()),
+            "rv" => ("int64", value.is_i64()),
+            _ => return None,
+        };
+        let sort = match value {
+            Value::Number(number) if wanted == "int64" => format!("number {number}"),
+            _ => meta::go::json_kind(value).to_owned(),
+        };
+        let why = || format!("{sort} into Go struct field continueToken.{name} of type {wanted}");
+        (!is_good && !value.is_null()).then(why)
+    })
 }
 
 /// What a token says instead of a revision to be answered at the latest, whenever it comes.
@@ -380,6 +417,23 @@ mod tests {
             (
                 written(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"../x"}"#),
                 ": ../x",
+            ),
+            ("e30=".to_owned(), ": illegal base64 data at input byte 3"),
+            (
+                format!("{}\n", written("[]")),
+                ": json: cannot unmarshal array into Go value of type storage.continueToken",
+            ),
+            (
+                written(r#"{"v":"meta.k8s.io/v1","rv":"1","start":"a"}"#),
+                ": json: cannot unmarshal string into Go struct field continueToken.rv of type int64",
+            ),
+            (
+                written(r#"{"v":"meta.k8s.io/v1","rv":1.5,"start":"a"}"#),
+                ": json: cannot unmarshal number 1.5 into Go struct field continueToken.rv of type int64",
+            ),
+            (
+                written(r#"{"v":1,"rv":1,"start":"a"}"#),
+                ": json: cannot unmarshal number into Go struct field continueToken.v of type string",
             ),
             (
                 written("null"),

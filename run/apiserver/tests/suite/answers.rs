@@ -362,6 +362,43 @@ async fn how_long_it_runs_and_how_it_is_set_is_told_in_the_form_that_is_asked_fo
 }
 
 #[tokio::test]
+async fn odd_paths_and_parameters_end_as_upstreams_do() {
+    let talk = talk().await;
+    let unreadable = "Internal Server Error: \"/api/v1/watch/\": failed to create RequestInfo: unable to determine kind and namespace from url, /api/v1/watch/\n";
+    let answer = talk.get("/api/v1/watch/").await;
+    assert_eq!(
+        (answer.code, &answer.bytes[..]),
+        (500, unreadable.as_bytes())
+    );
+    let another = "/api/v1/watch/namespaces/web/configmaps/a?fieldSelector=metadata.name%3Db";
+    talk.get(another).await.refused(
+        400,
+        "fieldSelector metadata.name doesn't match requested name",
+    );
+    let nested = "/api/v1/namespaces/web/namespaces";
+    talk.get(nested)
+        .await
+        .refused(404, "the server could not find the requested resource");
+    let passed = format!("{MAPS}?watch=1&timeoutSeconds=-1");
+    assert_eq!(talk.get(&passed).await.code, 200);
+    let listed = talk
+        .get(&format!("{MAPS}?fieldSelector=%3D%3D"))
+        .await
+        .expect(200);
+    assert_eq!(listed["items"][0]["metadata"]["name"], "a");
+    let emptied = format!("{MAPS}/a?propagationPolicy=");
+    assert_eq!(talk.send("DELETE", &emptied, "", "").await.code, 422);
+    let headers = [("accept", "text/html")];
+    let version = talk
+        .send_as("suite/1", "GET", "/version", &headers, "")
+        .await;
+    version.refused(
+        406,
+        "406: Not Acceptable\n\nAvailable representations: application/json",
+    );
+}
+
+#[tokio::test]
 async fn answers_name_the_flow_that_their_request_falls_under() {
     const FLOW: &str = "/apis/flowcontrol.apiserver.k8s.io/v1";
     const NAMES: [&str; 2] = [
