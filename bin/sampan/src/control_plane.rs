@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use apiserver::auth::TokenVerifier;
 use apiserver::config::Limits;
 use apiserver::listener::{self, ListenError};
-use apiserver::{ApiServer, Bootstrapped, Config, Identity, compaction, health};
+use apiserver::{ApiServer, Bootstrapped, Config, Identity, IdentityLease, compaction, health};
 use jiff::Timestamp;
 use kinds::strategy::{Ranges, User};
 use pki::{Authority, TokenKey};
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::DataDir;
 use crate::certificates::Certificates;
+use crate::node::host_name;
 use crate::{audit, oidc, usable};
 
 /// Flags of everything that runs a control plane.
@@ -151,7 +152,14 @@ impl ControlPlane {
             plane.run(async move { oidc.keep().await });
         }
         plane.run(bootstrapped.keep());
+        plane.tell_identity();
         Ok(plane)
+    }
+
+    /// Tells by a lease that this API server runs.
+    fn tell_identity(&mut self) {
+        let lease = IdentityLease::new(self.server.clone(), host_name(), self.advertised);
+        self.tasks.spawn(lease.tell(self.shutdown.clone()));
     }
 
     /// Lets the API server be reached at another address of this machine too, and says so in the cluster.

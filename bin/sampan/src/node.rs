@@ -151,7 +151,7 @@ fn serving(plane: &mut ControlPlane, name: &str, address: IpAddr) -> Result<Serv
 }
 
 /// The machine's name, in the form node names have.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = rustix::system::uname()
         .nodename()
         .to_string_lossy()

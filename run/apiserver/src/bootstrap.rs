@@ -3,6 +3,7 @@
 //! They take the write path like everybody's. Of what is there already, roles, bindings, flow schemas, priority levels and
 //! API services are mended; the rest is left as it is.
 
+mod identity;
 mod keep;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,6 +18,8 @@ use meta::{Object, ObjectExt, StatusError};
 use serde_json::json;
 
 use crate::server::{ApiServer, Identity};
+
+pub use identity::IdentityLease;
 
 /// Objects made at once: enough to share a write to the disk.
 const AT_ONCE_MAX: usize = 120;

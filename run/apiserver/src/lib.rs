@@ -42,7 +42,7 @@ mod verbs;
 mod write;
 mod zpages;
 
-pub use bootstrap::Bootstrapped;
+pub use bootstrap::{Bootstrapped, IdentityLease};
 pub use cluster::index;
 pub use config::Config;
 pub use server::{ApiServer, Identity};

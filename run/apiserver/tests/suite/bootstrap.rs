@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use sampan_apiserver::IdentityLease;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::server::Talk;
 
@@ -144,6 +146,26 @@ async fn becomes(talk: &Talk, path: &str, is_so: impl Fn(&Value) -> bool) -> Val
     };
     let became = tokio::time::timeout(std::time::Duration::from_secs(30), becoming);
     became.await.expect(path)
+}
+
+#[tokio::test]
+async fn a_lease_tells_of_the_server_until_it_ends() {
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+    let talk = Talk::new().await;
+    let _kept = talk.server.bootstrap(Vec::new()).await.unwrap();
+    let left = json!({"metadata": {"name": "apiserver-old", "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"}}});
+    talk.post(LEASES, left).await.expect(201);
+    let shutdown = CancellationToken::new();
+    let lease = IdentityLease::new(talk.server.clone(), "vm".into(), None);
+    let telling = tokio::spawn(lease.tell(shutdown.clone()));
+    let path = format!("{LEASES}/apiserver-wlv32tlttr4jl3gtroqexyxapa");
+    let told = becomes(&talk, &path, |lease| lease["spec"]["renewTime"].is_string()).await;
+    assert_eq!(told["metadata"]["labels"]["kubernetes.io/hostname"], "vm");
+    assert_eq!(told["spec"]["leaseDurationSeconds"], 3600);
+    shutdown.cancel();
+    telling.await.unwrap();
+    assert_eq!(talk.get(&path).await.code, 404);
+    assert_eq!(talk.get(&format!("{LEASES}/apiserver-old")).await.code, 404);
 }
 
 #[tokio::test]
