@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Remote;
 use crate::auth::{self, Peer};
 use crate::background::{Background, Ended, Ending};
+use crate::respond::LongRunning;
 use crate::server::ApiServer;
 use gather::{Gather, Turns};
 use newcomers::{Newcomer, Newcomers};
@@ -362,12 +363,13 @@ fn answer(
     }
     let ending = Arc::clone(ending);
     async move {
-        let response = server.handle(request).await;
-        Ok(response.map(|body| until(&ending, body)))
+        let mut response = server.handle(request).await;
+        let is_long = response.extensions_mut().remove::<LongRunning>().is_some();
+        Ok(response.map(|body| if is_long { until(&ending, body) } else { body }))
     }
 }
 
-/// Lets a body without an end, such as a watch, end with the listener.
+/// Lets a body that may have no end end with the listener.
 fn until(ending: &Arc<Ending>, body: Body) -> Body {
     if body.size_hint().exact().is_some() {
         return body;

@@ -58,6 +58,12 @@ pub(crate) fn refusal(error: &StatusError, form: &Answer) -> Response<Body> {
 #[derive(Clone, Copy)]
 pub(crate) struct TurnedAway;
 
+/// Marks an answer that ends with the server, such as a watch or a followed log: all others are given whole.
+///
+/// Source: apiserver `WithWaitGroup`, which waits for what is not long-running.
+#[derive(Clone, Copy)]
+pub(crate) struct LongRunning;
+
 /// The refusal of a request whose sender is not known, or may not send it.
 ///
 /// Source: apiserver `handlers/responsewriters` `Forbidden`, `RespondWithError`; `filters` `Unauthorized`.

@@ -32,7 +32,7 @@ use crate::metrics::{Asked, Metrics};
 use crate::options::Query;
 use crate::policy::{FlowMark, PolicyCache};
 use crate::request::RequestInfo;
-use crate::respond::TurnedAway;
+use crate::respond::{LongRunning, TurnedAway};
 use crate::room::{Room, Share};
 use crate::turn::{Turn, Turns};
 use crate::{compress, held, limits, respond};
@@ -209,7 +209,9 @@ impl ApiServer {
             response = self.kept(response, &learnt);
         }
         response = learnt.audit.answered(&info, is_long, response).await;
-        if !is_long {
+        if is_long {
+            response.extensions_mut().insert(LongRunning);
+        } else {
             response = self.held(response, reads_gzip).await;
         }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {

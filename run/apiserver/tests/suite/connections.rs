@@ -36,6 +36,7 @@ impl Listening {
         Self::of(&Talk::with(limits).await).await
     }
 
+    /// One for a server with which somebody talks already.
     pub(crate) async fn of(talk: &Talk) -> Self {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();

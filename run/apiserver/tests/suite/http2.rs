@@ -1,10 +1,12 @@
 //! HTTP/2 as it is on the wire, where a client library would hide what the server does to a connection.
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::connections::Listening;
+use crate::server::Talk;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -13,6 +15,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 /// The end of a stream, or that a ping or settings are acknowledged.
 const END: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -72,6 +75,7 @@ async fn who_cancels_many_requests_at_once_keeps_the_connection() {
     stream.write_all(&said).await.unwrap();
     let told = until(&mut stream, (PING, END)).await;
     assert!(told.iter().all(|(sort, ..)| *sort != GOAWAY));
+    drop(stream);
     listening.end().await;
 }
 
@@ -101,5 +105,49 @@ async fn what_is_in_flight_is_answered_before_the_end_and_the_end_is_told() {
             |(sort, flags, of, _): &&Frame| (*sort, flags & END, *of) == (DATA, END, number);
         assert_eq!(told.iter().filter(is_end).count(), 1, "stream {number}");
     }
+    ending.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_that_is_being_read_is_given_whole_though_the_server_ends() {
+    const MAPS: &str = "/api/v1/namespaces/web/configmaps";
+    let talk = Talk::new().await;
+    let group = "rbac.authorization.k8s.io";
+    let binding = json!({"metadata": {"name": "all"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "all"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "system:anonymous"}]});
+    let role = json!({"metadata": {"name": "all"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}]});
+    let rbac = format!("/apis/{group}/v1");
+    talk.post(&format!("{rbac}/clusterroles"), role)
+        .await
+        .expect(201);
+    talk.post(&format!("{rbac}/clusterrolebindings"), binding)
+        .await
+        .expect(201);
+    for number in 0..40 {
+        let map =
+            json!({"metadata": {"name": format!("m{number}")}, "data": {"a": "x".repeat(10_000)}});
+        talk.post(MAPS, map).await.expect(201);
+    }
+    let listening = Listening::of(&talk).await;
+    let mut stream = open(&listening).await;
+    let path = [&[4, u8::try_from(MAPS.len()).unwrap()], MAPS.as_bytes()].concat();
+    let request = [&[0x82, 0x87], &path[..], &[0x41, 1, b'a']].concat();
+    let ask = frame(HEADERS, END | END_HEADERS, 1, &request);
+    stream.write_all(&ask).await.unwrap();
+    let mut told = until(&mut stream, (DATA, 0)).await;
+    let ending = tokio::spawn(listening.end());
+    told.extend(until(&mut stream, (GOAWAY, 0)).await);
+    for number in [0, 1] {
+        let more = frame(WINDOW_UPDATE, 0, number, &(1_u32 << 20).to_be_bytes());
+        stream.write_all(&more).await.unwrap();
+    }
+    told.extend(until(&mut stream, (DATA, END)).await);
+    let data = told.into_iter().filter(|(sort, ..)| *sort == DATA);
+    let list: Vec<u8> = data.flat_map(|(.., payload)| payload).collect();
+    let list: Value = serde_json::from_slice(&list).unwrap();
+    assert_eq!(list["items"].as_array().unwrap().len(), 40);
+    drop(stream);
     ending.await.unwrap();
 }
