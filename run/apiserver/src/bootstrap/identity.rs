@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use data_encoding::BASE32_NOPAD;
 use http::Method;
 use jiff::Timestamp;
 use meta::{Object, ObjectExt, StatusError};
@@ -174,26 +175,9 @@ fn name(hostname: &str) -> String {
         digested.extend(part.bytes());
     }
     let digest = ring::digest::digest(&ring::digest::SHA256, &digested);
-    let digest = digest.as_ref().iter().take(DIGEST_BYTES);
-    format!("apiserver-{}", base32(digest.copied()))
-}
-
-/// Lower-case letters of five bits each. Source: RFC 4648, 6, without padding.
-fn base32(bytes: impl Iterator<Item = u8>) -> String {
-    let bits: Vec<u8> = bytes
-        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
-        .collect();
-    let letter = |bits: &[u8]| {
-        let value = (0..5).fold(0, |value, at| {
-            value << 1 | bits.get(at).copied().unwrap_or(0)
-        });
-        char::from(if value < 26 {
-            b'a' + value
-        } else {
-            b'2' + value - 26
-        })
-    };
-    bits.chunks(5).map(letter).collect()
+    let (digest, _) = digest.as_ref().split_at(DIGEST_BYTES);
+    let digest = BASE32_NOPAD.encode(digest).to_ascii_lowercase();
+    format!("apiserver-{digest}")
 }
 
 #[cfg(test)]
